@@ -1,0 +1,42 @@
+# docker build .                  serves on the CPU
+# docker build --target gpu .     serves on an NVIDIA GPU; the host needs the driver and the NVIDIA Container Toolkit
+
+# One base for every stage: a venv runs only on the Python that made it.
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+FROM ${BASE_IMAGE} AS source
+# The base's own pip fills the venv, so that neither pip nor setuptools is in what is served.
+RUN python3 -m venv --without-pip /opt/scs
+WORKDIR /src
+COPY . .
+
+# The two secrets are optional: a pip configuration and a certificate bundle, for networks that need their own.
+FROM source AS build-gpu
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[gpu]'
+
+FROM source AS build-cpu
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[cpu]'
+
+FROM ${BASE_IMAGE} AS run
+RUN useradd --no-create-home --shell /usr/sbin/nologin --uid 10001 scs
+# ONNX Runtime's wheels report what they do to their maker unless told not to.
+ENV PATH=/opt/scs/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
+    SCS_HOST=0.0.0.0 \
+    SCS_PORT=8000
+# By number, so that Kubernetes can see that it is not root.
+USER 10001
+EXPOSE 8000
+# http.client and not urllib.request: it never asks a proxy for the way to this host.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['SCS_PORT']), timeout=3); c.request('GET', '/v2/health/ready'); sys.exit(c.getresponse().status != 200)"]
+CMD ["scs", "serve"]
+
+FROM run AS gpu
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    SCS_DEVICE=cuda
+COPY --from=build-gpu /opt/scs /opt/scs
+
+FROM run AS cpu
+COPY --from=build-cpu /opt/scs /opt/scs

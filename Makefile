@@ -1,0 +1,58 @@
+# Needs Python 3.11+ and make, nothing else. `make` lists what there is.
+#   PYTHON=python3.13 make setup      another Python
+#   DEVICE=cpu make serve             the CPU build of ONNX Runtime, whatever the machine has
+#   make test ARGS='-k match -x'      arguments for pytest
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+# The two builds of ONNX Runtime overwrite each other, so a venv holds one of them: GPU where a driver answers.
+# Moving from one to the other takes a `make clean`.
+DEVICE ?= $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+
+# Stamps: what is installed is installed again only after a change of what it was installed from.
+SERVING     := $(VENV)/.serving
+DEVELOPMENT := $(VENV)/.development
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test check format clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+setup: $(DEVELOPMENT) ## install everything: serving, training, tests
+
+serve: $(SERVING) ## serve on 127.0.0.1:8000; settings are SCS_… variables
+	$(BIN)/scs serve
+
+test: $(DEVELOPMENT) ## run the whole suite
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEVELOPMENT) ## lint, format and types, as CI does
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEVELOPMENT) ## mend what ruff can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## take away the venv and the caches
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# pip is what a venv without Debian's python3-venv lacks, so its presence says that the venv is whole.
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(SERVING): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "installing for serving ($(DEVICE)) into $(VENV)"
+	$(INSTALL) '.[$(DEVICE)]'
+	@touch $@
+
+# Holds all that serving needs, so it is both stamps.
+$(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "installing for serving ($(DEVICE)), training and tests into $(VENV)"
+	$(INSTALL) '.[$(DEVICE),train,test]'
+	@touch $@ $(SERVING)

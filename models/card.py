@@ -1,0 +1,126 @@
+"""The card of a model: everything that a service, or a reader, needs to know of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scs.errors import ModelError
+
+CARD_FILE = "card.json"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+Format = Literal["onnx", "torchscript"]
+MODEL_FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.ts"}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputCard(_Part):
+    """The images a model was trained on; it takes uint8 ``(N, H, W, channels)`` of any size from ``smallest`` up."""
+
+    width: int = Field(gt=0, description="Pixels; pictures are resized to this unless the request says otherwise.")
+    height: int = Field(gt=0, description="Pixels.")
+    channels: Literal[1, 3] = Field(description="1: grey, 3: red, green, blue.")
+    smallest: int = Field(gt=0, description="Pixels on either side below which the network leaves nothing.")
+
+
+class ReceptiveFieldCard(_Part):
+    """Unit ``i`` of a layer sees ``size`` pixels from ``offset + i * stride`` on, along either axis."""
+
+    size: int = Field(gt=0, description="Pixels.")
+    stride: int = Field(gt=0, description="Pixels between neighbouring units.")
+    offset: int = Field(description="First pixel of the first unit; negative where padding is seen.")
+
+
+class LayerCard(_Part):
+    """One layer that ``/activations`` can show."""
+
+    name: str
+    tensor: str = Field(description="Name of the tensor in the graph.")
+    channels: int = Field(gt=0)
+    receptive_field: ReceptiveFieldCard
+    signed: bool = Field(description="Whether its values take both signs.")
+
+
+class AccuracyCard(_Part):
+    """Accuracy of the exported file, with a 95% Wilson interval."""
+
+    dataset: str
+    note: str = Field("", description="What a reader of the figure must know of the data.")
+    images: int = Field(gt=0)
+    correct: int = Field(ge=0)
+    accuracy: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+class SeedCard(_Part):
+    """How one of the seeds that were tried came out, as a network before export."""
+
+    seed: int
+    validation_accuracy: float
+    test_accuracy: float
+
+
+class TrainingCard(_Part):
+    """How the model was trained; the seed with the best validation accuracy is the one exported."""
+
+    recipe: dict[str, str | int | float | bool | list[int]]
+    seed: int
+    seeds: list[SeedCard]
+    torch: str
+    git_commit: str | None = None
+
+
+class ModelCard(_Part):
+    """A model's card, kept beside its file as ``card.json``."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    version: int = Field(gt=0)
+    description: str
+    format: Format
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the model file; checked before it is loaded.")
+    family: str
+    parameters: int = Field(gt=0)
+    input: InputCard
+    labels: list[str] = Field(min_length=1)
+    layers: list[LayerCard]
+    class_map: str = Field(description="Layer with a map per class; its mean plus the class's bias is the logit.")
+    class_bias: list[float]
+    accuracy: AccuracyCard | None = None
+    training: TrainingCard | None = None
+    licence: str = "MIT"
+
+    @property
+    def file_name(self) -> str:
+        """Name of the model file beside the card."""
+        return MODEL_FILES[self.format]
+
+    def layer(self, name: str) -> LayerCard | None:
+        """The layer of that name, or None."""
+        return next((layer for layer in self.layers if layer.name == name), None)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read a card.
+
+    Raises:
+        ModelError: there is none, or it is not a card; the message names the first field that is wrong.
+    """
+    try:
+        return ModelCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"a model needs a {CARD_FILE} beside its file; there is none") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ModelError(f"{CARD_FILE} is not a model's card: {where}: {first['msg'].lower()}") from None
+
+
+def write_card(card: ModelCard, path: Path) -> None:
+    """Write a card, indented, one line a field, so that a change to it can be read."""
+    path.write_text(card.model_dump_json(indent=2) + "\n")

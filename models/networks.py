@@ -1,0 +1,118 @@
+"""Two families of classifiers on one skeleton: sharpened cosine similarity, and convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from scs.errors import UnknownNameError
+from scs.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
+
+CLASS_MAP = "class_map"
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the skeleton is filled with: how one layer of kernels is made, and how its maps are pooled."""
+
+    unit: Callable[[int, int, int, int], nn.Module]  # channels in, kernels, kernel size, groups
+    pool: Callable[[], nn.Module]
+    signed: bool  # whether feature maps take both signs
+
+
+def scs_unit(channels: int, kernels: int, kernel_size: int, groups: int) -> nn.Module:
+    """One layer of sharpened cosine similarity; no activation and no normalisation follow it.
+
+    Its noise floor starts near the norms of the patches: far below them, faint patches would count as much as strong
+    ones, and networks learn worse (docs/decisions.md has the figures).
+    """
+    return SharpenedCosineSimilarity2d(channels, kernels, kernel_size, padding="same", groups=groups, q=1.0, gain=True)
+
+
+def convolution_unit(channels: int, kernels: int, kernel_size: int, groups: int) -> nn.Module:
+    """Convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels, kernels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(kernels),
+        nn.ReLU(),
+    )
+
+
+FAMILIES = {
+    "scs": Family(scs_unit, lambda: MaxAbsPool2d(2), signed=True),
+    "conv": Family(convolution_unit, lambda: nn.MaxPool2d(2), signed=False),
+}
+
+
+class Network(nn.Module):
+    """A fully convolutional classifier: a stem, blocks of depthwise and pointwise layers, a linear head.
+
+    The maps are halved between blocks. The head is linear at every place of the last map and its output, the class map,
+    is averaged, so that the mean of a class's map plus the class's bias is the logit, exactly.
+
+    Args:
+        family: a key of ``FAMILIES``.
+        channels: C of the images, 1 or 3.
+        classes: number of classes.
+        widths: kernels of the stem, then of each block.
+        mean: of each channel over the training images, on the scale 0 to 1.
+        std: likewise, the standard deviation.
+
+    Raises:
+        UnknownNameError: an unknown family.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        channels: int,
+        classes: int,
+        widths: Sequence[int],
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        if family not in FAMILIES:
+            raise UnknownNameError(f"a family is one of {', '.join(FAMILIES)}; '{family}' came")
+        made_of = FAMILIES[family]
+        self.family, self.channels, self.classes, self.widths = family, channels, classes, tuple(widths)
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer("scale", 1 / (255 * torch.tensor(std)).view(-1, 1, 1))
+        self.register_buffer("shift", -(torch.tensor(mean) / torch.tensor(std)).view(-1, 1, 1))
+        self.stem = made_of.unit(channels, widths[0], 3, 1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(made_of.unit(before, before, 3, before), made_of.unit(before, after, 1, 1))
+            for before, after in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.pool = made_of.pool()
+        self.head = nn.Conv2d(widths[-1], classes, 1, bias=False)
+        self.bias = nn.Parameter(torch.zeros(classes))
+
+    @property
+    def layer_names(self) -> list[str]:
+        """Names of the layers that :meth:`layers` gives, first to last."""
+        return ["stem", *(f"block{i}" for i in range(1, len(self.blocks) + 1)), CLASS_MAP]
+
+    @property
+    def smallest_image(self) -> int:
+        """Pixels on a side below which pooling leaves nothing."""
+        return int(2 ** len(self.blocks))
+
+    def layers(self, image: Tensor) -> dict[str, Tensor]:
+        """Feature maps of every layer by name: ``(N, H, W, C)`` uint8 to ``(N, K, H', W')`` each."""
+        x = image.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift  # (N, C, H, W)
+        x = self.stem(x.contiguous(memory_format=torch.channels_last) if self.training else x)
+        maps = {"stem": x}
+        for i, block in enumerate(self.blocks, start=1):
+            x = block(self.pool(x))
+            maps[f"block{i}"] = x
+        maps[CLASS_MAP] = self.head(x)
+        return maps
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits ``(N, classes)`` of images ``(N, H, W, C)``, uint8, of any size from ``smallest_image`` up."""
+        return self.layers(image)[CLASS_MAP].mean((2, 3)) + self.bias

@@ -1,0 +1,207 @@
+"""Run an exported model: ONNX on ONNX Runtime, or TorchScript where torch is installed.
+
+Both kinds answer the same two questions: what are the logits of these images, and what do these layers look like.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+
+from models.card import ModelCard
+from scs.errors import DeviceError, MissingPackageError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["cpu", "cuda"]
+Images = npt.NDArray[np.uint8]  # (N, H, W, C)
+Array = npt.NDArray[np.float32]
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_ONNX_ERRORS_ONLY = 3
+
+
+class RunnableModel(Protocol):
+    """A model that is loaded and ready to run. Safe to call from several threads."""
+
+    device: Device
+
+    def logits(self, images: Images) -> Array:
+        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        ...
+
+    def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
+        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        ...
+
+
+def load_model(content: bytes, card: ModelCard, device: Device) -> RunnableModel:
+    """Load a model file's bytes.
+
+    Args:
+        content: the file, its SHA-256 already checked.
+        card: its card.
+        device: where it shall run.
+
+    Raises:
+        ModelError: the file is broken, or does not have what its card promises.
+        DeviceError: the device is not there.
+        MissingPackageError: a TorchScript model where torch is not installed.
+    """
+    return OnnxModel(content, card, device) if card.format == "onnx" else TorchScriptModel(content, card, device)
+
+
+def choose_device(wish: Literal["auto", "cpu", "cuda"]) -> Device:
+    """Decide where models run: on CUDA where it really works and was not ruled out, else on the CPU.
+
+    Raises:
+        DeviceError: CUDA was asked for and does not work; the message says what is missing.
+    """
+    if wish == "cpu":
+        return "cpu"
+    obstacle = cuda_obstacle()
+    if obstacle is None:
+        return "cuda"
+    if wish == "cuda":
+        raise DeviceError(f"SCS_DEVICE=cuda needs a working CUDA device, but {obstacle}")
+    return "cpu"
+
+
+@cache
+def cuda_obstacle() -> str | None:
+    """What keeps models from running on CUDA here, or None where a small graph really ran there."""
+    if _PROVIDERS["cuda"] not in ort.get_available_providers():
+        return "this ONNX Runtime is built without it: install scs-serve[gpu] in place of scs-serve[cpu]"
+    if hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # CUDA and cuDNN from their wheels
+    probe = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 20]> probe (float[1] x) => (float[1] y) { y = Exp (x) }'
+    )
+    try:
+        session = _session(probe.SerializeToString(), "cuda")
+        session.run(None, {"x": np.zeros(1, np.float32)})
+    except Exception as error:  # the runtime raises a class of its own for each cause
+        return f"a test on it failed: {_first_line(error)}"
+    return None
+
+
+class OnnxModel:
+    """An ONNX model: one session for logits, fused as far as the runtime can, and one that keeps every layer."""
+
+    def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
+        self.device = device
+        self._tensors = {layer.name: layer.tensor for layer in card.layers}
+        try:
+            graph = onnx.load_from_string(content)
+            if any(tensor.external_data for tensor in graph.graph.initializer):
+                raise ModelError(f"{card.name} needs to be one file; it refers to others")
+            self._fused = _session(content, device)
+            self._open = _session(_with_outputs(graph, list(self._tensors.values())), device)
+        except ModelError:
+            raise
+        except Exception as error:  # onnx and the runtime each raise classes of their own for a broken file
+            raise ModelError(f"{card.name} {card.version} could not be loaded: {_first_line(error)}") from None
+        _check_interface(self._fused, card)
+
+    def logits(self, images: Images) -> Array:
+        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        (logits,) = self._fused.run(["logits"], {"image": images})
+        return logits  # type: ignore[no-any-return]
+
+    def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
+        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        wanted = ["logits", *(self._tensors[name] for name in names)]
+        values = self._open.run(wanted, {"image": images})
+        return dict(zip(["logits", *names], values, strict=True))
+
+
+class TorchScriptModel:
+    """A TorchScript model, which has ``forward`` for the logits and ``layers`` for those and every map."""
+
+    def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
+        try:
+            import io
+
+            import torch
+        except ImportError:
+            raise MissingPackageError(
+                f"{card.name} {card.version} is TorchScript and needs torch, which is not installed: "
+                "pip install 'scs-serve[train]'"
+            ) from None
+        if device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError(f"{card.name} {card.version} needs a torch that sees CUDA; this one does not")
+        self.device = device
+        try:
+            self._module = torch.jit.load(io.BytesIO(content), map_location=device)
+        except RuntimeError as error:
+            raise ModelError(f"{card.name} {card.version} could not be loaded: {_first_line(error)}") from None
+
+    def logits(self, images: Images) -> Array:
+        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        import torch
+
+        with torch.inference_mode():
+            return _to_numpy(self._module(torch.from_numpy(images).to(self.device)))
+
+    def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
+        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        import torch
+
+        with torch.inference_mode():
+            maps = self._module.layers(torch.from_numpy(images).to(self.device))
+            return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
+
+
+def _session(content: bytes, device: Device) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = _ONNX_ERRORS_ONLY
+    options.intra_op_num_threads = _usable_cores()
+    if device == "cuda":
+        # Fail rather than let the runtime leave a node, and two copies of its tensors, to the CPU.
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    session = ort.InferenceSession(content, options, providers=[_PROVIDERS[device]])
+    if session.get_providers()[0] != _PROVIDERS[device]:
+        raise DeviceError(f"{_PROVIDERS[device]} was asked for; {session.get_providers()[0]} came")
+    return session
+
+
+def _with_outputs(graph: onnx.ModelProto, tensors: list[str]) -> bytes:
+    made = {name for node in graph.graph.node for name in node.output}
+    for tensor in tensors:
+        if tensor not in made:
+            raise ModelError(f"the card names a layer's tensor '{tensor}' that the graph does not have")
+        graph.graph.output.append(onnx.ValueInfoProto(name=tensor))
+    content: bytes = graph.SerializeToString()
+    return content
+
+
+def _check_interface(session: ort.InferenceSession, card: ModelCard) -> None:
+    takes = [(i.name, i.type, i.shape[-1]) for i in session.get_inputs()]
+    needed = [("image", "tensor(uint8)", card.input.channels)]
+    if takes != needed:
+        raise ModelError(f"{card.name} {card.version} needs the input {needed[0]}; it has {takes}")
+    gives = [(o.name, o.shape[-1]) for o in session.get_outputs()]
+    if gives != [("logits", len(card.labels))]:
+        raise ModelError(
+            f"{card.name} {card.version} needs the output logits of {len(card.labels)} classes; it has {gives}"
+        )
+
+
+def _to_numpy(tensor: torch.Tensor) -> Array:
+    return tensor.cpu().numpy()
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,57 @@
+"""Every error this project raises on purpose, as one tree.
+
+A message says in one sentence what was needed and what came. ``service/problems.py`` turns each kind into its HTTP
+status, the command line into its exit status.
+"""
+
+
+class ScsError(Exception):
+    """Root of the tree; catch it to catch whatever this project raises on purpose."""
+
+
+class ShapeError(ScsError, ValueError):
+    """Arrays that do not fit each other, or do not have the number of dimensions that was needed."""
+
+
+class OptionError(ScsError, ValueError):
+    """An option that is well-formed but names nothing, or asks for something impossible."""
+
+
+class UnknownNameError(ScsError, LookupError):
+    """A model, version, layer, channel or class that does not exist."""
+
+
+class ImageError(ScsError, ValueError):
+    """Bytes that should have been an image and could not be read as one."""
+
+
+class UnsupportedImageError(ImageError):
+    """Bytes in a format that is not an image, or not one that is read here."""
+
+
+class TooLargeError(ScsError, ValueError):
+    """A request over a limit in bytes, in pixels or in work; raised before the work is done."""
+
+
+class DataError(ScsError):
+    """A data set that is missing, incomplete or not what its checksum says."""
+
+
+class ModelError(ScsError):
+    """A model on disk that cannot be trusted or loaded."""
+
+
+class MissingPackageError(ScsError, ImportError):
+    """A command or a model that needs a package which is not installed here."""
+
+
+class DeviceError(ScsError):
+    """A device that was asked for and is not there."""
+
+
+class ExportError(ScsError):
+    """An exported file that does not agree with the network it came from; nothing was written."""
+
+
+class ServerError(ScsError):
+    """A server that could not be reached, or that refused a request."""

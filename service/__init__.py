@@ -1,0 +1,1 @@
+"""The product: exported models behind HTTP, and the command line. Runs without torch."""

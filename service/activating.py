@@ -1,0 +1,299 @@
+"""From a picture to the maps of a network's layers, a class map, and where a template's features occur; no HTTP."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.card import LayerCard, ModelCard
+from models.runtime import Array
+from scs.errors import OptionError, UnknownNameError
+from service.colour import Map, heatmap_png, overlay_png, scale_for
+from service.feature_match import Box, LayerMatch, match, parse_box, template_from_box, template_from_picture
+from service.images import Picture, resize_image
+from service.model_store import LoadedModel
+from service.predicting import check_analysed_size, decode, milliseconds, rank_classes
+from service.schemas import (
+    ActivationOptions,
+    ActivationsResponse,
+    ChannelEnergy,
+    ChannelHeatmap,
+    ClassMap,
+    ClassProbability,
+    FeatureMatch,
+    Heatmap,
+    LayerActivation,
+    Peak,
+    Timing,
+)
+from service.settings import Settings
+from service.uploads import NamedBytes, Upload
+
+_CLASSES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class SeenLayer:
+    """A layer's maps ``(C, H, W)`` for a picture, its channels by energy, those chosen, and the template's places."""
+
+    card: LayerCard
+    maps: Array
+    energies: list[tuple[int, float]]
+    chosen: list[int]
+    match: LayerMatch | None
+
+
+@dataclass(frozen=True)
+class SeenClass:
+    """The exact map of a class, ``(H, W)``: its mean plus ``bias`` is the logit."""
+
+    index: int
+    label: str
+    values: Array
+    bias: float
+    logit: float
+    signed: bool
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What a network made of a picture: numbers only, to be written as JSON, as arrays or as one picture."""
+
+    card: ModelCard
+    picture: Picture
+    classes: list[ClassProbability]
+    layers: list[SeenLayer]
+    class_map: SeenClass | None
+    timing: Timing
+
+
+def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings) -> Activations:
+    """Run a network on one picture and keep the layers asked for.
+
+    Raises:
+        ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
+        UnknownNameError: a layer, channel or class that the model does not have.
+        OptionError: more than one picture, a box outside it, a template larger than it, or both a box and a template.
+    """
+    card = model.card
+    layers = _chosen_layers(card, options.layers)
+    class_index = None if options.class_name is None else _class_index(card, options.class_name)
+    if options.box and upload.template:
+        raise OptionError("what to look for is a template or a box; both came")
+
+    started = time.perf_counter()
+    pictures = decode(upload.images, card.input, options.resize, settings)
+    if len(pictures) != 1:
+        raise OptionError(f"activations are of one picture; {len(pictures)} came")
+    picture = pictures[0][1]
+    box = parse_box(options.box, picture.width, picture.height) if options.box else None
+    template = None if upload.template is None else _decode_template(upload.template, picture, card, settings)
+    decoded = time.perf_counter()
+
+    names = [layer.name for layer in layers]
+    kept = names if class_index is None else [*dict.fromkeys([*names, card.class_map])]
+    maps = {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], kept).items()}
+    matches: dict[str, LayerMatch] = {}
+    if box is not None:
+        matches = _match_box(maps, layers, _to_analysed(box, picture), options.peaks)
+    elif template is not None:
+        matches = _match_template(model, maps, layers, template, options.peaks)
+    seen = [_see(layer, maps[layer.name], options.channels, matches.get(layer.name)) for layer in layers]
+    class_map = None if class_index is None else _see_class(card, class_index, maps)
+    inferred = time.perf_counter()
+    return Activations(
+        card=card,
+        picture=picture,
+        classes=rank_classes(maps["logits"], card.labels, _CLASSES_SHOWN),
+        layers=seen,
+        class_map=class_map,
+        timing=Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, inferred)),
+    )
+
+
+def to_response(activations: Activations, overlay: bool) -> ActivationsResponse:
+    """The JSON answer, heatmaps as base64 PNGs."""
+    picture, card = activations.picture, activations.card
+    height, width = picture.pixels.shape[:2]
+    backdrop = picture if overlay else None
+    return ActivationsResponse(
+        model=card.name,
+        version=card.version,
+        width=picture.width,
+        height=picture.height,
+        analysed_width=width,
+        analysed_height=height,
+        classes=activations.classes,
+        layers=[_layer_response(layer, picture, backdrop) for layer in activations.layers],
+        class_map=_class_response(activations.class_map, backdrop),
+        timing=activations.timing,
+    )
+
+
+def to_npz(activations: Activations) -> bytes:
+    """The raw numbers as a NumPy ``.npz``.
+
+    For each layer ``<layer>`` holds the chosen channels ``(n, H, W)`` and ``<layer>.channels`` their numbers;
+    ``<layer>.match`` the similarity to the template; ``class_map`` the class's map; ``logits`` are not in it.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for layer in activations.layers:
+        arrays[layer.card.name] = layer.maps[layer.chosen]
+        arrays[f"{layer.card.name}.channels"] = np.array(layer.chosen)
+        if layer.match is not None:
+            arrays[f"{layer.card.name}.match"] = layer.match.scores
+    if activations.class_map is not None:
+        arrays[f"class:{activations.class_map.label}"] = activations.class_map.values
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def to_sent(box: Box, picture: Picture) -> Box:
+    """A box in pixels of the picture as it was sent, from one in pixels of the picture that was analysed."""
+    height, width = picture.pixels.shape[:2]
+    return box.scaled(picture.width / width, picture.height / height)
+
+
+def _to_analysed(box: Box, picture: Picture) -> Box:
+    height, width = picture.pixels.shape[:2]
+    return box.scaled(width / picture.width, height / picture.height)
+
+
+def _chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
+    if names == "all":
+        return card.layers
+    chosen = []
+    for name in dict.fromkeys(names.split(",")):
+        layer = card.layer(name)
+        if layer is None:
+            known = ", ".join(layer.name for layer in card.layers)
+            raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {known}")
+        chosen.append(layer)
+    return chosen
+
+
+def _class_index(card: ModelCard, label: str) -> int:
+    if label not in card.labels:
+        raise UnknownNameError(f"no class '{label[:60]}' in {card.name}; there are: {', '.join(card.labels)}")
+    return card.labels.index(label)
+
+
+def _chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:
+    if wish == "all":
+        return list(range(layer.channels))
+    if wish.startswith("top"):
+        return [channel for channel, _ in energies[: int(wish.removeprefix("top"))]]
+    channels = [int(number) for number in wish.split(",")]
+    for channel in channels:
+        if channel >= layer.channels:
+            raise UnknownNameError(f"no channel {channel} in {layer.name}; there are {layer.channels}, from 0")
+    return channels
+
+
+def _see(card: LayerCard, maps: Array, channels: str, found: LayerMatch | None) -> SeenLayer:
+    mean_squares = np.einsum("chw,chw->c", maps, maps, dtype=np.float64) / maps[0].size
+    energies = [(int(i), float(mean_squares[i])) for i in np.argsort(-mean_squares, kind="stable")]
+    return SeenLayer(card, maps, energies, _chosen_channels(energies, channels, card), found)
+
+
+def _see_class(card: ModelCard, index: int, maps: dict[str, Array]) -> SeenClass:
+    layer = card.layer(card.class_map)
+    return SeenClass(
+        index=index,
+        label=card.labels[index],
+        values=maps[card.class_map][index],
+        bias=card.class_bias[index],
+        logit=float(maps["logits"][index]),
+        signed=layer is None or layer.signed,
+    )
+
+
+def _decode_template(file: NamedBytes, picture: Picture, card: ModelCard, settings: Settings) -> Picture:
+    """Decode a template and scale it as its scene was scaled."""
+    (_, template), *others = decode([file], card.input.model_copy(update={"smallest": 1}), "none", settings)
+    if others:
+        raise OptionError(f"a template is one picture; {len(others) + 1} came")
+    if template.width > picture.width or template.height > picture.height:
+        raise OptionError(
+            f"template is {template.width}x{template.height} but the picture is {picture.width}x{picture.height}; "
+            "a template must fit inside its picture"
+        )
+    height, width = picture.pixels.shape[:2]
+    if (width, height) != (picture.width, picture.height):
+        size = round(template.width * width / picture.width), round(template.height * height / picture.height)
+        pixels = resize_image(template.pixels, (max(1, size[0]), max(1, size[1])))
+        template = Picture(pixels, template.width, template.height)
+    check_analysed_size("template", template, card.input, settings)
+    return template
+
+
+def _match_box(maps: dict[str, Array], layers: list[LayerCard], box: Box, top: int) -> dict[str, LayerMatch]:
+    return {
+        layer.name: match(maps[layer.name], layer, template_from_box(maps[layer.name], layer.receptive_field, box), top)
+        for layer in layers
+    }
+
+
+def _match_template(
+    model: LoadedModel, maps: dict[str, Array], layers: list[LayerCard], picture: Picture, top: int
+) -> dict[str, LayerMatch]:
+    own = model.runtime.layers(picture.pixels[None], [layer.name for layer in layers])
+    height, width = picture.pixels.shape[:2]
+    return {
+        layer.name: match(
+            maps[layer.name],
+            layer,
+            template_from_picture(own[layer.name][0], layer.receptive_field, width, height),
+            top,
+        )
+        for layer in layers
+    }
+
+
+def _heatmap(values: Map, signed: bool, backdrop: Picture | None) -> Heatmap:
+    scale = scale_for(values, signed)
+    png = heatmap_png(values, scale) if backdrop is None else overlay_png(values, scale, backdrop.pixels)
+    return Heatmap(low=scale.low, high=scale.high, png=base64.b64encode(png).decode())
+
+
+def _layer_response(layer: SeenLayer, picture: Picture, backdrop: Picture | None) -> LayerActivation:
+    heatmaps = [
+        ChannelHeatmap(channel=channel, **_heatmap(layer.maps[channel], layer.card.signed, backdrop).model_dump())
+        for channel in layer.chosen
+    ]
+    channels, height, width = layer.maps.shape
+    return LayerActivation(
+        name=layer.card.name,
+        shape=(channels, height, width),
+        receptive_field=layer.card.receptive_field,
+        signed=layer.card.signed,
+        energies=[ChannelEnergy(channel=channel, energy=energy) for channel, energy in layer.energies],
+        heatmaps=heatmaps,
+        match=None if layer.match is None else _match_response(layer.match, picture),
+    )
+
+
+def _match_response(found: LayerMatch, picture: Picture) -> FeatureMatch:
+    peaks = []
+    for box, score in found.peaks:
+        sent = to_sent(box, picture)
+        peaks.append(Peak(x=sent.x, y=sent.y, width=sent.width, height=sent.height, score=score))
+    return FeatureMatch(peaks=peaks, **_heatmap(found.scores, True, None).model_dump())
+
+
+def _class_response(seen: SeenClass | None, backdrop: Picture | None) -> ClassMap | None:
+    if seen is None:
+        return None
+    return ClassMap(
+        label=seen.label,
+        index=seen.index,
+        mean=float(seen.values.mean(dtype=np.float64)),
+        bias=seen.bias,
+        logit=seen.logit,
+        **_heatmap(seen.values, seen.signed, backdrop).model_dump(),
+    )

@@ -1,0 +1,61 @@
+"""The application: models loaded, routes mounted, failures and limits in place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.concurrency import run_in_threadpool
+
+from models.runtime import choose_device, cuda_obstacle
+from service.limits import BodyLimit
+from service.model_store import ModelStore
+from service.problems import install_problem_handlers
+from service.routes import activations, health, models, predict
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_DESCRIPTION = """\
+Image classifiers made of *sharpened cosine similarity* and of convolution, with every layer open as heatmaps.
+
+A picture is sent as it is, with its own content type (`image/jpeg`, `image/png`, …); as `file` in a form; as a NumPy
+array (`application/x-npy`); or as base64 in JSON. Failures are `application/problem+json`.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the service.
+
+    Args:
+        settings: from the environment unless given.
+
+    Raises:
+        DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
+    """
+    settings = settings or Settings()
+    store = ModelStore(settings.model_repository, choose_device(settings.device), settings.default_model)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        _log.info("models run on %s%s", store.device, _why_not_cuda(settings, store))
+        await run_in_threadpool(store.load_all)
+        yield
+
+    app = FastAPIOffline(  # its /docs brings its scripts along instead of fetching them from a CDN
+        title="scs-serve", version=version("scs-serve"), description=_DESCRIPTION, lifespan=lifespan, redoc_url=None
+    )
+    app.state.settings, app.state.models = settings, store
+    app.add_middleware(BodyLimit, most=settings.max_body_bytes)
+    install_problem_handlers(app)
+    for routes in (predict, activations, models, health):
+        app.include_router(routes.router)
+    return app
+
+
+def _why_not_cuda(settings: Settings, store: ModelStore) -> str:
+    return f": {cuda_obstacle()}" if settings.device == "auto" and store.device == "cpu" else ""

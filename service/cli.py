@@ -1,0 +1,49 @@
+"""The command ``scs``: one subcommand a verb or noun, each in a file of its own under ``service/commands/``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from scs.errors import OptionError, ScsError, UnknownNameError
+from service.commands import activations, evaluate, export, models, predict, serve, train
+
+FAILURE, USAGE_ERROR = 1, 2
+
+app = typer.Typer(
+    help="Classify pictures by sharpened cosine similarity, and open up the network that does it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("predict")(predict.predict)
+app.command("activations")(activations.activations)
+app.command("models")(models.models)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
+
+
+def main() -> None:
+    """Run the command; one line on stderr and status 2 for a usage error, 1 for a failure."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        _stop(error.format_message(), error.exit_code)
+    except (OptionError, UnknownNameError) as error:
+        _stop(str(error), USAGE_ERROR)
+    except ScsError as error:
+        _stop(str(error), FAILURE)
+    except OSError as error:
+        _stop(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), FAILURE)
+    except (KeyboardInterrupt, typer.Abort):
+        _stop("interrupted", 130)
+
+
+def _stop(message: str, status: int) -> None:
+    if message:
+        print("scs: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,1 @@
+"""The subcommands of ``scs``, a file each."""

@@ -1,0 +1,79 @@
+"""``scs evaluate``."""
+
+from __future__ import annotations
+
+import json as json_format
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from models.card import ModelCard
+from models.evaluation import Evaluation
+from models.evaluation import evaluate as measure
+from scs.errors import DataError
+from service.commands import options
+from service.commands.data import open_dataset
+from service.commands.local import open_model, settings_for
+
+
+def evaluate(
+    name: Annotated[str, typer.Argument(help="A model of the repository.")],
+    data: options.Data = None,
+    download: options.Download = False,
+    version: options.Version = None,
+    repository: options.Repository = None,
+    json: options.Json = False,
+) -> None:
+    """Measure an exported model on the test images of the data set it was trained on.
+
+    Example: scs evaluate cifar10-scs --data ~/data
+    """
+    model = open_model(settings_for(repository), name, version)
+    if model.card.accuracy is None:
+        raise DataError(f"the card of {name} needs to name a data set; it names none")
+    dataset = open_dataset(model.card.accuracy.dataset, data, download)
+    if list(dataset.classes) != model.card.labels:
+        raise DataError(f"{name} needs data of its own classes; {dataset.name} has others")
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=len(dataset.test_images))
+        result = measure(model.runtime, dataset, lambda done: bar.update(task, completed=done))
+    if json:
+        print(json_format.dumps(_figures(model.card, result), indent=2))
+    else:
+        _print(model.card, result)
+
+
+def _figures(card: ModelCard, result: Evaluation) -> dict[str, object]:
+    low, high = result.interval()
+    return {
+        "model": card.name,
+        "version": card.version,
+        "images": result.images,
+        "correct": result.correct,
+        "accuracy": result.accuracy,
+        "interval_95": [low, high],
+        "classes": list(result.classes),
+        "recall": result.recall.tolist(),
+        "precision": result.precision.tolist(),
+        "confusion": result.confusion.tolist(),
+    }
+
+
+def _print(card: ModelCard, result: Evaluation) -> None:
+    low, high = result.interval()
+    print(
+        f"{card.name} {card.version}: {result.correct:,} of {result.images:,} right, {result.accuracy:.2%} "
+        f"(95% interval {low:.2%} to {high:.2%})"
+    )
+    if card.accuracy and card.accuracy.note:
+        print(card.accuracy.note)
+    table = Table("true / predicted", *(label[:5] for label in result.classes), "recall", "precision")
+    for label, row, recall, precision in zip(
+        result.classes, result.confusion, result.recall, result.precision, strict=True
+    ):
+        table.add_row(label, *(str(count) for count in row), f"{recall:.1%}", f"{precision:.1%}")
+    Console().print(table)

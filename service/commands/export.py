@@ -1,0 +1,65 @@
+"""``scs export``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models import catalogue
+from models.recipes import recipe_for
+from scs.errors import DataError, MissingPackageError
+from service.commands import options
+from service.commands.data import open_dataset
+from service.commands.local import settings_for
+
+
+class ExportFormat(StrEnum):
+    """What a network can be exported as."""
+
+    onnx = "onnx"
+    torchscript = "torchscript"
+
+
+def export(
+    name: Annotated[str, typer.Argument(help="What was trained, and the model's name: cifar10-scs, say.")],
+    data: options.Data = None,
+    download: options.Download = False,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder of this model's trainings; runs/NAME unless given.", file_okay=False)
+    ] = None,
+    repository: options.Repository = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Replace this version; a new one unless given.")] = None,
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="Kind of file.")] = ExportFormat.onnx,
+    json: options.Json = False,
+) -> None:
+    """Export the best of the trainings of a model, by the images held back, and measure the file.
+
+    The file is compared with the network on random and on real images; if they differ, nothing is written.
+
+    Example: scs export cifar10-scs --data ~/data --repository my-models
+    """
+    recipe = recipe_for(name)
+    try:
+        from models.export import export_runs
+        from models.training import RESULT
+    except ImportError as error:
+        raise MissingPackageError(f"scs export needs {error.name}: pip install 'scs-serve[train]'") from None
+    into = settings_for(repository).model_repository
+    folder = runs or Path("runs") / name
+    finished = sorted(path.parent for path in folder.glob(f"*/{RESULT}"))
+    if not finished:
+        raise DataError(f"an export needs a finished training in {folder}; there is none: run scs train {name} first")
+    if version is None:
+        version = max((entry.version for entry in catalogue.entries(into) if entry.name == name), default=0) + 1
+    card = export_runs(name, finished, open_dataset(recipe.dataset, data, download), into, version, file_format.value)
+    if json:
+        print(card.model_dump_json(indent=2))
+        return
+    assert card.accuracy is not None  # an export measures what it writes
+    print(
+        f"{into / name / str(version) / card.file_name}: {card.parameters:,} parameters, "
+        f"{card.accuracy.accuracy:.2%} on {card.accuracy.dataset}"
+    )

@@ -1,0 +1,38 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from scs.errors import OptionError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Url = Annotated[str | None, typer.Option(help="Send to this server instead of running the model here.")]
+Model = Annotated[str | None, typer.Option(help="Name of a model; the default one unless given.")]
+Version = Annotated[int | None, typer.Option(min=1, help="Version of the model; the newest unless given.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Folder with the data set's .npz file; SCS_DATA unless given.", file_okay=False)
+]
+Download = Annotated[bool, typer.Option("--download", help="Fetch the data set from its publisher if it is missing.")]
+Repository = Annotated[
+    Path | None, typer.Option(help="Folder of models; SCS_MODEL_REPOSITORY or the bundled one unless given.")
+]
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def checked(kind: type[Options], **values: Any) -> Options:
+    """Make a route's options of a command's, by the route's own rules.
+
+    Raises:
+        OptionError: the first value that breaks them.
+    """
+    try:
+        return kind.model_validate({key: value for key, value in values.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise OptionError(f"{first['loc'][0]}: {first['msg'].lower()}; '{first['input']}' came") from None

@@ -1,0 +1,53 @@
+"""``scs predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.client import Client
+from service.commands import options
+from service.commands.files import read_file
+from service.commands.local import open_model, settings_for
+from service.predicting import predict as predict_here
+from service.schemas import PredictOptions, PredictResponse
+from service.uploads import Upload
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Pictures.", metavar="IMAGE…")],
+    model: options.Model = None,
+    version: options.Version = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
+    resize: Annotated[str, typer.Option(help="card, none, or pixels of the longer side.")] = "card",
+    repository: options.Repository = None,
+    url: options.Url = None,
+    json: options.Json = False,
+) -> None:
+    """Classify pictures.
+
+    Example: scs predict photo.jpg --model cifar10-scs --top-k 3
+    """
+    wanted = options.checked(PredictOptions, model=model, version=version, top_k=top_k, resize=resize)
+    files = [read_file(path) for path in images]
+    if url:
+        answer = Client(url).predict(files, wanted)
+    else:
+        settings = settings_for(repository)
+        answer = predict_here(open_model(settings, model, version), Upload(files), wanted, settings)
+    if json:
+        print(answer.model_dump_json(indent=2))
+    else:
+        _print(answer)
+
+
+def _print(answer: PredictResponse) -> None:
+    table = Table("picture", "class", "probability", title=f"{answer.model} {answer.version}", title_justify="left")
+    for prediction in answer.predictions:
+        for rank, found in enumerate(prediction.classes):
+            table.add_row(prediction.name if rank == 0 else "", found.label, f"{found.probability:.1%}")
+    Console().print(table)

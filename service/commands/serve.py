@@ -1,0 +1,26 @@
+"""``scs serve``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from service.app import create_app
+from service.settings import Settings
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; SCS_HOST unless given.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; SCS_PORT unless given.")] = None,
+) -> None:
+    """Serve the models over HTTP.
+
+    Example: scs serve --port 8080
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
+    settings = Settings(**given)  # type: ignore[arg-type]
+    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_config=None)

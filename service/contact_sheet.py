@@ -1,0 +1,49 @@
+"""What is written on the one picture of a network's layers, and in which order."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from service.activating import Activations, SeenLayer
+from service.images import Pixels
+from service.sheet import LayerRow, Panel, draw_sheet
+
+_BOX_COLOUR = (255, 64, 0)
+
+
+def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
+    """One picture with the prediction, the class map and every layer asked for."""
+    card = activations.card
+    best = activations.classes[0]
+    title = f"{best.label}, {best.probability:.0%}\n{card.name} {card.version}: {card.description}"
+    rows = [_layer_row(layer) for layer in activations.layers]
+    if activations.class_map is not None:
+        seen = activations.class_map
+        caption = f"mean {seen.values.mean():+.3f} and bias {seen.bias:+.3f} make the logit {seen.logit:+.3f}"
+        rows.insert(0, LayerRow(f"class map: {seen.label}", caption, [Panel(seen.label, seen.values, seen.signed)]))
+    return draw_sheet(_with_peaks(activations), rows, title, overlay)
+
+
+def _layer_row(layer: SeenLayer) -> LayerRow:
+    channels, height, width = layer.maps.shape
+    field = layer.card.receptive_field
+    caption = f"{channels} channels of {width} x {height}; each unit sees {field.size} x {field.size} pixels"
+    panels = [Panel(f"channel {i}", layer.maps[i], layer.card.signed) for i in layer.chosen]
+    if layer.match is not None:
+        panels.append(Panel("similarity to the template", layer.match.scores, signed=True))
+    return LayerRow(layer.card.name, caption, panels)
+
+
+def _with_peaks(activations: Activations) -> Pixels:
+    """The picture, with the best place of the template in each layer drawn on it."""
+    pixels = activations.picture.pixels
+    boxes = [layer.match.peaks[0][0] for layer in activations.layers if layer.match and layer.match.peaks]
+    if not boxes:
+        return pixels
+    image = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy())
+    draw = ImageDraw.Draw(image)
+    line = max(1, round(max(image.size) / 250))
+    for box in boxes:
+        draw.rectangle((box.x, box.y, box.x + box.width - 1, box.y + box.height - 1), outline=_BOX_COLOUR, width=line)
+    return np.asarray(image)

@@ -1,0 +1,130 @@
+"""From pictures to class probabilities; knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.card import InputCard
+from models.runtime import Array
+from scs.errors import OptionError
+from service.images import Picture, Size, decode_image, decode_npy
+from service.model_store import LoadedModel
+from service.schemas import ClassProbability, ImagePrediction, PredictOptions, PredictResponse, Timing
+from service.settings import Settings
+from service.uploads import NamedBytes, Upload
+
+
+def predict(model: LoadedModel, upload: Upload, options: PredictOptions, settings: Settings) -> PredictResponse:
+    """Classify pictures; those of one size go through the network together.
+
+    Raises:
+        ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
+        OptionError: a picture too small for the network.
+    """
+    started = time.perf_counter()
+    pictures = decode(upload.images, model.card.input, options.resize, settings)
+    decoded = time.perf_counter()
+    logits = _logits(model, [picture for _, picture in pictures])
+    inferred = time.perf_counter()
+    predictions = [
+        ImagePrediction(
+            name=name,
+            width=picture.width,
+            height=picture.height,
+            classes=rank_classes(row, model.card.labels, options.top_k),
+        )
+        for (name, picture), row in zip(pictures, logits, strict=True)
+    ]
+    return PredictResponse(
+        model=model.card.name,
+        version=model.card.version,
+        predictions=predictions,
+        timing=Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, inferred)),
+    )
+
+
+def decode(
+    files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings: Settings
+) -> list[tuple[str, Picture]]:
+    """Decode files to pictures of a network's channels, at the size that ``resize`` asks for.
+
+    An array file may hold several pictures; they are numbered.
+
+    Raises:
+        ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
+        OptionError: a picture too small for the network.
+    """
+    pictures: list[tuple[str, Picture]] = []
+    scale_to = target_size(resize, wanted)
+    for file in files:
+        if file.is_npy:
+            found = decode_npy(
+                file.content, channels=wanted.channels, max_pixels=settings.max_pixels, scale_to=scale_to
+            )
+            pictures += [(f"{file.name}[{i}]" if len(found) > 1 else file.name, one) for i, one in enumerate(found)]
+        else:
+            picture = decode_image(
+                file.content, channels=wanted.channels, max_pixels=settings.max_pixels, scale_to=scale_to
+            )
+            pictures.append((file.name, picture))
+    for name, picture in pictures:
+        check_analysed_size(name, picture, wanted, settings)
+    return pictures
+
+
+def target_size(resize: str, wanted: InputCard) -> Size | int | None:
+    """What ``resize`` (``card``, ``none`` or a number) means for a network."""
+    if resize == "card":
+        return wanted.width, wanted.height
+    return None if resize == "none" else int(resize)
+
+
+def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings: Settings) -> None:
+    """Refuse a picture that is too small for the network, or too large to run it on.
+
+    Raises:
+        OptionError: either way, with the size that came and what can be done.
+    """
+    height, width = picture.pixels.shape[:2]
+    if min(height, width) < wanted.smallest:
+        raise OptionError(f"the network needs {wanted.smallest} pixels on a side; '{name}' is {width}x{height}")
+    if height * width > settings.max_analysed_pixels:
+        raise OptionError(
+            f"the network runs on at most {settings.max_analysed_pixels} pixels; '{name}' is {width}x{height}: "
+            "ask for a smaller one with resize=1024, say"
+        )
+
+
+def rank_classes(logits: Array, labels: Sequence[str], top_k: int) -> list[ClassProbability]:
+    """The most probable classes of one picture, most probable first."""
+    probabilities = softmax(logits)
+    order = np.argsort(-probabilities, kind="stable")[:top_k]
+    return [ClassProbability(label=labels[i], index=int(i), probability=float(probabilities[i])) for i in order]
+
+
+def softmax(logits: Array) -> NDArray[np.float64]:
+    """Probabilities of logits, along the last axis."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    share: NDArray[np.float64] = powers / powers.sum(-1, keepdims=True)
+    return share
+
+
+def milliseconds(start: float, end: float) -> float:
+    """A span of the performance counter, to the microsecond."""
+    return round((end - start) * 1000, 3)
+
+
+def _logits(model: LoadedModel, pictures: Sequence[Picture]) -> list[Array]:
+    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i, picture in enumerate(pictures):
+        by_shape[picture.pixels.shape].append(i)
+    rows: dict[int, Array] = {}
+    for indices in by_shape.values():
+        batch = np.stack([pictures[i].pixels for i in indices])
+        rows.update(zip(indices, model.runtime.logits(batch), strict=True))
+    return [rows[i] for i in range(len(pictures))]

@@ -1,0 +1,94 @@
+"""Errors as HTTP: one table of statuses, and ``application/problem+json`` (RFC 9457) for every failure."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from scs.errors import (
+    DeviceError,
+    ImageError,
+    MissingPackageError,
+    ModelError,
+    OptionError,
+    ScsError,
+    ShapeError,
+    TooLargeError,
+    UnknownNameError,
+    UnsupportedImageError,
+)
+from service.schemas import Problem
+
+_log = logging.getLogger(__name__)
+
+STATUSES: dict[type[ScsError], HTTPStatus] = {
+    UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ImageError: HTTPStatus.BAD_REQUEST,
+    UnknownNameError: HTTPStatus.NOT_FOUND,
+    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    OptionError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ShapeError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ModelError: HTTPStatus.SERVICE_UNAVAILABLE,
+    MissingPackageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+_DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
+RESPONSES: dict[int | str, dict[str, object]] = {
+    status: {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
+    for status in _DOCUMENTED
+}
+
+
+def status_of(error: ScsError) -> HTTPStatus:
+    """The status of an error of ours: that of its own class, or of the nearest class above it."""
+    for kind in type(error).__mro__:
+        if kind in STATUSES:
+            return STATUSES[kind]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every failure of an application a problem: ours, the framework's, and those nobody foresaw."""
+
+    @app.exception_handler(ScsError)
+    async def ours(request: Request, error: ScsError) -> JSONResponse:
+        return problem(status_of(error), str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong_option(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(error))
+
+    @app.exception_handler(HTTPException)
+    async def frameworks(request: Request, error: HTTPException) -> JSONResponse:
+        response = problem(HTTPStatus(error.status_code), str(error.detail))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed for a reason that was not foreseen; it was logged"
+        )
+
+
+def problem(status: HTTPStatus, detail: str) -> JSONResponse:
+    """One failure as an answer; ``detail`` says what was needed and what came."""
+    content = Problem(title=status.phrase, status=status, detail=detail).model_dump()
+    return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def _sentence(error: RequestValidationError) -> str:
+    first = error.errors()[0]
+    name = first["loc"][-1] if first["loc"] else "request"
+    came = "" if first["type"] == "missing" else f"; '{str(first.get('input'))[:60]}' came"
+    return f"{name}: {first['msg'].lower()}{came}"

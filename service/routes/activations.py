@@ -1,0 +1,67 @@
+"""``POST /activations``: a picture to heatmaps of a network's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from service.activating import Activations, activate, to_npz, to_response
+from service.colour import to_png
+from service.contact_sheet import draw_activations
+from service.model_store import LoadedModel
+from service.problems import RESPONSES
+from service.schemas import ActivationOptions, ActivationsResponse
+from service.settings import Settings
+from service.uploads import REQUEST_BODY, Upload, read_upload
+
+router = APIRouter(tags=["activations"], responses=RESPONSES)
+
+_JSON, _PNG, _NPZ = "application/json", "image/png", "application/x-npz"
+_OTHER_FORMS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            _PNG: {"schema": {"type": "string", "format": "binary"}},
+            _NPZ: {"schema": {"type": "string", "format": "binary"}},
+        }
+    }
+}
+
+
+@router.post(
+    "/activations",
+    summary="Open up a network's layers",
+    response_model=ActivationsResponse,
+    responses=_OTHER_FORMS,
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
+async def post_activations(request: Request, options: Annotated[ActivationOptions, Query()]) -> Response:
+    """Heatmaps of every layer asked for, the exact map of a class, and where a template's or a box's features occur.
+
+    ``Accept: image/png`` gives one picture of all of them, ``application/x-npz`` the raw numbers, anything else JSON.
+    """
+    model = request.app.state.models.get(options.model, options.version)
+    upload = await read_upload(request)
+    form = _form(request.headers.get("accept", ""))
+    settings = request.app.state.settings
+    return await run_in_threadpool(_answer, model, upload, options, settings, form)
+
+
+def _answer(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str) -> Response:
+    activations = activate(model, upload, options, settings)
+    return Response(_WRITERS[form](activations, options.overlay), media_type=form)
+
+
+_WRITERS: dict[str, Callable[[Activations, bool], str | bytes]] = {
+    _JSON: lambda activations, overlay: to_response(activations, overlay).model_dump_json(),
+    _PNG: lambda activations, overlay: to_png(draw_activations(activations, overlay)),
+    _NPZ: lambda activations, overlay: to_npz(activations),
+}
+
+
+def _form(accept: str) -> str:
+    """The first form named in an ``Accept`` header that we can write; JSON where it names none."""
+    named = (part.partition(";")[0].strip().lower() for part in accept.split(","))
+    return next((kind for kind in named if kind in _WRITERS), _JSON)

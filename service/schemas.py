@@ -1,0 +1,232 @@
+"""The answers of the service, and the options of its routes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.card import ModelCard, ReceptiveFieldCard
+
+Base64 = Annotated[str, Field(description="A PNG, base64.", json_schema_extra={"contentEncoding": "base64"})]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelOptions(_Options):
+    """Which model answers, and at what size it sees the picture."""
+
+    model: str | None = Field(None, description="Name of a model; the default one unless given.")
+    version: int | None = Field(None, gt=0, description="The newest unless given.")
+
+
+class PredictOptions(ModelOptions):
+    """Options of ``POST /predict``."""
+
+    top_k: int = Field(5, ge=1, le=1000, description="Classes to name, most probable first.")
+    resize: str = Field(
+        "card",
+        pattern=r"^(card|none|[1-9][0-9]{0,4})$",
+        description="`card`: to the size the model was trained on; `none`: not at all; "
+        "a number: pixels of the longer side.",
+    )
+
+
+class ActivationOptions(ModelOptions):
+    """Options of ``POST /activations``."""
+
+    resize: str = Field(
+        "none",
+        pattern=r"^(card|none|[1-9][0-9]{0,4})$",
+        description="`none`: dense maps of the picture as it is; `card`: at the size the model was trained on; "
+        "a number: pixels of the longer side.",
+    )
+    layers: str = Field(
+        "all", description="`all`, or names of layers with commas between them.", examples=["stem,block2"]
+    )
+    channels: str = Field(
+        "top4",
+        pattern=r"^(all|top[1-9][0-9]{0,3}|[0-9]{1,5}(,[0-9]{1,5})*)$",
+        description="`topN`: the N of most energy; `all`; or numbers of channels with commas between them.",
+    )
+    overlay: bool = Field(False, description="Lay the heatmaps over the picture, at its size.")
+    class_name: str | None = Field(
+        None, alias="class", description="Add the exact map of this class: its mean plus the bias is the logit."
+    )
+    box: str | None = Field(
+        None,
+        pattern=r"^-?[0-9]{1,6}(,-?[0-9]{1,6}){3}$",
+        description="`x,y,width,height` in pixels of the picture: where else do the features of this box occur?",
+    )
+    peaks: int = Field(5, ge=1, le=100, description="Most places to name in each layer, for a template or a box.")
+
+
+class Problem(BaseModel):
+    """A failure, as RFC 9457 has it."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = Field(description="What was needed and what came.")
+
+
+class Timing(BaseModel):
+    """Time spent on a request, in milliseconds."""
+
+    decode_ms: float
+    inference_ms: float
+
+
+class ClassProbability(BaseModel):
+    """One class and how probable the model holds it."""
+
+    label: str
+    index: int
+    probability: float = Field(ge=0, le=1)
+
+
+class ImagePrediction(BaseModel):
+    """What a model says of one picture."""
+
+    name: str = Field(description="File name as it was sent, or the picture's number.")
+    width: int = Field(description="Pixels, upright.")
+    height: int
+    classes: list[ClassProbability]
+
+
+class PredictResponse(BaseModel):
+    """Answer of ``POST /predict``: one entry a picture, in the order they were sent."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "model": "cifar10-scs",
+                "version": 1,
+                "predictions": [
+                    {
+                        "name": "photo.jpg",
+                        "width": 1024,
+                        "height": 768,
+                        "classes": [{"label": "cat", "index": 3, "probability": 0.81}],
+                    }
+                ],
+                "timing": {"decode_ms": 3.1, "inference_ms": 1.2},
+            }
+        }
+    )
+
+    model: str
+    version: int
+    predictions: list[ImagePrediction]
+    timing: Timing
+
+
+class Heatmap(BaseModel):
+    """A map as a picture, with the limits of its colour scale."""
+
+    low: float = Field(description="Value of the first colour.")
+    high: float = Field(description="Value of the last colour; a signed map has -low here, and white at zero.")
+    png: Base64
+
+
+class ChannelEnergy(BaseModel):
+    """A channel and its mean square over the picture."""
+
+    channel: int
+    energy: float
+
+
+class ChannelHeatmap(Heatmap):
+    """The heatmap of one channel."""
+
+    channel: int
+
+
+class Peak(BaseModel):
+    """A place where the template's features occur: a box in pixels of the picture as it was sent."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float = Field(ge=-1, le=1, description="Sharpened cosine similarity; 1 is the template itself.")
+
+
+class FeatureMatch(Heatmap):
+    """Where the template's features occur in a layer; the heatmap covers the places where the template fits."""
+
+    peaks: list[Peak]
+
+
+class LayerActivation(BaseModel):
+    """One layer of a network, seen on a picture."""
+
+    name: str
+    shape: tuple[int, int, int] = Field(description="Channels, height and width of its maps.")
+    receptive_field: ReceptiveFieldCard
+    signed: bool
+    energies: list[ChannelEnergy] = Field(description="Every channel, most energy first.")
+    heatmaps: list[ChannelHeatmap]
+    match: FeatureMatch | None = Field(None, description="Where a template was sent, or a box named.")
+
+
+class ClassMap(Heatmap):
+    """The exact map of a class: ``mean + bias`` is the logit."""
+
+    label: str
+    index: int
+    mean: float
+    bias: float
+    logit: float
+
+
+class ActivationsResponse(BaseModel):
+    """Answer of ``POST /activations``."""
+
+    model: str
+    version: int
+    width: int = Field(description="Pixels of the picture as it was sent, upright; boxes are in these.")
+    height: int
+    analysed_width: int = Field(description="Pixels of the picture as the network saw it.")
+    analysed_height: int
+    classes: list[ClassProbability] = Field(description="The prediction at that size, most probable first.")
+    layers: list[LayerActivation]
+    class_map: ClassMap | None = None
+    timing: Timing
+
+
+class ModelState(BaseModel):
+    """A version of a model in the repository, and whether it can be used."""
+
+    name: str
+    version: int
+    available: bool
+    reason: str | None = Field(None, description="Why it is not available.")
+    device: Literal["cpu", "cuda"] | None = Field(None, description="Where it runs.")
+    default: bool = Field(False, description="Whether it answers requests that name no model.")
+
+
+class ModelDetail(ModelState):
+    """The same with the model's card; null where the card cannot be read."""
+
+    card: ModelCard | None
+
+
+class ModelList(BaseModel):
+    """Answer of ``GET /models``."""
+
+    models: list[ModelState]
+
+
+class Live(BaseModel):
+    """Answer of ``GET /v2/health/live``."""
+
+    live: Literal[True] = True
+
+
+class Ready(BaseModel):
+    """Answer of ``GET /v2/health/ready``."""
+
+    ready: bool

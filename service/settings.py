@@ -1,0 +1,30 @@
+"""Settings of the service, each from an environment variable ``SCS_…``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.catalogue import bundled_repository
+
+
+class Settings(BaseSettings):
+    """What the service can be told; the README has a table of these, and a test that compares the two."""
+
+    model_config = SettingsConfigDict(env_prefix="SCS_")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    model_repository: Path = Field(
+        default_factory=bundled_repository, description="Folder of models; those that come with the package."
+    )
+    default_model: str = Field("cifar10-scs", description="Model of a request that names none.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA where it works.")
+    max_body_bytes: int = Field(32 * 2**20, gt=0, description="Largest request body.")
+    max_pixels: int = Field(50_000_000, gt=0, description="Largest picture that is decoded, in pixels.")
+    max_analysed_pixels: int = Field(
+        4 * 2**20, gt=0, description="Largest picture that a network is run on, in pixels, once it is resized."
+    )
