@@ -89,7 +89,7 @@ def export_runs(
 
 
 def export_onnx(network: Network) -> bytes:
-    """A network as one self-contained ONNX file: SCS layers as the op of :mod:`models.onnx_op`, layers as named tensors."""
+    """A network as one self-contained ONNX file, SCS layers as the op of :mod:`models.onnx_op`, layers named."""
     portable = _Portable(network)
     example = torch.zeros(2, 40, 48, network.channels, dtype=torch.uint8)
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scs.errors import UnknownNameError
@@ -53,6 +54,10 @@ class Network(nn.Module):
     The maps are halved between blocks. The head is linear at every place of the last map and its output, the class map,
     is averaged, so that the mean of a class's map plus the class's bias is the logit, exactly.
 
+    The stem sees one more channel than the image has, and that is 1 everywhere. Sharpened cosine similarity and max-abs
+    pooling are odd functions: without a constant to compare with, a stack of them would have to put a picture and its
+    negative, a black car and a white one, at opposite ends of every class.
+
     Args:
         family: a key of ``FAMILIES``.
         channels: C of the images, 1 or 3.
@@ -83,7 +88,7 @@ class Network(nn.Module):
         self.shift: Tensor
         self.register_buffer("scale", 1 / (255 * torch.tensor(std)).view(-1, 1, 1))
         self.register_buffer("shift", -(torch.tensor(mean) / torch.tensor(std)).view(-1, 1, 1))
-        self.stem = made_of.unit(channels, widths[0], 3, 1)
+        self.stem = made_of.unit(channels + 1, widths[0], 3, 1)
         self.blocks = nn.ModuleList(
             nn.Sequential(made_of.unit(before, before, 3, before), made_of.unit(before, after, 1, 1))
             for before, after in zip(widths[:-1], widths[1:], strict=True)
@@ -105,6 +110,7 @@ class Network(nn.Module):
     def layers(self, image: Tensor) -> dict[str, Tensor]:
         """Feature maps of every layer by name: ``(N, H, W, C)`` uint8 to ``(N, K, H', W')`` each."""
         x = image.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift  # (N, C, H, W)
+        x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1.0)  # (N, C + 1, H, W)
         x = self.stem(x.contiguous(memory_format=torch.channels_last) if self.training else x)
         maps = {"stem": x}
         for i, block in enumerate(self.blocks, start=1):

@@ -19,7 +19,7 @@ class Recipe:
     family: str
     widths: tuple[int, ...]
     epochs: int
-    batch_size: int = 128
+    batch_size: int = 64
     learning_rate: float = 0.01
     weight_decay: float = 0.01
     shift: int = 2
@@ -27,9 +27,9 @@ class Recipe:
 
 
 _DATASETS = {
-    "mnist": {"widths": (16, 32, 64, 96), "epochs": 8},
+    "mnist": {"widths": (16, 32, 64, 96), "epochs": 6},
     "fashion-mnist": {"widths": (16, 32, 64, 128), "epochs": 12, "mirror": True},
-    "cifar10": {"widths": (32, 64, 128, 224), "epochs": 16, "shift": 3, "mirror": True},
+    "cifar10": {"widths": (32, 64, 128, 288), "epochs": 12, "shift": 3, "mirror": True},
 }
 _FAMILIES = ("scs", "conv")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -20,6 +21,7 @@ ENERGY_FLOOR = 1e-12
 HALF_ENERGY_FLOOR = 1e-4
 
 _CONVOLUTIONS = {3: F.conv1d, 4: F.conv2d}
+_AVERAGE_POOLS = {3: F.avg_pool1d, 4: F.avg_pool2d}
 
 
 def sharpened_cosine_similarity(
@@ -185,8 +187,14 @@ def _patch_energy(
     energy = x.square()
     if groups != x.shape[1]:
         energy = energy.unflatten(1, (groups, -1)).sum(2)
-    box = energy.new_ones(groups, 1, *kernel_size)
-    return _CONVOLUTIONS[x.ndim](energy, box, None, strides, pads, dilations, groups)
+    if any(d > 1 for d in dilations):
+        box = energy.new_ones(groups, 1, *kernel_size)
+        return _CONVOLUTIONS[x.ndim](energy, box, None, strides, pads, dilations, groups)
+    # Pooling adds the squares up as they are; convolution may do it by Winograd's method, whose rounding can make the
+    # energy of a faint patch beside a bright one wrong in its first digit, or negative.
+    if any(2 * pad > size for pad, size in zip(pads, kernel_size, strict=True)):
+        energy, pads = _pad(energy, pads, pads, "zeros"), (0,) * len(pads)
+    return _AVERAGE_POOLS[x.ndim](energy, tuple(kernel_size), strides, pads) * math.prod(kernel_size)
 
 
 def _spread_over_kernels(per_group: Tensor, kernels: int) -> Tensor:
