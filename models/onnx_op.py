@@ -107,8 +107,11 @@ def functions() -> list[onnx.FunctionProto]:
 
 def attach(model: onnx.ModelProto) -> None:
     """Add the functions to a model whose graph calls the op, and point its depthwise calls to their overload."""
-    for node in model.graph.node:
-        if node.domain == DOMAIN and any(a.name == "group" and a.i > 1 for a in node.attribute):
+    calls = [node for node in model.graph.node if node.domain == DOMAIN]
+    if not calls:
+        return
+    for node in calls:
+        if any(a.name == "group" and a.i > 1 for a in node.attribute):
             node.overload = _overload(depthwise=True)
     model.functions.extend(functions())
     model.ir_version = max(model.ir_version, _IR_VERSION_WITH_OVERLOADS)

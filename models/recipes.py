@@ -27,8 +27,8 @@ class Recipe:
 
 
 _DATASETS = {
-    "mnist": {"widths": (16, 32, 64, 96), "epochs": 6},
-    "fashion-mnist": {"widths": (16, 32, 64, 128), "epochs": 12, "mirror": True},
+    "mnist": {"widths": (24, 48, 96, 192), "epochs": 6},
+    "fashion-mnist": {"widths": (24, 48, 96, 192), "epochs": 12, "mirror": True},
     "cifar10": {"widths": (32, 64, 128, 288), "epochs": 12, "shift": 3, "mirror": True},
 }
 _FAMILIES = ("scs", "conv")
