@@ -16,7 +16,7 @@ from service.limits import BodyLimit
 from service.model_store import ModelStore
 from service.problems import install_problem_handlers
 from service.routes import activations, health, models, predict
-from service.settings import Settings
+from service.settings import Settings, read_settings
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
     """
-    settings = settings or Settings()
+    settings = settings or read_settings()
     store = ModelStore(settings.model_repository, choose_device(settings.device), settings.default_model)
 
     @asynccontextmanager

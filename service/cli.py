@@ -47,3 +47,7 @@ def _stop(message: str, status: int) -> None:
     if message:
         print("scs: " + " ".join(message.split()), file=sys.stderr)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.catalogue import bundled_repository
+from scs.errors import OptionError
 
 
 class Settings(BaseSettings):
@@ -28,3 +29,18 @@ class Settings(BaseSettings):
     max_analysed_pixels: int = Field(
         4 * 2**20, gt=0, description="Largest picture that a network is run on, in pixels, once it is resized."
     )
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings of the environment; those given here win, unless they are None.
+
+    Raises:
+        OptionError: the first that is wrong, by the name of its variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise OptionError(
+            f"SCS_{str(first['loc'][0]).upper()}: {first['msg'].lower()}; '{first['input']}' came"
+        ) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 from models import catalogue
 from models.runtime import choose_device
 from service.model_store import LoadedModel, load_entry
-from service.settings import Settings
+from service.settings import Settings, read_settings
 
 
 def open_model(settings: Settings, name: str | None, version: int | None) -> LoadedModel:
@@ -23,4 +23,4 @@ def open_model(settings: Settings, name: str | None, version: int | None) -> Loa
 
 def settings_for(repository: Path | None) -> Settings:
     """The settings of the environment, with another repository if one was named."""
-    return Settings() if repository is None else Settings(model_repository=repository)
+    return read_settings(model_repository=repository)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 from typing import Annotated
 
 import typer
 import uvicorn
 
 from service.app import create_app
-from service.settings import Settings
+from service.settings import read_settings
 
 
 def serve(
@@ -21,6 +23,7 @@ def serve(
     Example: scs serve --port 8080
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
-    settings = Settings(**given)  # type: ignore[arg-type]
+    settings = read_settings(host=host, port=port)
+    # The server stops gracefully on SIGTERM and then raises it again, for whoever was there before: an ordinary stop.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_config=None)

@@ -1,0 +1,89 @@
+"""Small trained models, made once a run, and pictures that ship with the test dependencies."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from models.datasets import Dataset
+from models.export import export_runs
+from models.recipes import Recipe
+from models.training import train
+from service.app import create_app
+from service.settings import Settings
+
+FAMILIES = ("scs", "conv")
+
+
+def make_shapes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures (count, 16, 16, 3) of a disc, a bar or a cross somewhere, and which it is."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 3, count)
+    rows, columns = np.mgrid[:16, :16]
+    images = random.integers(0, 60, (count, 16, 16, 3))
+    for image, label in zip(images, labels, strict=True):
+        down, right = np.abs(rows - random.integers(5, 11)), np.abs(columns - random.integers(5, 11))
+        drawn = [down**2 + right**2 < 10, (down < 2) & (right < 5), (down == right) & (down < 5)][label]
+        image[drawn] += random.integers(100, 190, 3)
+    return images.astype(np.uint8), labels.astype(np.int64)
+
+
+@pytest.fixture(scope="session")
+def shapes() -> Dataset:
+    return Dataset("shapes", *make_shapes(600, 0), *make_shapes(150, 1), classes=("disc", "bar", "cross"))
+
+
+@pytest.fixture(scope="session")
+def runs(shapes, tmp_path_factory) -> dict[str, list[Path]]:
+    """Two finished trainings of each family, with different seeds."""
+    folders: dict[str, list[Path]] = {}
+    for family in FAMILIES:
+        recipe = Recipe("shapes", family, (8, 12, 16), epochs=6, batch_size=30, shift=1)
+        folders[family] = [tmp_path_factory.mktemp(f"{family}-{seed}") for seed in (0, 1)]
+        for seed, folder in enumerate(folders[family]):
+            train(recipe, shapes, folder, seed, note="drawn for the tests")
+    return folders
+
+
+@pytest.fixture(scope="session")
+def repository(shapes, runs, tmp_path_factory) -> Path:
+    """A folder with shapes-scs and shapes-conv as ONNX, and the first also as TorchScript, version 2."""
+    folder = tmp_path_factory.mktemp("repository")
+    for family in FAMILIES:
+        export_runs(f"shapes-{family}", runs[family], shapes, folder, version=1)
+    export_runs("shapes-script", runs["scs"], shapes, folder, version=1, file_format="torchscript")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings(repository) -> Settings:
+    return Settings(model_repository=repository, default_model="shapes-scs", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def client(settings):
+    """The whole service over the small models."""
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def photograph() -> np.ndarray:
+    """A cat, (300, 451, 3) uint8, from scikit-image."""
+    return skimage.data.chelsea()
+
+
+def encode(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+    """A picture's file as bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def jpeg(photograph) -> bytes:
+    return encode(photograph, "JPEG", quality=90)

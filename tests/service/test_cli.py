@@ -1,0 +1,223 @@
+"""The command line, run as a user runs it: a process, its output and its exit status."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMANDS = ["serve", "predict", "activations", "models", "train", "evaluate", "export"]
+
+
+@pytest.fixture
+def scs(repository, tmp_path):
+    """Run ``scs`` in an empty folder, with the small models for a repository."""
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("SCS_")},
+        "SCS_MODEL_REPOSITORY": str(repository),
+        "SCS_DEFAULT_MODEL": "shapes-scs",
+        "SCS_DEVICE": "cpu",
+    }
+
+    def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**environment, **more})
+
+    return run
+
+
+@pytest.fixture
+def photo(tmp_path, jpeg) -> Path:
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(jpeg)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(repository):
+    """``scs serve`` itself, on a free port; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "SCS_MODEL_REPOSITORY": str(repository), "SCS_DEFAULT_MODEL": "shapes-scs"}
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(url, process)
+        yield url
+    finally:
+        process.terminate()
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0, "an ordinary stop is not a failure"
+    assert "models run on cpu" in log or "models run on cuda" in log
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
+    for _ in range(300):
+        assert process.poll() is None, "the server stopped by itself"
+        try:
+            if httpx.get(f"{url}/v2/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the server did not get ready")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(scs, command):
+    shown = scs(command, "--help")
+    assert shown.returncode == 0 and f"Example: scs {command}" in " ".join(shown.stdout.split())
+
+
+def test_help_lists_every_command(scs):
+    shown = scs("--help").stdout
+    assert all(command in shown for command in COMMANDS)
+
+
+def test_predict_here_and_at_a_server_say_the_same(scs, photo, server):
+    here, there = (scs("predict", photo, "--json", "--top-k", 3, *extra) for extra in ((), ("--url", server)))
+    assert (here.returncode, there.returncode) == (0, 0), here.stderr + there.stderr
+    assert json.loads(here.stdout)["predictions"] == json.loads(there.stdout)["predictions"]
+    assert len(json.loads(here.stdout)["predictions"][0]["classes"]) == 3
+
+
+def test_predict_prints_a_table_for_people(scs, photo):
+    shown = scs("predict", photo)
+    assert shown.returncode == 0 and "cat.jpg" in shown.stdout and "%" in shown.stdout
+
+
+def test_activations_writes_one_picture_of_all_layers(scs, photo, tmp_path, server):
+    for extra in ((), ("--url", server)):
+        out = tmp_path / f"heat{len(extra)}.png"
+        made = scs("activations", photo, "--out", out, "--class", "disc", "--box", "100,80,60,60", *extra)
+        assert made.returncode == 0, made.stderr
+        with Image.open(out) as image:
+            assert image.width > 800 and image.height > 800
+            assert len(image.convert("RGB").resize((200, 200)).getcolors(40_000)) > 100, "not a blank page"
+        assert "make the logit" in made.stdout and "best place" in made.stdout
+
+
+def test_activations_writes_the_raw_numbers(scs, photo, tmp_path):
+    made = scs("activations", photo, "--out", tmp_path / "maps.npz", "--layers", "stem", "--channels", "all", "--json")
+    assert made.returncode == 0, made.stderr
+    shape = json.loads(made.stdout)["layers"][0]["shape"]
+    assert list(np.load(tmp_path / "maps.npz")["stem"].shape) == shape == [8, 300, 451]
+
+
+def test_activations_finds_a_template_from_a_file(scs, photo, tmp_path, photograph):
+    Image.fromarray(photograph[100:180, 120:220]).save(tmp_path / "part.png")
+    made = scs("activations", photo, "--template", tmp_path / "part.png", "--layers", "stem", "--json")
+    assert made.returncode == 0, made.stderr
+    best = json.loads(made.stdout)["layers"][0]["match"]["peaks"][0]
+    assert (abs(best["x"] - 120), abs(best["y"] - 100)) <= (2, 2)
+
+
+def test_models_lists_them_here_and_at_a_server(scs, server):
+    here, there = scs("models", "--json"), scs("models", "--json", "--url", server)
+    names = {"shapes-scs", "shapes-conv", "shapes-script"}
+    assert {card["name"] for card in json.loads(here.stdout)} == names
+    assert {model["name"] for model in json.loads(there.stdout)["models"]} == names
+    assert "shapes-scs" in scs("models").stdout and "on cpu" in scs("models", "--url", server).stdout
+
+
+def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
+    random = np.random.default_rng(0)
+    labels = np.arange(400) % 10
+    images = np.where(np.arange(28)[:, None] // 3 == labels[:, None, None], 220, 20) + random.integers(
+        0, 30, (400, 28, 28)
+    )
+    arrays = {"x_train": images.astype(np.uint8), "y_train": labels, "x_test": images[:100].astype(np.uint8)}
+    np.savez(tmp_path / "mnist.npz", **arrays, y_test=labels[:100])
+    data, own = ("--data", tmp_path), ("--repository", tmp_path / "own")
+
+    for seed in (0, 1):
+        trained = scs("train", "mnist-scs", *data, "--epochs", 2, "--seed", seed)
+        assert trained.returncode == 0, trained.stderr
+    run = tmp_path / "runs" / "mnist-scs" / "seed-1"
+    with Image.open(run / "curves.png") as curves:
+        assert curves.width > 500
+    assert len((run / "log.jsonl").read_text().splitlines()) == 2
+
+    exported = scs("export", "mnist-scs", *data, *own, "--json")
+    assert exported.returncode == 0, exported.stderr
+    card = json.loads(exported.stdout)
+    assert [seed["seed"] for seed in card["training"]["seeds"]] == [0, 1] and card["version"] == 1
+    assert json.loads(scs("export", "mnist-scs", *data, *own, "--json").stdout)["version"] == 2
+
+    evaluated = scs("evaluate", "mnist-scs", *data, *own)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "95% interval" in evaluated.stdout and "recall" in evaluated.stdout
+    figures = json.loads(scs("evaluate", "mnist-scs", *data, *own, "--json").stdout)
+    assert figures["accuracy"] == pytest.approx(card["accuracy"]["accuracy"])
+    assert np.array(figures["confusion"]).sum() == 100
+
+    assert scs("predict", photo, "--model", "mnist-scs", *own).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, status, said",
+    [
+        (["predict"], 2, "Missing argument"),
+        (["predict", "none.jpg"], 1, "No such file"),
+        (["predict", "text.txt"], 1, "was needed but"),
+        (["predict", "cat.jpg", "--model", "dog"], 2, "no model 'dog'; there are: shapes-"),
+        (["predict", "cat.jpg", "--resize", "big"], 2, "'big' came"),
+        (["predict", "cat.jpg", "--url", "http://127.0.0.1:9"], 1, "no answer from"),
+        (["activations", "cat.jpg", "--layers", "roof"], 2, "no layer 'roof'"),
+        (["activations", "cat.jpg", "--box", "400,200,100,300"], 2, "451x300"),
+        (["train", "cats"], 2, "a model to train is one of"),
+        (["train", "mnist-scs"], 1, "--download"),
+        (["train", "mnist-scs", "--data", "."], 1, "--data (or SCS_DATA)"),
+        (["train", "mnist-scs", "--download"], 2, "needs a folder"),
+        (["export", "mnist-scs"], 1, "there is none: run scs train mnist-scs first"),
+        (["evaluate", "dog"], 2, "no model 'dog'"),
+        (["bark"], 2, "No such command"),
+    ],
+)
+def test_a_failure_is_one_line_and_a_status(scs, photo, tmp_path, arguments, status, said):
+    (tmp_path / "text.txt").write_text("hello")
+    failed = scs(*arguments)
+    assert failed.returncode == status
+    assert failed.stderr.startswith("scs: ") and failed.stderr.count("\n") == 1
+    assert said in failed.stderr
+
+
+def test_serving_and_predicting_need_no_torch(photo, repository, tmp_path):
+    """Torch is blocked, as in an environment that has none: training says what it needs, the rest works."""
+    block = "import sys; sys.modules['torch'] = None; sys.argv[1:] = {}; from service.cli import main; main()"
+    environment = {**os.environ, "SCS_MODEL_REPOSITORY": str(repository), "SCS_DEFAULT_MODEL": "shapes-scs"}
+    outcomes = [
+        subprocess.run([sys.executable, "-c", block.format(arguments)], capture_output=True, text=True, env=environment)
+        for arguments in (
+            ["predict", str(photo)],
+            ["train", "mnist-scs"],
+            ["predict", str(photo), "--model", "shapes-script"],
+        )
+    ]
+    assert outcomes[0].returncode == 0, outcomes[0].stderr
+    for outcome in outcomes[1:]:
+        assert outcome.returncode == 1 and "needs torch" in outcome.stderr and "scs-serve[train]" in outcome.stderr
+
+
+def test_asking_for_cuda_where_there_is_none_is_one_line(scs):
+    from models.runtime import cuda_obstacle
+
+    if cuda_obstacle() is None:
+        pytest.skip("CUDA works here: there is nothing to refuse")
+    refused = scs("serve", SCS_DEVICE="cuda")
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert "SCS_DEVICE=cuda needs a working CUDA device" in refused.stderr
+
+
+def test_a_wrong_setting_is_one_line(scs):
+    refused = scs("serve", SCS_PORT="many")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "SCS_PORT" in refused.stderr
