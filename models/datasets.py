@@ -255,7 +255,7 @@ def download_dataset(name: str, folder: Path, progress: Callable[[int, int], Non
 
 
 def _fetch(file: PublishedFile, target: Path, report: Callable[[int], None]) -> None:
-    import httpx  # here, because reading a data set does without it
+    import httpx2 as httpx  # here, because reading a data set does without it
 
     digest = hashlib.sha256()
     size = 0

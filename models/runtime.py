@@ -105,7 +105,7 @@ class OnnxModel:
                 raise ModelError(f"{card.name} needs to be one file; it refers to others")
             self._fused = _session(content, device)
             self._open = _session(_with_outputs(graph, list(self._tensors.values())), device)
-        except ModelError:
+        except (ModelError, DeviceError):
             raise
         except Exception as error:  # onnx and the runtime each raise classes of their own for a broken file
             raise ModelError(f"{card.name} {card.version} could not be loaded: {_first_line(error)}") from None
@@ -161,6 +161,8 @@ class TorchScriptModel:
 
 
 def _session(content: bytes, device: Device) -> ort.InferenceSession:
+    if _PROVIDERS[device] not in ort.get_available_providers():
+        raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
     options = ort.SessionOptions()
     options.log_severity_level = _ONNX_ERRORS_ONLY
     options.intra_op_num_threads = _usable_cores()

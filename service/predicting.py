@@ -29,7 +29,7 @@ def predict(model: LoadedModel, upload: Upload, options: PredictOptions, setting
     started = time.perf_counter()
     pictures = decode(upload.images, model.card.input, options.resize, settings)
     decoded = time.perf_counter()
-    logits = _logits(model, [picture for _, picture in pictures])
+    logits = _logits(model, [picture for _, picture in pictures], settings.max_analysed_pixels)
     inferred = time.perf_counter()
     predictions = [
         ImagePrediction(
@@ -62,18 +62,9 @@ def decode(
     pictures: list[tuple[str, Picture]] = []
     scale_to = target_size(resize, wanted)
     for file in files:
-        if file.is_npy:
-            found = decode_npy(
-                file.content, channels=wanted.channels, max_pixels=settings.max_pixels, scale_to=scale_to
-            )
-            pictures += [(f"{file.name}[{i}]" if len(found) > 1 else file.name, one) for i, one in enumerate(found)]
-        else:
-            picture = decode_image(
-                file.content, channels=wanted.channels, max_pixels=settings.max_pixels, scale_to=scale_to
-            )
-            pictures.append((file.name, picture))
-    for name, picture in pictures:
-        check_analysed_size(name, picture, wanted, settings)
+        for name, picture in _decode_file(file, wanted.channels, settings.max_pixels, scale_to):
+            check_analysed_size(name, picture, wanted, settings)  # before the next file takes more memory
+            pictures.append((name, picture))
     return pictures
 
 
@@ -119,12 +110,26 @@ def milliseconds(start: float, end: float) -> float:
     return round((end - start) * 1000, 3)
 
 
-def _logits(model: LoadedModel, pictures: Sequence[Picture]) -> list[Array]:
+def _decode_file(
+    file: NamedBytes, channels: int, max_pixels: int, scale_to: Size | int | None
+) -> list[tuple[str, Picture]]:
+    if not file.is_npy:
+        picture = decode_image(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to)
+        return [(file.name, picture)]
+    batch = decode_npy(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to)
+    return [(f"{file.name}[{i}]" if len(batch) > 1 else file.name, picture) for i, picture in enumerate(batch)]
+
+
+def _logits(model: LoadedModel, pictures: Sequence[Picture], most_pixels: int) -> list[Array]:
+    """Logits of each picture; pictures of one size share batches of at most ``most_pixels``."""
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for i, picture in enumerate(pictures):
         by_shape[picture.pixels.shape].append(i)
     rows: dict[int, Array] = {}
-    for indices in by_shape.values():
-        batch = np.stack([pictures[i].pixels for i in indices])
-        rows.update(zip(indices, model.runtime.logits(batch), strict=True))
+    for (height, width, _), indices in by_shape.items():
+        count = max(1, most_pixels // (height * width))
+        for start in range(0, len(indices), count):
+            chosen = indices[start : start + count]
+            batch = np.stack([pictures[i].pixels for i in chosen])
+            rows.update(zip(chosen, model.runtime.logits(batch), strict=True))
     return [rows[i] for i in range(len(pictures))]

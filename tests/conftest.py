@@ -1,11 +1,23 @@
 """Small trained models, made once a run, and pictures that ship with the test dependencies."""
 
 import io
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import httpx2 as httpx
 import numpy as np
 import pytest
 import skimage.data
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
@@ -51,7 +63,7 @@ def runs(shapes, tmp_path_factory) -> dict[str, list[Path]]:
 
 @pytest.fixture(scope="session")
 def repository(shapes, runs, tmp_path_factory) -> Path:
-    """A folder with shapes-scs and shapes-conv as ONNX, and the first also as TorchScript, version 2."""
+    """A folder with shapes-scs and shapes-conv as ONNX, and the first also as TorchScript, shapes-script."""
     folder = tmp_path_factory.mktemp("repository")
     for family in FAMILIES:
         export_runs(f"shapes-{family}", runs[family], shapes, folder, version=1)
@@ -77,13 +89,40 @@ def photograph() -> np.ndarray:
     return skimage.data.chelsea()
 
 
-def encode(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
-    """A picture's file as bytes."""
+def _encode(pixels: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)
+    picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 @pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """A picture, or its pixels, as the bytes of a file."""
+    return _encode
+
+
+@pytest.fixture(scope="session")
 def jpeg(photograph) -> bytes:
-    return encode(photograph, "JPEG", quality=90)
+    return _encode(photograph, "JPEG", quality=90)
+
+
+@pytest.fixture(scope="session")
+def serve_app() -> Callable[[FastAPI], AbstractContextManager[str]]:
+    """Serve an application on a free port, from a thread; the context is its address."""
+
+    @contextmanager
+    def serving(app: FastAPI) -> Iterator[str]:
+        server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None, lifespan="on"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the server stopped before it had started"
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+    return serving

@@ -50,12 +50,16 @@ def similarity_map(scene: Map, template: Map, p: float = 2.0, q: float = 0.0) ->
 
 
 def _correlation(scene: Map, template: Map) -> NDArray[np.float64]:
-    """Products of the template with every window: channels are summed before the one inverse transform."""
+    """Products of the template with every window: channels are summed before the one inverse transform.
+
+    Computed in double: what a transform rounds off is relative to the brightest window, and would drown the faint ones.
+    """
     height, width = scene.shape[1:]
     rows, columns = template.shape[1:]
     total = np.zeros((height, width // 2 + 1), np.complex128)
     for scene_channel, template_channel in zip(scene, template, strict=True):
-        total += np.fft.rfft2(scene_channel) * np.conj(np.fft.rfft2(template_channel, (height, width)))
+        seen = np.fft.rfft2(scene_channel.astype(np.float64))
+        total += seen * np.conj(np.fft.rfft2(template_channel.astype(np.float64), (height, width)))
     # Circular wrap-around reaches only the windows that do not fit, and those are cut off.
     products: NDArray[np.float64] = np.fft.irfft2(total, (height, width))
     return products[: height - rows + 1, : width - columns + 1]

