@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
+from models.card import ModelCard
 from service.activating import Activations, SeenLayer
 from service.images import Pixels
 from service.sheet import LayerRow, Panel, draw_sheet
@@ -15,9 +16,10 @@ _BOX_COLOUR = (255, 64, 0)
 def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
     """One picture with the prediction, the class map and every layer asked for."""
     card = activations.card
-    best = activations.classes[0]
-    title = f"{best.label}, {best.probability:.0%}\n{card.name} {card.version}: {card.description}"
-    rows = [_layer_row(layer) for layer in activations.layers]
+    best, *others = activations.classes
+    runners_up = ", ".join(f"{found.label} {found.probability:.0%}" for found in others)
+    title = f"{best.label}, {best.probability:.0%}\n{runners_up}\n{card.name} {card.version}: {card.description}"
+    rows = [_layer_row(layer, card) for layer in activations.layers]
     if activations.class_map is not None:
         seen = activations.class_map
         caption = f"mean {seen.values.mean():+.3f} and bias {seen.bias:+.3f} make the logit {seen.logit:+.3f}"
@@ -25,11 +27,12 @@ def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
     return draw_sheet(_with_peaks(activations), rows, title, overlay)
 
 
-def _layer_row(layer: SeenLayer) -> LayerRow:
+def _layer_row(layer: SeenLayer, card: ModelCard) -> LayerRow:
     channels, height, width = layer.maps.shape
     field = layer.card.receptive_field
     caption = f"{channels} channels of {width} x {height}; each unit sees {field.size} x {field.size} pixels"
-    panels = [Panel(f"channel {i}", layer.maps[i], layer.card.signed) for i in layer.chosen]
+    names = card.labels if layer.card.name == card.class_map else [f"channel {i}" for i in range(channels)]
+    panels = [Panel(names[i], layer.maps[i], layer.card.signed) for i in layer.chosen]
     if layer.match is not None:
         panels.append(Panel("similarity to the template", layer.match.scores, signed=True))
     return LayerRow(layer.card.name, caption, panels)
