@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -87,4 +88,4 @@ def find(repository: Path, name: str, version: int | None = None) -> Entry:
 
 
 def _is_version(folder: Path) -> bool:
-    return folder.is_dir() and folder.name.isdecimal() and not folder.name.startswith("0")
+    return folder.is_dir() and re.fullmatch("[1-9][0-9]*", folder.name) is not None

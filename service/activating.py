@@ -13,7 +13,15 @@ from models.card import LayerCard, ModelCard
 from models.runtime import Array
 from scs.errors import OptionError, UnknownNameError
 from service.colour import Map, heatmap_png, overlay_png, scale_for
-from service.feature_match import Box, LayerMatch, match, parse_box, template_from_box, template_from_picture
+from service.feature_match import (
+    Box,
+    LayerMatch,
+    Template,
+    match,
+    parse_box,
+    template_from_box,
+    template_from_picture,
+)
 from service.images import Picture, resize_image
 from service.model_store import LoadedModel
 from service.predicting import check_analysed_size, decode, milliseconds, rank_classes
@@ -97,11 +105,17 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
     names = [layer.name for layer in layers]
     kept = names if class_index is None else [*dict.fromkeys([*names, card.class_map])]
     maps = {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], kept).items()}
-    matches: dict[str, LayerMatch] = {}
+    templates: dict[str, Template] = {}
     if box is not None:
-        matches = _match_box(maps, layers, _to_analysed(box, picture), options.peaks)
+        templates = _templates_from_box(maps, layers, _to_analysed(box, picture))
     elif template is not None:
-        matches = _match_template(model, maps, layers, template, options.peaks)
+        templates = _templates_from_picture(model, layers, template)
+    size = picture.pixels.shape[0], picture.pixels.shape[1]
+    matches = {
+        layer.name: match(maps[layer.name], layer, templates[layer.name], size, options.peaks)
+        for layer in layers
+        if templates
+    }
     seen = [_see(layer, maps[layer.name], options.channels, matches.get(layer.name)) for layer in layers]
     class_map = None if class_index is None else _see_class(card, class_index, maps)
     inferred = time.perf_counter()
@@ -138,7 +152,7 @@ def to_npz(activations: Activations) -> bytes:
     """The raw numbers as a NumPy ``.npz``.
 
     For each layer ``<layer>`` holds the chosen channels ``(n, H, W)`` and ``<layer>.channels`` their numbers;
-    ``<layer>.match`` the similarity to the template; ``class_map`` the class's map; ``logits`` are not in it.
+    ``<layer>.match`` the similarity to the template; ``class:<label>`` the class's map; logits are not in it.
     """
     arrays: dict[str, np.ndarray] = {}
     for layer in activations.layers:
@@ -232,26 +246,15 @@ def _decode_template(file: NamedBytes, picture: Picture, card: ModelCard, settin
     return template
 
 
-def _match_box(maps: dict[str, Array], layers: list[LayerCard], box: Box, top: int) -> dict[str, LayerMatch]:
-    return {
-        layer.name: match(maps[layer.name], layer, template_from_box(maps[layer.name], layer.receptive_field, box), top)
-        for layer in layers
-    }
+def _templates_from_box(maps: dict[str, Array], layers: list[LayerCard], box: Box) -> dict[str, Template]:
+    return {layer.name: template_from_box(maps[layer.name], layer.receptive_field, box) for layer in layers}
 
 
-def _match_template(
-    model: LoadedModel, maps: dict[str, Array], layers: list[LayerCard], picture: Picture, top: int
-) -> dict[str, LayerMatch]:
-    own = model.runtime.layers(picture.pixels[None], [layer.name for layer in layers])
+def _templates_from_picture(model: LoadedModel, layers: list[LayerCard], picture: Picture) -> dict[str, Template]:
+    maps = model.runtime.layers(picture.pixels[None], [layer.name for layer in layers])
     height, width = picture.pixels.shape[:2]
     return {
-        layer.name: match(
-            maps[layer.name],
-            layer,
-            template_from_picture(own[layer.name][0], layer.receptive_field, width, height),
-            top,
-        )
-        for layer in layers
+        layer.name: template_from_picture(maps[layer.name][0], layer.receptive_field, width, height) for layer in layers
     }
 
 

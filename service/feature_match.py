@@ -13,6 +13,8 @@ from scs.errors import OptionError
 from scs.matching.peaks import find_peaks
 from scs.matching.similarity import similarity_map
 
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Box:
@@ -80,30 +82,39 @@ def template_from_picture(maps: Array, field: ReceptiveFieldCard, width: int, he
     return Template(maps[:, top:bottom, left:right], (top, left), (0, 0), width, height)
 
 
-def match(maps: Array, layer: LayerCard, template: Template, top: int) -> LayerMatch:
-    """Find a template in the maps ``(C, H, W)`` of a layer.
+def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, int], top: int) -> LayerMatch:
+    """Find a template in the maps ``(C, H, W)`` of a layer, at the places where its box lies within the picture.
 
-    A box found is as precise as the layer's stride, and lies within the picture.
+    A box found is as precise as the layer's stride.
+
+    Args:
+        maps: of the picture.
+        layer: whose maps they are.
+        template: in the same layer.
+        size: height and width of the picture, in pixels.
+        top: most places to find.
 
     Raises:
         ShapeError: the template is larger than the picture.
     """
-    scores = similarity_map(maps, template.features)
     stride = layer.receptive_field.stride
+    x, y = (corner - first * stride for corner, first in zip(template.corner, reversed(template.first), strict=True))
+    rows, columns = _places(y, template.height, size[0], stride), _places(x, template.width, size[1], stride)
+    scores = similarity_map(maps, template.features)[rows, columns]
+    x, y = x + columns.start * stride, y + rows.start * stride
     window = max(1, math.ceil(template.height / stride)), max(1, math.ceil(template.width / stride))
     peaks = [
-        (
-            Box(
-                template.corner[0] + (peak.column - template.first[1]) * stride,
-                template.corner[1] + (peak.row - template.first[0]) * stride,
-                template.width,
-                template.height,
-            ),
-            peak.score,
-        )
+        (Box(x + peak.column * stride, y + peak.row * stride, template.width, template.height), peak.score)
         for peak in find_peaks(scores, window, top)
     ]
     return LayerMatch(scores, peaks)
+
+
+def _places(start: float, length: float, size: int, stride: int) -> slice:
+    """The steps from ``start`` on after which ``length`` pixels lie within ``size``, rounding aside."""
+    first = math.ceil(-start / stride - _ROUNDING)
+    last = math.floor((size - length - start) / stride + _ROUNDING)
+    return slice(max(0, first), last + 1)
 
 
 def _centred_units(field: ReceptiveFieldCard, start: float, length: float, units: int) -> tuple[int, int]:

@@ -125,10 +125,12 @@ def _load(entry: Entry, device: Device) -> LoadedModel | Unavailable:
         return Unavailable(_or_none(entry.card), str(error), required=False)
     except ScsError as error:
         return Unavailable(_or_none(entry.card), str(error), required=True)
+    except OSError as error:
+        return Unavailable(_or_none(entry.card), f"its files cannot be read: {error.strerror}", required=True)
 
 
 def _or_none(read: Callable[[], ModelCard]) -> ModelCard | None:
     try:
         return read()
-    except ScsError:
+    except (ScsError, OSError):
         return None

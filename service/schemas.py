@@ -185,6 +185,47 @@ class ClassMap(Heatmap):
 class ActivationsResponse(BaseModel):
     """Answer of ``POST /activations``."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "model": "cifar10-scs",
+                "version": 1,
+                "width": 1024,
+                "height": 768,
+                "analysed_width": 1024,
+                "analysed_height": 768,
+                "classes": [{"label": "cat", "index": 3, "probability": 0.81}],
+                "layers": [
+                    {
+                        "name": "block1",
+                        "shape": [64, 384, 512],
+                        "receptive_field": {"size": 8, "stride": 2, "offset": -3},
+                        "signed": True,
+                        "energies": [{"channel": 17, "energy": 0.42}],
+                        "heatmaps": [{"channel": 17, "low": -1.3, "high": 1.3, "png": "iVBORw0KGgo…"}],
+                        "match": {
+                            "low": -1,
+                            "high": 1,
+                            "png": "iVBORw0KGgo…",
+                            "peaks": [{"x": 400, "y": 200, "width": 100, "height": 80, "score": 1}],
+                        },
+                    }
+                ],
+                "class_map": {
+                    "label": "cat",
+                    "index": 3,
+                    "mean": 4.25,
+                    "bias": -0.25,
+                    "logit": 4,
+                    "low": -9.5,
+                    "high": 9.5,
+                    "png": "iVBORw0KGgo…",
+                },
+                "timing": {"decode_ms": 3.1, "inference_ms": 250.2},
+            }
+        }
+    )
+
     model: str
     version: int
     width: int = Field(description="Pixels of the picture as it was sent, upright; boxes are in these.")

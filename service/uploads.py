@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,6 +95,8 @@ async def _from_form(request: Request) -> Upload:
         raise ImageError(f"a form's fields are file and template; '{unknown[0]}' came")
     if not images:
         raise ImageError("a form needs at least one file field; none came")
+    if len(images) > MAX_FILES:
+        raise _too_many()
     if len(templates) > 1:
         raise ImageError(f"a form may hold one template; {len(templates)} came")
     return Upload(images, templates[0] if templates else None)
@@ -119,9 +120,13 @@ def _from_json(body: bytes) -> Upload:
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "too_long":
-            raise TooLargeError(f"one request may hold {MAX_FILES} images; more came") from None
+            raise _too_many() from None
         where = ".".join(map(str, first["loc"])) or "the body"
         raise ImageError(f'JSON needs to be {{"images": [base64, …]}}; {where}: {first["msg"].lower()}') from None
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, and so is what comes of letters beyond ASCII
         raise ImageError("pictures in JSON need to be base64; something else came") from None
     return Upload(images, None if template is None else NamedBytes("template", template))
+
+
+def _too_many() -> TooLargeError:
+    return TooLargeError(f"one request may hold {MAX_FILES} images; more came")

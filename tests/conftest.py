@@ -126,3 +126,40 @@ def serve_app() -> Callable[[FastAPI], AbstractContextManager[str]]:
             thread.join()
 
     return serving
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[str]]:
+    """Run ``scs serve`` on a free port, with the variables given and no other ``SCS_`` ones; the context is its address."""
+
+    @contextmanager
+    def serving(**variables: str) -> Iterator[str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        others = {key: value for key, value in os.environ.items() if not key.startswith("SCS_")}
+        command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
+        process = subprocess.Popen(command, env={**others, **variables}, stderr=subprocess.PIPE, text=True)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait_until_ready(url, process)
+            yield url
+        finally:
+            process.terminate()
+            _, log = process.communicate(timeout=30)
+        assert process.returncode == 0, "an ordinary stop is not a failure"
+        assert re.search("models run on (cpu|cuda)", log)
+
+    return serving
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
+    for _ in range(300):
+        assert process.poll() is None, "the server stopped by itself"
+        try:
+            if httpx.get(f"{url}/v2/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the server did not get ready")

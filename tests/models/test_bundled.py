@@ -1,0 +1,69 @@
+"""The models that come with the package are whole, small, and as accurate as their cards say."""
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+
+from models.catalogue import bundled_repository, find
+from models.datasets import load_dataset
+from models.evaluation import evaluate
+from models.runtime import load_model
+
+FLOORS = {"mnist-scs": 0.985, "mnist-conv": 0.985, "cifar10-scs": 0.68, "cifar10-conv": 0.68}
+Z_999 = 3.2905
+
+
+@pytest.fixture(params=FLOORS)
+def entry(request):
+    return find(bundled_repository(), request.param)
+
+
+def test_the_file_is_the_one_on_the_card_and_loads(entry):
+    load_model(entry.verified_bytes(), entry.card(), "cpu")
+
+
+def test_at_least_three_seeds_were_tried_and_one_of_them_is_exported(entry):
+    training = entry.card().training
+    seeds = [tried.seed for tried in training.seeds]
+    assert len(set(seeds)) >= 3
+    assert training.seed in seeds
+
+
+def test_the_network_is_small_and_accurate(entry):
+    card = entry.card()
+    assert card.parameters < 60_000
+    assert card.accuracy.images == 10_000
+    assert card.accuracy.accuracy >= FLOORS[entry.name]
+
+
+@pytest.mark.parametrize("name", ["cifar10-scs", "cifar10-conv"])
+def test_the_card_says_that_the_data_was_a_jpeg_copy(name):
+    assert "JPEG" in find(bundled_repository(), name).card().accuracy.note
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_the_op_is_in_the_scs_network_and_not_in_the_other(dataset):
+    calls = {
+        family: [node.op_type for node in model.graph.node].count("SharpenedCosineSimilarity")
+        for family in ("scs", "conv")
+        for model in [onnx.load_from_string(find(bundled_repository(), f"{dataset}-{family}").verified_bytes())]
+    }
+    assert calls == {"scs": 7, "conv": 0}
+
+
+def test_the_accuracy_on_the_card_is_found_again_on_a_sample(entry):
+    card = entry.card()
+    folder, name = os.environ.get("SCS_DATA"), card.accuracy.dataset
+    if not folder or not Path(folder, f"{name}.npz").is_file():
+        pytest.skip(f"needs the real {name}.npz in the folder that SCS_DATA names")
+    dataset = load_dataset(name)
+    evenly = len(dataset.test_images) // 1000
+    sample = replace(dataset, test_images=dataset.test_images[::evenly], test_labels=dataset.test_labels[::evenly])
+    found = evaluate(load_model(entry.verified_bytes(), card, "cpu"), sample)
+    assert found.images == 1000
+    p = card.accuracy.accuracy
+    assert abs(found.accuracy - p) <= Z_999 * math.sqrt(p * (1 - p) / 1000)

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from models.catalogue import bundled_repository
+from service.settings import Settings
+
+FROM_ENVIRONMENT = {
+    "host": ("0.0.0.0", "0.0.0.0"),
+    "port": ("9000", 9000),
+    "model_repository": ("/some/models", Path("/some/models")),
+    "default_model": ("mnist-conv", "mnist-conv"),
+    "device": ("cpu", "cpu"),
+    "max_body_bytes": ("1000", 1000),
+    "max_pixels": ("2000", 2000),
+    "max_analysed_pixels": ("3000", 3000),
+}
+WRONG = {
+    "port": ["-1", "65536", "http", "80.5"],
+    "device": ["gpu", "CUDA", ""],
+    "max_body_bytes": ["0", "-1", "much", "1.5"],
+    "max_pixels": ["0", "-1", "much"],
+    "max_analysed_pixels": ["0", "-1", "much"],
+}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"SCS_{name.upper()}", raising=False)
+
+
+def test_every_setting_is_tested_here():
+    assert set(FROM_ENVIRONMENT) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", FROM_ENVIRONMENT)
+def test_a_setting_comes_from_its_variable(monkeypatch, name):
+    text, value = FROM_ENVIRONMENT[name]
+    assert getattr(Settings(), name) != value or name == "device"
+    monkeypatch.setenv(f"SCS_{name.upper()}", text)
+    assert getattr(Settings(), name) == value
+
+
+def test_without_variables_the_bundled_models_are_served_to_this_machine_only():
+    settings = Settings()
+    assert (settings.host, settings.port, settings.device) == ("127.0.0.1", 8000, "auto")
+    assert settings.default_model == "cifar10-scs"
+    assert settings.model_repository == bundled_repository()
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in WRONG.items() for text in texts])
+def test_a_wrong_value_is_refused_with_the_name_of_its_setting(monkeypatch, name, text):
+    monkeypatch.setenv(f"SCS_{name.upper()}", text)
+    with pytest.raises(ValidationError, match=name):
+        Settings()
+
+
+def test_every_setting_is_described():
+    assert all(field.description for field in Settings.model_fields.values())
