@@ -119,6 +119,10 @@ class Network(nn.Module):
         maps[CLASS_MAP] = self.head(x)
         return maps
 
+    def logits(self, maps: dict[str, Tensor]) -> Tensor:
+        """Logits ``(N, classes)`` of what :meth:`layers` gave."""
+        return maps[CLASS_MAP].mean((2, 3)) + self.bias
+
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``(N, classes)`` of images ``(N, H, W, C)``, uint8, of any size from ``smallest_image`` up."""
-        return self.layers(image)[CLASS_MAP].mean((2, 3)) + self.bias
+        return self.logits(self.layers(image))

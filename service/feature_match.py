@@ -85,7 +85,8 @@ def template_from_picture(maps: Array, field: ReceptiveFieldCard, width: int, he
 def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, int], top: int) -> LayerMatch:
     """Find a template in the maps ``(C, H, W)`` of a layer, at the places where its box lies within the picture.
 
-    A box found is as precise as the layer's stride.
+    Features are compared by sharpened cosine similarity, from their mean over the picture: what every place has in
+    common says nothing of any place, and would make all of them alike. A box found is as precise as the layer's stride.
 
     Args:
         maps: of the picture.
@@ -100,7 +101,8 @@ def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, in
     stride = layer.receptive_field.stride
     x, y = (corner - first * stride for corner, first in zip(template.corner, reversed(template.first), strict=True))
     rows, columns = _places(y, template.height, size[0], stride), _places(x, template.width, size[1], stride)
-    scores = similarity_map(maps, template.features)[rows, columns]
+    common = maps.mean((1, 2), dtype=np.float64)[:, None, None].astype(maps.dtype)
+    scores = similarity_map(maps - common, template.features - common)[rows, columns]
     x, y = x + columns.start * stride, y + rows.start * stride
     window = max(1, math.ceil(template.height / stride)), max(1, math.ceil(template.width / stride))
     peaks = [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.card import InputCard
 from models.runtime import Array
-from scs.errors import OptionError
+from scs.errors import OptionError, ScsError
 from service.images import Picture, Size, decode_image, decode_npy
 from service.model_store import LoadedModel
 from service.schemas import ClassProbability, ImagePrediction, PredictOptions, PredictResponse, Timing
@@ -24,8 +24,10 @@ def predict(model: LoadedModel, upload: Upload, options: PredictOptions, setting
 
     Raises:
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
-        OptionError: a picture too small for the network.
+        OptionError: a picture too small for the network, or a template, which is for activations.
     """
+    if upload.template is not None:
+        raise OptionError("a template is looked for by /activations; /predict takes pictures only")
     started = time.perf_counter()
     pictures = decode(upload.images, model.card.input, options.resize, settings)
     decoded = time.perf_counter()
@@ -61,8 +63,14 @@ def decode(
     """
     pictures: list[tuple[str, Picture]] = []
     scale_to = target_size(resize, wanted)
-    for file in files:
-        for name, picture in _decode_file(file, wanted.channels, settings.max_pixels, scale_to):
+    for number, file in enumerate(files, start=1):
+        try:
+            decoded = _decode_file(file, wanted.channels, settings.max_pixels, scale_to)
+        except ScsError as error:
+            if len(files) == 1:
+                raise
+            raise type(error)(f"'{file.name}', number {number} of {len(files)}: {error}") from error
+        for name, picture in decoded:
             check_analysed_size(name, picture, wanted, settings)  # before the next file takes more memory
             pictures.append((name, picture))
     return pictures

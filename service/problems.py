@@ -69,7 +69,10 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def frameworks(request: Request, error: HTTPException) -> JSONResponse:
-        response = problem(HTTPStatus(error.status_code), str(error.detail))
+        route = f"{request.method} {request.url.path}"
+        unknown = error.status_code == HTTPStatus.NOT_FOUND and error.detail == HTTPStatus.NOT_FOUND.phrase
+        detail = f"there is no route {route[:100]}; /docs lists those there are" if unknown else str(error.detail)
+        response = problem(HTTPStatus(error.status_code), detail)
         response.headers.update(error.headers or {})
         return response
 

@@ -130,7 +130,7 @@ def serve_app() -> Callable[[FastAPI], AbstractContextManager[str]]:
 
 @pytest.fixture(scope="session")
 def serve() -> Callable[..., AbstractContextManager[str]]:
-    """Run ``scs serve`` on a free port, with the variables given and no other ``SCS_`` ones; the context is its address."""
+    """Run ``scs serve`` on a free port, with these variables and no other ``SCS_`` ones; the context is its address."""
 
     @contextmanager
     def serving(**variables: str) -> Iterator[str]:

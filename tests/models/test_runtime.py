@@ -11,7 +11,7 @@ import pytest
 
 from models import runtime
 from models.catalogue import find
-from models.export import decided
+from models.parity import decided
 from models.runtime import OnnxModel, TorchScriptModel, choose_device, cuda_obstacle, load_model
 from models.training import load_network
 from scs.errors import DeviceError, MissingPackageError, ModelError

@@ -170,9 +170,13 @@ def test_a_wrong_option_is_a_problem_that_names_it_and_what_came(client, jpeg, u
     assert_problem(client.post("/predict", content=jpeg, params=options), status, *words)
 
 
-def test_one_bad_picture_among_good_ones_is_a_problem(client, jpeg, unmoved):
+def test_one_bad_picture_among_good_ones_is_a_problem_that_says_which(client, jpeg, unmoved):
     refused = client.post("/predict", files=[("file", jpeg), ("file", jpeg[:2000]), ("file", jpeg)])
-    assert_problem(refused, 400, "truncated")
+    assert_problem(refused, 400, "number 2 of 3", "truncated")
+
+
+def test_a_template_sent_to_predict_is_a_problem_and_not_passed_over(client, jpeg, unmoved):
+    assert_problem(client.post("/predict", files={"file": jpeg, "template": jpeg}), 422, "/activations")
 
 
 def test_as_many_files_as_are_allowed_are_answered(client, encode, shapes):
@@ -182,7 +186,7 @@ def test_as_many_files_as_are_allowed_are_answered(client, encode, shapes):
 
 
 def test_an_unknown_route_is_a_problem(client):
-    assert_problem(client.get("/cats"), 404)
+    assert_problem(client.get("/cats"), 404, "GET /cats", "/docs")
 
 
 def test_a_wrong_method_is_a_problem_that_names_the_right_one(client):
