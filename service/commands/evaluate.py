@@ -71,7 +71,9 @@ def _print(card: ModelCard, result: Evaluation) -> None:
     )
     if card.accuracy and card.accuracy.note:
         print(card.accuracy.note)
-    table = Table("true / predicted", *(label[:5] for label in result.classes), "recall", "precision")
+    print("\nrows: true class; columns: predicted class")
+    headings = [label[:4] for label in result.classes]  # ten classes fit into 80 columns
+    table = Table("", *headings, "recall", "precis.", box=None, padding=(0, 1, 0, 0))
     for label, row, recall, precision in zip(
         result.classes, result.confusion, result.recall, result.precision, strict=True
     ):
