@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service.activating import activate, to_npz, to_response
+from service.activating import activate
+from service.answers import to_npz, to_response
 from service.client import Client
 from service.colour import to_png
 from service.commands import options

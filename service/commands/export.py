@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from models import catalogue
 from models.recipes import recipe_for
@@ -54,7 +55,9 @@ def export(
         raise DataError(f"an export needs a finished training in {folder}; there is none: run scs train {name} first")
     if version is None:
         version = max((entry.version for entry in catalogue.entries(into) if entry.name == name), default=0) + 1
-    card = export_runs(name, finished, open_dataset(recipe.dataset, data, download), into, version, file_format.value)
+    dataset = open_dataset(recipe.dataset, data, download)
+    with Console(stderr=True).status(f"exporting {name}: writing, comparing, measuring"):
+        card = export_runs(name, finished, dataset, into, version, file_format.value)
     if json:
         print(card.model_dump_json(indent=2))
         return

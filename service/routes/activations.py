@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from service.activating import Activations, activate, to_npz, to_response
+from service.activating import Activations, activate
+from service.answers import to_npz, to_response
 from service.colour import to_png
 from service.contact_sheet import draw_activations
 from service.model_store import LoadedModel
