@@ -96,7 +96,7 @@ def test_what_the_service_refuses_is_said_in_its_own_words(asking, picture, url)
 
 
 def test_a_server_that_is_another_is_an_error_too(url):
-    with pytest.raises(ServerError, match="answered 404: Not Found"):
+    with pytest.raises(ServerError, match="answered 404: there is no route"):
         Client(f"{url}/elsewhere").models()
 
 
