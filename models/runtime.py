@@ -27,6 +27,9 @@ Array = npt.NDArray[np.float32]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ONNX_ERRORS_ONLY = 3
+# The runtime keeps the memory of its largest run. For dense maps of a photograph that is most of a gigabyte a model, so
+# it is handed back after pictures above this size; below it, keeping it is faster.
+_PIXELS_WORTH_KEEPING_MEMORY_FOR = 2**18
 
 
 class RunnableModel(Protocol):
@@ -104,7 +107,7 @@ class OnnxModel:
             if any(tensor.external_data for tensor in graph.graph.initializer):
                 raise ModelError(f"{card.name} needs to be one file; it refers to others")
             self._fused = _session(content, device)
-            self._open = _session(_with_outputs(graph, list(self._tensors.values())), device)
+            self._open = _session(_with_outputs(graph, list(self._tensors.values())), device, keeps_memory=False)
         except (ModelError, DeviceError):
             raise
         except Exception as error:  # onnx and the runtime each raise classes of their own for a broken file
@@ -113,7 +116,10 @@ class OnnxModel:
 
     def logits(self, images: Images) -> Array:
         """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
-        (logits,) = self._fused.run(["logits"], {"image": images})
+        options = ort.RunOptions()
+        if self.device == "cpu" and images[..., 0].size > _PIXELS_WORTH_KEEPING_MEMORY_FOR:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        (logits,) = self._fused.run(["logits"], {"image": images}, options)
         return logits  # type: ignore[no-any-return]
 
     def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
@@ -160,10 +166,11 @@ class TorchScriptModel:
             return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
 
 
-def _session(content: bytes, device: Device) -> ort.InferenceSession:
+def _session(content: bytes, device: Device, keeps_memory: bool = True) -> ort.InferenceSession:
     if _PROVIDERS[device] not in ort.get_available_providers():
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
     options = ort.SessionOptions()
+    options.enable_cpu_mem_arena = keeps_memory
     options.log_severity_level = _ONNX_ERRORS_ONLY
     options.intra_op_num_threads = _usable_cores()
     if device == "cuda":
