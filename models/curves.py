@@ -26,6 +26,7 @@ def draw_curves(log: Path, out: Path, title: str) -> None:
     right.set(xlabel="epoch", ylabel="accuracy, %")
     right.legend()
     for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title)
