@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from models.catalogue import find
+from models.catalogue import bundled_repository, find
 from models.networks import FAMILIES, Network
 from models.onnx_export import export_onnx
 from models.parity import decided
@@ -134,7 +134,11 @@ def test_a_layer_padded_and_dilated_unequally_agrees_with_the_network():
     np.testing.assert_allclose(session.run(None, {"image": images})[0], expected, rtol=1e-3, atol=1e-7)
 
 
-def test_no_node_is_left_that_a_cuda_session_would_give_to_the_cpu(family, content, tmp_path):
+@pytest.mark.parametrize("name", ["shapes", "mnist", "cifar10"])
+def test_no_node_is_left_that_a_cuda_session_would_give_to_the_cpu(name, family, repository, tmp_path):
+    folder = repository if name == "shapes" else bundled_repository()
+    content = find(folder, f"{name}-{family}").verified_bytes()
+    layers = SCS_LAYERS if name == "shapes" else SCS_LAYERS + 2  # the bundled networks have one block more
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
@@ -143,4 +147,4 @@ def test_no_node_is_left_that_a_cuda_session_would_give_to_the_cpu(family, conte
     ops = collections.Counter(node.op_type for node in nodes)
     assert ops.keys() == OPS[family]
     assert {node.domain for node in nodes} == {""}
-    assert ops["Conv"] == SCS_LAYERS + 1
+    assert ops["Conv"] == layers + 1
