@@ -117,23 +117,13 @@ def train(
 
     for epoch in range(done + 1, recipe.epochs + 1):
         started = time.perf_counter()
-        network.train()
-        loss_sum = correct = 0.0
-        for batch, (x, y) in enumerate(_batches(images, labels, recipe, seed, epoch), start=1):
-            logits = network(x)
-            loss = F.cross_entropy(logits, y)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            loss_sum += loss.item()
-            correct += (logits.argmax(1) == y).sum().item()
-            on_step(Step(epoch, batch, batches, loss_sum / batch, correct / (batch * recipe.batch_size)))
+        for step in _learn(network, optimiser, schedule, _batches(images, labels, recipe, seed, epoch), epoch, batches):
+            on_step(step)
         network.eval()
         line = {
             "epoch": epoch,
-            "loss": round(loss_sum / batches, 4),
-            "train_accuracy": round(correct / (batches * recipe.batch_size), 4),
+            "loss": round(step.loss, 4),
+            "train_accuracy": round(step.accuracy, 4),
             "validation_accuracy": accuracy(network, *parts.validation),
             "seconds": round(time.perf_counter() - started, 1),
         }
@@ -181,6 +171,30 @@ def accuracy(network: Network, images: Tensor, labels: Tensor) -> float:
         for x, y in zip(images.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True)
     )
     return correct / len(images)
+
+
+def _learn(
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    epoch: int,
+    count: int,
+) -> Iterator[Step]:
+    """Take one step for each batch of an epoch, and say after each where the training stands."""
+    network.train()
+    loss_sum, seen, correct = 0.0, 0, 0
+    for batch, (x, y) in enumerate(batches, start=1):
+        logits = network(x)
+        loss = F.cross_entropy(logits, y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        loss_sum += loss.item()
+        seen += len(y)
+        correct += int((logits.argmax(1) == y).sum())
+        yield Step(epoch, batch, count, loss_sum / batch, correct / seen)
 
 
 def _batches(images: Tensor, labels: Tensor, recipe: Recipe, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
