@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scs.errors import UnknownNameError
@@ -110,7 +109,8 @@ class Network(nn.Module):
     def layers(self, image: Tensor) -> dict[str, Tensor]:
         """Feature maps of every layer by name: ``(N, H, W, C)`` uint8 to ``(N, K, H', W')`` each."""
         x = image.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift  # (N, C, H, W)
-        x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1.0)  # (N, C + 1, H, W)
+        # Neither padding (no CUDA kernel in ONNX Runtime for its newest version) nor ones_like (computes sizes).
+        x = torch.cat([x, x[:, :1] * 0 + 1], 1)  # (N, C + 1, H, W)
         x = self.stem(x.contiguous(memory_format=torch.channels_last) if self.training else x)
         maps = {"stem": x}
         for i, block in enumerate(self.blocks, start=1):

@@ -16,6 +16,7 @@ from scs.layers import MaxAbsPool2d
 LARGEST_DIFFERENCE = 1e-4
 _RANDOM_SIZES = ((32, 32), (28, 28), (8, 8), (47, 33), (48, 64))
 _RANDOM_IMAGES = 32
+_MOST_EXCUSED = 0.1
 _ROUNDING = 2e-6  # of the largest value of a map; twice what was seen between torch, ONNX Runtime and float64
 
 
@@ -24,14 +25,15 @@ def check_parity(network: Network, model: RunnableModel, real: Images) -> float:
     """Compare an exported model with its network on random images of several sizes and on real ones.
 
     Max-abs pooling jumps where two values of a window are opposite and equally large: there, rounding alone decides the
-    sign, and either logits are right. Images with such a window are left out; see :func:`decided`.
+    sign, and either logits are right. An image that differs is excused if it has such a window, see :func:`decided`;
+    but of each size most images have to agree.
 
     Returns:
-        The largest difference between logits.
+        The largest difference between logits, of the images not excused.
 
     Raises:
-        ExportError: it is above ``LARGEST_DIFFERENCE``, the two put an image in different classes, or no image of
-            a size could be compared.
+        ExportError: it is above ``LARGEST_DIFFERENCE``, the two put an image in different classes, or too many images
+            of a size would have to be excused.
     """
     random = np.random.default_rng(0)
     smallest, channels = network.smallest_image, network.channels
@@ -41,18 +43,21 @@ def check_parity(network: Network, model: RunnableModel, real: Images) -> float:
         batches.append(random.integers(0, 256, size, dtype=np.uint8))
     largest = 0.0
     for images in batches:
-        compared = images[decided(network, images)]
-        if len(compared) == 0:
-            raise ExportError(f"nothing could be compared: rounding decides the logits of all images of {images.shape}")
-        expected, came = network(torch.from_numpy(compared)).numpy(), model.logits(compared)
-        difference = float(np.abs(expected - came).max())
-        if not difference <= LARGEST_DIFFERENCE:  # so that NaN fails, too
+        expected, came = network(torch.from_numpy(images)).numpy(), model.logits(images)
+        differences = np.abs(expected - came).max(1)
+        agree = (differences <= LARGEST_DIFFERENCE) & (expected.argmax(1) == came.argmax(1))  # NaN does not
+        excused = ~agree & ~decided(network, images)
+        if (~agree & ~excused).any():
+            worst = differences[~agree & ~excused].max()
             raise ExportError(
-                f"logits may differ by {LARGEST_DIFFERENCE}; at {images.shape} they differ by {difference:.2g}"
+                f"logits may differ by {LARGEST_DIFFERENCE} and name the same class; at {images.shape} they differ by "
+                f"{worst:.2g} or name another"
             )
-        largest = max(largest, difference)
-        if (expected.argmax(1) != came.argmax(1)).any():
-            raise ExportError(f"the file and the network put images of {images.shape} in different classes")
+        if excused.mean() > _MOST_EXCUSED:
+            raise ExportError(
+                f"rounding decides the logits of {excused.sum()} of {len(images)} images: too many to compare"
+            )
+        largest = max(largest, float(differences[agree].max()))
     return largest
 
 

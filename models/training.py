@@ -98,6 +98,9 @@ def train(
     Raises:
         DataError: the folder holds a checkpoint of another recipe or seed, or there are too few images for a batch.
     """
+    identity = {"recipe": asdict(recipe), "seed": seed}
+    if (folder / RESULT).exists():
+        return _finished(folder, identity)
     folder.mkdir(parents=True, exist_ok=True)
     parts = split(dataset)
     images, labels = parts.train
@@ -112,7 +115,6 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=recipe.epochs * batches, pct_start=0.25
     )
-    identity = {"recipe": asdict(recipe), "seed": seed}
     done = _resume(folder, identity, network, optimiser, schedule)
 
     for epoch in range(done + 1, recipe.epochs + 1):
@@ -143,7 +145,9 @@ def train(
         "git_commit": _git_commit(),
         "torch": torch.__version__,
     }
-    (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n")
+    unfinished = (folder / RESULT).with_suffix(".tmp")
+    unfinished.write_text(json.dumps(result, indent=2) + "\n")
+    os.replace(unfinished, folder / RESULT)
     return network
 
 
@@ -234,6 +238,14 @@ def _resume(
     optimiser.load_state_dict(checkpoint["optimiser"])
     schedule.load_state_dict(checkpoint["schedule"])
     return int(checkpoint["epoch"])
+
+
+def _finished(folder: Path, identity: dict[str, Any]) -> Network:
+    """The network of a training that is over; what was written of it stays as it is."""
+    network, result = load_network(folder)
+    if {key: result[key] for key in identity} != json.loads(json.dumps(identity)):
+        raise DataError(f"'{folder}' holds a training with another recipe or seed; name another folder or empty it")
+    return network
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

@@ -44,6 +44,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _log.info("models run on %s%s", store.device, _why_not_cuda(settings, store))
         await run_in_threadpool(store.load_all)
+        if not store.ready():
+            _log.warning(
+                "not ready: the default model %s, or one that is required, cannot be used", store.default_model
+            )
         yield
 
     app = FastAPIOffline(  # its /docs brings its scripts along instead of fetching them from a CDN

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from models.card import ModelCard
 from service.activating import Activations, SeenLayer
+from service.colour import Map
 from service.images import Pixels
 from service.sheet import LayerRow, Panel, draw_sheet
 
@@ -34,8 +35,14 @@ def _layer_row(layer: SeenLayer, card: ModelCard) -> LayerRow:
     names = card.labels if layer.card.name == card.class_map else [f"channel {i}" for i in range(channels)]
     panels = [Panel(names[i], layer.maps[i], layer.card.signed) for i in layer.chosen]
     if layer.match is not None:
-        panels.append(Panel("similarity to the template", layer.match.scores, signed=True))
+        panels.append(Panel("similarity to the template", _centred(layer.match.scores, height, width), signed=True))
     return LayerRow(layer.card.name, caption, panels)
+
+
+def _centred(scores: Map, height: int, width: int) -> Map:
+    """Scores, which are those of a template's corner, moved to its centre in a map of the layer's size."""
+    down, right = height - scores.shape[0], width - scores.shape[1]
+    return np.pad(scores, ((down // 2, down - down // 2), (right // 2, right - right // 2)))
 
 
 def _with_peaks(activations: Activations) -> Pixels:
@@ -48,5 +55,6 @@ def _with_peaks(activations: Activations) -> Pixels:
     draw = ImageDraw.Draw(image)
     line = max(1, round(max(image.size) / 250))
     for box in boxes:
-        draw.rectangle((box.x, box.y, box.x + box.width - 1, box.y + box.height - 1), outline=_BOX_COLOUR, width=line)
+        right, bottom = max(box.x, box.x + box.width - 1), max(box.y, box.y + box.height - 1)
+        draw.rectangle((box.x, box.y, right, bottom), outline=_BOX_COLOUR, width=line)
     return np.asarray(image)

@@ -19,6 +19,7 @@ Image.MAX_IMAGE_PIXELS = None  # Pillow's one limit for a whole process; here ea
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]  # width, height
 
+MAX_PICTURES = 64  # in one request, however they are sent
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BEGINNINGS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II[*+]\0|MM\0[*+]", re.DOTALL)
 PNG_SIZE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(....)(....)", re.DOTALL)
@@ -115,6 +116,8 @@ def decode_npy(data: bytes, *, channels: int, max_pixels: int, scale_to: Size | 
     shape, order, start = _npy_header(data)
     height, width = shape if len(shape) == 2 else shape[-3:-1]
     count = shape[0] if len(shape) == 4 else 1
+    if count > MAX_PICTURES:
+        raise TooLargeError(f"one request may hold {MAX_PICTURES} images; an array of {count} came")
     share = max_pixels // count
     _check_pixels(f"each of {count} images", (width, height), share)
     target = (width, height) if scale_to is None else scaled_size((width, height), scale_to, share)

@@ -69,7 +69,7 @@ class ModelStore:
         return dict(self._models)
 
     def state(self, name: str | None = None, version: int | None = None) -> tuple[Entry, LoadedModel | Unavailable]:
-        """One version of a model: the default model, and the newest version, unless told.
+        """One version of a model: unless told, of the default model, and the newest version that can be used.
 
         Raises:
             UnknownNameError: there is no such model or version.
@@ -83,7 +83,8 @@ class ModelStore:
             raise UnknownNameError(
                 f"no version {version} of {name}; there are: {', '.join(map(str, sorted(versions)))}"
             )
-        entry = versions[max(versions) if version is None else version]
+        usable = [number for number, entry in versions.items() if isinstance(self._models[entry], LoadedModel)]
+        entry = versions[max(usable or versions) if version is None else version]
         return entry, self._models[entry]
 
     def get(self, name: str | None = None, version: int | None = None) -> LoadedModel:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from models.card import InputCard
 from models.runtime import Array
-from scs.errors import OptionError, ScsError
+from scs.errors import OptionError, ScsError, TooLargeError
 from service.images import Picture, Size, decode_image, decode_npy
 from service.model_store import LoadedModel
 from service.schemas import ClassProbability, ImagePrediction, PredictOptions, PredictResponse, Timing
 from service.settings import Settings
 from service.uploads import NamedBytes, Upload
+
+_SMALLER = "ask for it smaller with resize=1024, say"
 
 
 def predict(model: LoadedModel, upload: Upload, options: PredictOptions, settings: Settings) -> PredictResponse:
@@ -63,13 +65,15 @@ def decode(
     """
     pictures: list[tuple[str, Picture]] = []
     scale_to = target_size(resize, wanted)
+    # A picture that is not resized is analysed as it is, so its header already says whether it is too large for that.
+    most = settings.max_pixels if scale_to else min(settings.max_pixels, settings.max_analysed_pixels)
     for number, file in enumerate(files, start=1):
         try:
-            decoded = _decode_file(file, wanted.channels, settings.max_pixels, scale_to)
+            decoded = _decode_file(file, wanted.channels, most, scale_to)
         except ScsError as error:
-            if len(files) == 1:
-                raise
-            raise type(error)(f"'{file.name}', number {number} of {len(files)}: {error}") from error
+            which = "" if len(files) == 1 else f"'{file.name}', number {number} of {len(files)}: "
+            hint = f"; {_SMALLER}" if isinstance(error, TooLargeError) and scale_to is None else ""
+            raise type(error)(f"{which}{error}{hint}") from error
         for name, picture in decoded:
             check_analysed_size(name, picture, wanted, settings)  # before the next file takes more memory
             pictures.append((name, picture))
@@ -87,15 +91,15 @@ def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings
     """Refuse a picture that is too small for the network, or too large to run it on.
 
     Raises:
-        OptionError: either way, with the size that came and what can be done.
+        OptionError: it is too small; the message gives both sizes.
+        TooLargeError: it is too large; the message says what can be done.
     """
     height, width = picture.pixels.shape[:2]
     if min(height, width) < wanted.smallest:
         raise OptionError(f"the network needs {wanted.smallest} pixels on a side; '{name}' is {width}x{height}")
     if height * width > settings.max_analysed_pixels:
-        raise OptionError(
-            f"the network runs on at most {settings.max_analysed_pixels} pixels; '{name}' is {width}x{height}: "
-            "ask for a smaller one with resize=1024, say"
+        raise TooLargeError(
+            f"at most {settings.max_analysed_pixels} pixels are analysed; '{name}' is {width}x{height}; {_SMALLER}"
         )
 
 

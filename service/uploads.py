@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
+from service.images import MAX_PICTURES
 
-MAX_FILES = 64
+MAX_FILES = MAX_PICTURES
 _NPY = "application/x-npy"
+_NPY_MAGIC = b"\x93NUMPY"
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ async def read_upload(request: Request) -> Upload:
     if kind == "application/json":
         return _from_json(body)
     if kind in ("", "application/octet-stream", _NPY) or kind.startswith("image/"):
-        return Upload([NamedBytes("0", body, is_npy=kind == _NPY)])
+        return Upload([NamedBytes("0", body, is_npy=_is_npy(kind, body))])
     raise UnsupportedImageError(
         f"a picture is sent as image/*, {_NPY}, multipart/form-data or application/json; {kind} came"
     )
@@ -108,7 +110,8 @@ async def _read_all(values: Sequence[UploadFile | str], field: str) -> list[Name
         if not isinstance(value, UploadFile):
             raise ImageError(f"the form's field {field} needs to be a file; text came")
         name = value.filename or str(number)
-        files.append(NamedBytes(name, await value.read(), is_npy=value.content_type == _NPY))
+        content = await value.read()
+        files.append(NamedBytes(name, content, is_npy=_is_npy(value.content_type, content)))
     return files
 
 
@@ -126,6 +129,11 @@ def _from_json(body: bytes) -> Upload:
     except ValueError:  # binascii.Error is one, and so is what comes of letters beyond ASCII
         raise ImageError("pictures in JSON need to be base64; something else came") from None
     return Upload(images, None if template is None else NamedBytes("template", template))
+
+
+def _is_npy(kind: str | None, content: bytes) -> bool:
+    """By the content type, or by how the bytes begin: few clients know the type."""
+    return kind == _NPY or content.startswith(_NPY_MAGIC)
 
 
 def _too_many() -> TooLargeError:

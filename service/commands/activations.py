@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from scs.errors import OptionError
 from service.activating import activate
 from service.answers import to_npz, to_response
 from service.client import Client
@@ -59,7 +60,9 @@ def activations(
         **{"class": class_name},
     )
     upload = Upload([read_file(image)], None if template is None else read_file(template))
-    as_numbers = out is not None and out.suffix == ".npz"
+    as_numbers = out is not None and out.suffix.lower() == ".npz"
+    if out and not as_numbers and out.suffix.lower() != ".png":
+        raise OptionError(f"--out is a .png or a .npz file; '{out.name}' came")
     content = b""
     if url:
         client = Client(url)

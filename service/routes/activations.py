@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from service.activating import Activations, activate
 from service.answers import to_npz, to_response
@@ -20,6 +21,8 @@ from service.uploads import REQUEST_BODY, Upload, read_upload
 
 router = APIRouter(tags=["activations"], responses=RESPONSES)
 
+# Dense maps take gigabytes at the largest size allowed: those that come while two are made wait for their turn.
+_at_once = anyio.CapacityLimiter(2)
 _JSON, _PNG, _NPZ = "application/json", "image/png", "application/x-npz"
 _OTHER_FORMS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -47,7 +50,7 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
     upload = await read_upload(request)
     form = _form(request.headers.get("accept", ""))
     settings = request.app.state.settings
-    return await run_in_threadpool(_answer, model, upload, options, settings, form)
+    return await anyio.to_thread.run_sync(_answer, model, upload, options, settings, form, limiter=_at_once)
 
 
 def _answer(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str) -> Response:

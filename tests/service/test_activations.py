@@ -405,7 +405,7 @@ def test_a_photograph_of_1024_by_768_gives_dense_maps(client, encode):
 def test_a_picture_too_large_to_be_analysed_is_refused_with_what_can_be_done(settings, png):
     with TestClient(create_app(settings.model_copy(update={"max_analysed_pixels": 10_000}))) as client:
         refused = post(client, png)
-        assert refused.status_code == 422
-        assert "at most 10000 pixels" in refused.json()["detail"]
+        assert refused.status_code == 413
+        assert "at most 10000 are allowed" in refused.json()["detail"]
         assert "resize=" in refused.json()["detail"]
         assert post(client, png, resize="100").status_code == 200

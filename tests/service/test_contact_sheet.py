@@ -58,3 +58,17 @@ def test_the_best_place_of_a_template_is_drawn_on_the_picture(drawn, photograph)
     assert changed[80, 100:160].all() and changed[80:130, 100].all(), "the box's edge"
     assert not changed[90:120, 110:150].any(), "and nothing inside it"
     assert told["rows"][0].panels[-1].title == "similarity to the template"
+
+
+def test_a_box_thinner_than_a_pixel_of_the_analysed_picture_is_drawn(client, jpeg):
+    options = {"box": "300,200,20,1", "resize": "64", "layers": "stem"}
+    drawn = client.post("/activations", content=jpeg, params=options, headers={"accept": "image/png"})
+    assert drawn.status_code == 200 and drawn.content.startswith(b"\x89PNG")
+
+
+def test_the_similarity_is_drawn_where_the_templates_centre_is(drawn):
+    _, told = drawn(layers="stem", box="300,200,100,60")
+    values = told["rows"][0].panels[-1].values
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    assert values.shape == (300, 451)
+    assert abs(row - 230) <= 1 and abs(column - 350) <= 1

@@ -307,3 +307,8 @@ def test_an_error_has_the_status_of_its_own_class_or_of_the_nearest_above():
 def test_every_status_in_the_table_is_documented(client):
     documented = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
     assert {str(status.value) for status in STATUSES.values()} < set(documented)
+
+
+def test_an_array_is_known_by_its_first_bytes_where_the_client_does_not_say(client, photograph):
+    answer = client.post("/predict", content=npy(photograph), headers={"content-type": "application/octet-stream"})
+    assert answer.status_code == 200

@@ -326,12 +326,18 @@ def test_an_array_with_too_few_or_too_many_bytes_is_refused():
 
 
 def test_the_pixels_of_all_arrays_together_are_limited_as_they_come_and_as_they_are_scaled():
-    body = npy(np.zeros((100, 10, 10), np.uint8)[..., None])
-    assert len(decode_npy(body, channels=1, max_pixels=10_000)) == 100
-    with pytest.raises(TooLargeError, match="each of 100 images is 10x10, 100 pixels; at most 99 are allowed"):
-        decode_npy(body, channels=1, max_pixels=9_999)
+    body = npy(np.zeros((50, 10, 10), np.uint8)[..., None])
+    assert len(decode_npy(body, channels=1, max_pixels=5_000)) == 50
+    with pytest.raises(TooLargeError, match="each of 50 images is 10x10, 100 pixels; at most 99 are allowed"):
+        decode_npy(body, channels=1, max_pixels=4_999)
     with pytest.raises(TooLargeError, match="11x11"):
-        decode_npy(body, channels=1, max_pixels=10_000, scale_to=11)
+        decode_npy(body, channels=1, max_pixels=5_000, scale_to=11)
+
+
+def test_an_array_holds_no_more_images_than_a_request_may():
+    assert len(decode_npy(npy(np.zeros((64, 2, 2, 1), np.uint8)), channels=1, max_pixels=MEGAPIXEL)) == 64
+    with pytest.raises(TooLargeError, match="64 images; an array of 65 came"):
+        decode_npy(npy(np.zeros((65, 2, 2, 1), np.uint8)), channels=1, max_pixels=MEGAPIXEL)
 
 
 def test_a_huge_array_header_is_refused_before_any_pixel_is_read():
