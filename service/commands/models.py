@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 
 from models import catalogue
 from models.card import ModelCard
+from scs.errors import ScsError
 from service.client import Client
 from service.commands import options
 from service.commands.local import settings_for
@@ -29,7 +32,12 @@ def models(repository: options.Repository = None, url: options.Url = None, json:
             )
         Console().print(table)
         return
-    cards = [entry.card() for entry in catalogue.entries(settings_for(repository).model_repository)]
+    cards = []
+    for entry in catalogue.entries(settings_for(repository).model_repository):
+        try:
+            cards.append(entry.card())
+        except ScsError as error:  # one bad card does not hide the others
+            print(f"scs: {entry.name} {entry.version}: {error}", file=sys.stderr)
     if json:
         print("[" + ", ".join(card.model_dump_json() for card in cards) + "]")
     else:

@@ -184,3 +184,13 @@ def test_accuracy_is_the_share_of_images_put_in_their_class():
     labels = torch.arange(1200) % 3
     says_one = lambda images: torch.tensor([0.0, 1.0, 0.5]).expand(len(images), 3)  # noqa: E731
     assert training.accuracy(says_one, torch.zeros(1200, 1, 1, 1), labels) == 1 / 3
+
+
+def test_a_finished_training_stays_as_it_is(shapes, tmp_path):
+    recipe = Recipe("shapes", "conv", (4, 6), epochs=1, batch_size=60)
+    train(recipe, shapes, tmp_path, note="told once")
+    before = (tmp_path / "result.json").read_bytes()
+    train(recipe, shapes, tmp_path)
+    assert (tmp_path / "result.json").read_bytes() == before
+    with pytest.raises(DataError, match="another recipe or seed"):
+        train(recipe, shapes, tmp_path, seed=1)

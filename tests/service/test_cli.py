@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,20 @@ def test_models_lists_them_here_and_at_a_server(scs, server):
     assert {card["name"] for card in json.loads(here.stdout)} == names
     assert {model["name"] for model in json.loads(there.stdout)["models"]} == names
     assert "shapes-scs" in scs("models").stdout and "on cpu" in scs("models", "--url", server).stdout
+
+
+def test_one_bad_card_does_not_hide_the_other_models(scs, tmp_path, repository):
+    shutil.copytree(repository, tmp_path / "models")
+    (tmp_path / "models" / "shapes-conv" / "1" / "card.json").write_text("{}")
+    listed = scs("models", "--json", "--repository", tmp_path / "models")
+    assert listed.returncode == 0 and "shapes-conv 1" in listed.stderr
+    assert {card["name"] for card in json.loads(listed.stdout)} == {"shapes-scs", "shapes-script"}
+
+
+def test_an_out_of_another_kind_is_refused_before_the_work(scs, photo, tmp_path):
+    refused = scs("activations", photo, "--out", tmp_path / "heat.jpg")
+    assert refused.returncode == 2 and "a .png or a .npz" in refused.stderr
+    assert not (tmp_path / "heat.jpg").exists()
 
 
 def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):

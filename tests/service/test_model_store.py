@@ -186,3 +186,14 @@ def test_a_repository_that_is_not_there_holds_no_models(tmp_path):
     store = loaded(tmp_path / "nowhere")
     assert store.states() == {}
     assert not store.ready()
+
+
+def test_the_newest_version_that_can_be_used_answers_and_the_service_is_ready(repository, tmp_path):
+    """Version 2 is broken; version 1 goes on answering where no version is named."""
+    shutil.copytree(repository / "shapes-scs", tmp_path / "shapes-scs")
+    shutil.copytree(tmp_path / "shapes-scs" / "1", tmp_path / "shapes-scs" / "2")
+    store = ModelStore(tmp_path, "cpu", "shapes-scs")
+    store.load_all()
+    assert store.get().card.version == 1
+    with pytest.raises(ModelError, match="2 is not available"):
+        store.get(version=2)
