@@ -22,7 +22,7 @@ SCS_LAYERS = 5  # the stem, and two in each of the two blocks of the networks in
 SIZES = [(1, 4, 4), (6, 16, 16), (8, 40, 23)]
 
 
-# All of them have kernels for CUDA; a node that computes sizes would be left to the CPU.
+# What a CUDA session is expected to run; a node that computes sizes would be left to the CPU.
 GRAPH_OPS = {"Cast", "Transpose", "Mul", "Add", "Slice", "Concat", "Conv", "MaxPool", "ReduceMean"}
 
 
@@ -145,6 +145,7 @@ def test_no_node_is_left_that_a_cuda_session_would_give_to_the_cpu(name, family,
     ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
     ops = collections.Counter(node.op_type for node in nodes)
-    assert ops.keys() <= OPS[family]
+    # Of a grey image the first channel is all of it, and taking it is folded away.
+    assert ops.keys() == OPS[family] - ({"Slice"} if name == "mnist" else set())
     assert {node.domain for node in nodes} == {""}
     assert ops["Conv"] == layers + 1
