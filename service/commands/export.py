@@ -11,7 +11,7 @@ from rich.console import Console
 
 from models import catalogue
 from models.recipes import recipe_for
-from scs.errors import DataError, MissingPackageError
+from scs.errors import DataError, MissingPackageError, OptionError
 from service.commands import options
 from service.commands.data import open_dataset
 from service.commands.local import settings_for
@@ -31,7 +31,9 @@ def export(
     runs: Annotated[
         Path | None, typer.Option(help="Folder of this model's trainings; runs/NAME unless given.", file_okay=False)
     ] = None,
-    repository: options.Repository = None,
+    repository: Annotated[
+        Path | None, typer.Option(help="Folder of models to write to; SCS_MODEL_REPOSITORY unless given.")
+    ] = None,
     version: Annotated[int | None, typer.Option(min=1, help="Replace this version; a new one unless given.")] = None,
     file_format: Annotated[ExportFormat, typer.Option("--format", help="Kind of file.")] = ExportFormat.onnx,
     json: options.Json = False,
@@ -48,7 +50,10 @@ def export(
         from models.training import RESULT
     except ImportError as error:
         raise MissingPackageError(f"scs export needs {error.name}: pip install 'scs-serve[train]'") from None
-    into = settings_for(repository).model_repository
+    settings = settings_for(repository)
+    if "model_repository" not in settings.model_fields_set:
+        raise OptionError("an export needs a folder of your own: name one with --repository or SCS_MODEL_REPOSITORY")
+    into = settings.model_repository
     folder = runs or Path("runs") / name
     finished = sorted(path.parent for path in folder.glob(f"*/{RESULT}"))
     if not finished:

@@ -102,6 +102,13 @@ def test_models_lists_them_here_and_at_a_server(scs, server):
     assert "shapes-scs" in scs("models").stdout and "on cpu" in scs("models", "--url", server).stdout
 
 
+def test_an_export_never_goes_into_the_installed_package_unasked(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SCS_")}
+    command = [sys.executable, "-m", "service.cli", "export", "mnist-scs"]
+    refused = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert refused.returncode == 2 and "--repository" in refused.stderr
+
+
 def test_one_bad_card_does_not_hide_the_other_models(scs, tmp_path, repository):
     shutil.copytree(repository, tmp_path / "models")
     (tmp_path / "models" / "shapes-conv" / "1" / "card.json").write_text("{}")
