@@ -11,7 +11,7 @@ from models.card import LayerCard, ReceptiveFieldCard
 from models.runtime import Array
 from scs.errors import OptionError
 from scs.matching.peaks import find_peaks
-from scs.matching.similarity import similarity_map
+from scs.matching.scores import score_map
 
 _ROUNDING = 1e-6
 
