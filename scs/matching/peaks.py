@@ -16,12 +16,12 @@ Scores = NDArray[np.floating[Any]]
 Places = NDArray[np.intp]
 
 # A map of cosines is nearly as band-limited as the scene, so that a windowed sinc finds where it is highest between the
-# places; a parabola through three scores is typically off by a twelfth of a pixel. Reach in places and shape of the
+# places; a parabola through three scores is not. Reach in places and shape of the
 # Kaiser window are as measured on photographs, sharp and soft, that were moved by a known part of a pixel.
 _REACH = 10
 _KAISER = 10.0
 _STEP = 0.125
-_OFFSETS = np.arange(-6, 7) * _STEP
+_OFFSETS = np.arange(-8, 9) * _STEP
 
 _BLOCK = 1024
 
