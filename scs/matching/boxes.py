@@ -76,7 +76,7 @@ def suppress(
     """Keep the best of boxes that overlap.
 
     Boxes of every pose and template compete together, unless they have groups: pass each box's template to let one
-    template be found on top of another, as detectors do with their classes.
+    template be found on top of another, as detectors do by default with their classes.
 
     Args:
         boxes: ``(N, 5)``, their sides > 0.
@@ -100,19 +100,20 @@ def suppress(
         )
     if not 0 <= overlap <= 1:
         raise OptionError(f"overlap is a share, 0 to 1; {overlap} came")
+    reach = np.hypot(placed[:, 2], placed[:, 3]) / 2
     left = np.argsort(-scored, kind="stable")
     kept: list[int] = []
     while left.size and (top is None or len(kept) < top):
         best, left = left[0], left[1:]
         kept.append(int(best))
-        left = left[~_covered(placed, grouped, best, left, overlap)]
+        left = left[~_covered(placed, reach, grouped, best, left, overlap)]
     return np.array(kept, np.intp)
 
 
 def _covered(
-    boxes: Numbers, groups: NDArray[Any], best: np.intp, left: NDArray[np.intp], most: float
+    boxes: Numbers, reach: Numbers, groups: NDArray[Any], best: np.intp, left: NDArray[np.intp], most: float
 ) -> NDArray[np.bool_]:
-    reach = np.hypot(boxes[:, 2], boxes[:, 3]) / 2
+    """Which of the boxes left overlap the best by more than they may; those out of its reach are not measured."""
     step = np.hypot(*(boxes[left, :2] - boxes[best, :2]).T)
     near: NDArray[np.bool_] = (groups[left] == groups[best]) & (step < reach[left] + reach[best])
     near[near] = overlap(boxes[best], boxes[left[near]]) > most

@@ -53,6 +53,7 @@ def find_peaks(
 
     A local maximum is no lower than its eight neighbours, or those of them that it has: a peak may lie on the rim.
     Every place of a plateau is one, in reading order. Where lower is better, pass ``-scores`` and ``-limit``.
+    The scores of a signal are a map of one row.
 
     Args:
         scores: ``(H, W)``, finite: the score of a window of the given size at each place.
