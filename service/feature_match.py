@@ -102,7 +102,8 @@ def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, in
     x, y = (corner - first * stride for corner, first in zip(template.corner, reversed(template.first), strict=True))
     rows, columns = _places(y, template.height, size[0], stride), _places(x, template.width, size[1], stride)
     common = maps.mean((1, 2), dtype=np.float64)[:, None, None].astype(maps.dtype)
-    scores = similarity_map(maps - common, template.features - common)[rows, columns]
+    scene, features = (np.moveaxis(values - common, 0, 2) for values in (maps, template.features))
+    scores = score_map(scene, features, "scs").scores[rows, columns]
     x, y = x + columns.start * stride, y + rows.start * stride
     window = max(1, math.ceil(template.height / stride)), max(1, math.ceil(template.width / stride))
     peaks = [
