@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.poses import turn_and_scale
+from scs.matching.products import LARGEST, Workers
 from scs.matching.resolutions import Plane, SceneResolutions, TemplatePlane, interpolated, nearest_rungs
 
 # Columns of an array of poses: where the template's centre lies, degrees, and the logarithm of the scale.
@@ -106,7 +107,7 @@ class Aligner:
         return len(self._values)
 
     def refine(
-        self, scene: SceneResolutions, poses: Poses, limits: Limits, steps: int
+        self, scene: SceneResolutions, poses: Poses, limits: Limits, steps: int, workers: Workers
     ) -> tuple[Poses, NDArray[np.float32]]:
         """Move each pose uphill by Gauss-Newton steps.
 
@@ -114,16 +115,25 @@ class Aligner:
             The best pose met on each one's way ``(K, 4)``, and its cosine ``(K,)``.
         """
         solver = self._solver(limits.free)
-        poses = poses.copy()
+        rungs = nearest_rungs(1 / (self.spacing * np.exp(poses[:, LOG_SCALE])))
+        for rung in np.unique(rungs):
+            scene.rung(int(rung))  # made before threads ask for it
         best, highest = poses.copy(), np.full(len(poses), -np.inf, np.float32)
-        for remaining in range(steps, -1, -1):
-            windows, cosines = self._compare(self._sample(scene, poses))
-            better = cosines > highest
-            best[better], highest[better] = poses[better], cosines[better]
-            if remaining:
-                moves = (windows @ solver) / np.maximum(cosines, _WORST_COSINE)[:, None]
-                self._move(poses, moves)
-                limits.apply(poses)
+
+        def climb(chosen: NDArray[np.intp]) -> None:
+            moving = poses[chosen]
+            for remaining in range(steps, -1, -1):
+                windows, cosines = self._compare(self._sample(scene, moving))
+                better = cosines > highest[chosen]
+                best[chosen[better]], highest[chosen[better]] = moving[better], cosines[better]
+                if remaining:
+                    self._move(moving, (windows @ solver) / np.maximum(cosines, _WORST_COSINE)[:, None])
+                    limits.apply(moving)
+
+        # Neighbours in scale are sampled from the same resolutions of the scene.
+        order = np.argsort(poses[:, LOG_SCALE], kind="stable")
+        together = max(1, LARGEST // (4 * self.points))
+        list(workers(climb, [order[first : first + together] for first in range(0, len(order), together)]))
         return best, highest
 
     def _solver(self, free: list[int]) -> Plane:

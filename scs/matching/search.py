@@ -22,6 +22,7 @@ from scs.matching.poses import (
     scale_steps,
     turn_and_scale,
 )
+from scs.matching.products import Workers, workers
 from scs.matching.resolutions import Plane, SceneResolutions, TemplatePlane
 from scs.matching.scan import TurnedBank, is_round
 
@@ -140,7 +141,8 @@ def find_poses(
         )
     if goal.flat:
         return []
-    poses = _climb(goal, turn, growth, candidates)
+    with workers() as threads:
+        poses = _climb(goal, turn, growth, candidates, threads)
     return _separated([match for match in map(goal.match, poses) if match is not None], template.shape, top)
 
 
@@ -215,7 +217,7 @@ class _Goal:
         return math.copysign(min(1.0, abs(cosine)) ** self.p, cosine)
 
 
-def _climb(goal: _Goal, turn: Steps, growth: Steps, candidates: int) -> Poses:
+def _climb(goal: _Goal, turn: Steps, growth: Steps, candidates: int, threads: Workers) -> Poses:
     """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
     template = goal.template_plane
     radius = math.hypot(*template.pixels.shape) / 2
@@ -226,7 +228,7 @@ def _climb(goal: _Goal, turn: Steps, growth: Steps, candidates: int) -> Poses:
     )
     scene = SceneResolutions(goal.scene_plane)
     coarsest = _coarsest(template, turn, growth)
-    poses, scores = _scan(goal, scene, coarsest, turn, growth, limits.turning)
+    poses, scores = _scan(goal, scene, coarsest, turn, growth, limits.turning, threads)
     chosen = np.argsort(-scores, kind="stable")[:candidates]
     poses, scores = poses[chosen], scores[chosen]
     smallest = min(coarsest, _size_in_scene(template, growth.low))
@@ -238,14 +240,14 @@ def _climb(goal: _Goal, turn: Steps, growth: Steps, candidates: int) -> Poses:
             aligner = Aligner(template, size, goal.centred)
             steps = _LATER_STEPS if points else _FIRST_STEPS
             points = points or aligner.points
-            poses[moving], scores[moving] = aligner.refine(scene, poses[moving], limits, steps)
+            poses[moving], scores[moving] = aligner.refine(scene, poses[moving], limits, steps, threads)
             kept = max(candidates * points // (2 * aligner.points), 3 * goal.top, _LEAST_KEPT)
             poses, scores = _distinct(poses, scores, template.size, kept)
     return poses[: max(3 * goal.top, _LEAST_SCORED)]
 
 
 def _scan(
-    goal: _Goal, scene: SceneResolutions, coarsest: float, turn: Steps, growth: Steps, turning: bool
+    goal: _Goal, scene: SceneResolutions, coarsest: float, turn: Steps, growth: Steps, turning: bool, threads: Workers
 ) -> tuple[Poses, NDArray[np.float32]]:
     """Local maxima over place, angle and scale, and their cosines."""
     template = goal.template_plane
@@ -260,7 +262,7 @@ def _scan(
             banks[size] = TurnedBank(template, size, angles.tolist(), goal.centred), angles
         bank, angles = banks[size]
         resized = scene.at(min(1.0, size / (template.size * scale)))
-        scan = bank.scan(resized.pixels)
+        scan = bank.scan(resized.pixels, threads)
         if scan is None:
             continue
         rows, columns = scan.peaks(least)
