@@ -50,7 +50,8 @@ _FIRST_STEPS, _LATER_STEPS = 3, 2  # of alignment, at the coarsest resolution an
 _LEAST_KEPT = 30  # poses, at every resolution
 _LEAST_SCORED = 10  # poses, with the posed template itself
 
-# Poses on the way up are the same when their centres, rims and outlines are this close, in sides of the template.
+# Poses on the way up are the same when they fall into one cell this wide: in sides of the template for its centre, in
+# radians and in powers of e for angle and scale.
 _SAME = 0.1
 
 # Of two matches the lower goes when their centres are closer than this share of the template's shorter side.
@@ -344,18 +345,12 @@ def _distinct(poses: Poses, scores: NDArray[np.float32], side: float, most: int)
     """Best first, and only the best of those that have come to nearly the same pose."""
     order = np.argsort(-scores, kind="stable")
     poses, scores = poses[order], scores[order]
-    left = np.ones(len(poses), bool)
-    kept = []
-    for index in range(len(poses)):
-        if left[index]:
-            kept.append(index)
-            if len(kept) == most:
-                break
-            offsets = poses[index + 1 :] - poses[index]
-            turns = np.radians((offsets[:, ANGLE] + 180) % 360 - 180)
-            reach = _SAME * side * math.exp(poses[index, LOG_SCALE])
-            close = np.hypot(offsets[:, X], offsets[:, Y]) < reach
-            left[index + 1 :] &= ~(close & (np.abs(turns) < _SAME) & (np.abs(offsets[:, LOG_SCALE]) < _SAME))
+    growths = np.rint(poses[:, LOG_SCALE] / _SAME)
+    reach = _SAME * side * np.exp(_SAME * growths)
+    turns = np.rint(np.radians(poses[:, ANGLE] % 360) / _SAME)
+    cells = np.stack([np.rint(poses[:, X] / reach), np.rint(poses[:, Y] / reach), turns, growths], 1)
+    _, firsts = np.unique(cells, axis=0, return_index=True)
+    kept = np.sort(firsts)[:most]
     return poses[kept], scores[kept]
 
 
