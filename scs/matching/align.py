@@ -138,12 +138,8 @@ class Aligner:
 
     def _solver(self, free: list[int]) -> Plane:
         """``(points, 4)``: a window's product with it is the move that brings the window onto the template."""
-        slopes = self._slopes[:, free]
-        normal = slopes.T @ slopes
-        diagonal = np.diag(normal)
-        normal = normal + np.diag(_DAMPING * diagonal + 1e-12 * diagonal.max() + 1e-30)
         solver = np.zeros((self.points, 4), np.float32)
-        solver[:, free] = np.linalg.solve(normal, slopes.T).T
+        solver[:, free] = damped_solver(self._slopes[:, free])
         return solver
 
     def _sample(self, scene: SceneResolutions, poses: Poses) -> Plane:
@@ -170,7 +166,7 @@ class Aligner:
         windows /= np.maximum(norms, 1e-6)[:, None]
         return windows, windows @ self._values
 
-    def _move(self, poses: Poses, moves: Plane) -> None:
+    def _move(self, poses: Poses, moves: NDArray[np.floating]) -> None:
         """Take the template's own move back from the pose: the scene stays, the template comes to it."""
         longest = _LONGEST_MOVE * self.spacing
         across, down = moves[:, 0].clip(-longest, longest), moves[:, 1].clip(-longest, longest)
@@ -181,3 +177,11 @@ class Aligner:
         poses[:, Y] -= cosines * down - sines * across
         poses[:, ANGLE] -= np.degrees(turns)
         poses[:, LOG_SCALE] -= growths
+
+
+def damped_solver(slopes: NDArray[np.floating]) -> NDArray[np.floating]:
+    """``(points, n)``: a residual's product with it is the least-squares step along the ``(points, n)`` slopes."""
+    normal = slopes.T @ slopes
+    diagonal = np.diag(normal)
+    normal = normal + np.diag(_DAMPING * diagonal + 1e-12 * diagonal.max() + 1e-30)
+    return np.linalg.solve(normal, slopes.T).T

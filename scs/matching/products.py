@@ -1,7 +1,7 @@
 """Matrix products in pieces so small that the BLAS keeps each in one thread.
 
-Threads are then the caller's: a BLAS that splits a product among threads waits for the slowest of them, and on a machine
-that does something else as well that made a search fifteen times slower.
+Threads are then the caller's: a BLAS that splits a product among threads waits for the slowest of them, and beside
+another busy process that made a search ten times slower.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -18,12 +18,18 @@ from scs.matching.resolutions import Plane
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Workers = Callable[[Callable[[Item], Result], Iterable[Item]], Iterable[Result]]
 
 # Multiplications in one product: OpenBLAS takes a second thread above 4 * 65,536.
 LARGEST = 4 * 65_536
 
 _NARROWEST = 16  # columns at a time; fewer do not fill the vectors
+
+
+class Workers(Protocol):
+    """A `map` on several threads."""
+
+    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterable[Result]:
+        """Results in the order of the items."""
 
 
 @contextmanager

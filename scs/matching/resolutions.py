@@ -50,7 +50,7 @@ class SceneResolutions:
         rows, columns = max(1, round(height * factor)), max(1, round(width * factor))
         pixels = self.scene
         if (rows, columns) != (height, width):
-            pixels = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
+            pixels = np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
         return Resized(blurred(pixels, BLUR), columns / width, rows / height)
 
     def rung(self, index: int) -> Resized:
@@ -62,7 +62,8 @@ class SceneResolutions:
 
 def nearest_rungs(factors: NDArray[np.float64]) -> NDArray[np.int64]:
     """Index of the rung that comes nearest to each factor."""
-    return np.maximum(np.rint(-2 * np.log2(factors)), 0).astype(np.int64)
+    rungs: NDArray[np.int64] = np.maximum(np.rint(-2 * np.log2(factors)), 0).astype(np.int64)
+    return rungs
 
 
 @dataclass(frozen=True)

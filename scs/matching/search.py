@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError, ShapeError
 from scs.matching.align import ANGLE, LOG_SCALE, Aligner, Limits, Poses, X, Y
+from scs.matching.goal import CENTRED, Goal, PosedMatch
 from scs.matching.poses import (
     AxisOption,
     Picture,
-    PosedTemplate,
     Steps,
     angle_steps,
     fitting_angles,
     fitting_scales,
-    pose_template,
     scale_steps,
-    turn_and_scale,
 )
 from scs.matching.products import Workers, workers
 from scs.matching.resolutions import Plane, SceneResolutions, TemplatePlane
 from scs.matching.scan import TurnedBank, is_round
-
-# Methods whose scores mean the same at every size, and whether they take a window's mean off.
-CENTRED = {"ccoeff_normed": True, "ccorr_normed": False, "scs": False, "scs_centred": True}
-_SHARPENED = ("scs", "scs_centred")
 
 # What a match may score below the threshold at the coarsest resolution, where it lies between steps. Measured:
 # docs/matching.md says how many matches of the full search that loses.
@@ -57,27 +50,10 @@ _SAME = 0.1
 # Of two matches the lower goes when their centres are closer than this share of the template's shorter side.
 _APART = 0.5
 
-# A posed template may leave its scene by this much, in pixels: its pose is not known more exactly than that.
-_OVERHANG = 1.0
-
-
-@dataclass(frozen=True)
-class PosedMatch:
-    """Where a template was found, and how it lies there.
-
-    Attributes:
-        x: of the template's centre in the scene, in pixels, pixel i covering [i, i + 1).
-        y: likewise, downwards.
-        angle: degrees, counter-clockwise as seen.
-        scale: size in the scene by size in the template.
-        score: by the method asked for, between the scene and the template turned, scaled and shifted to this pose.
-    """
-
-    x: float
-    y: float
-    angle: float
-    scale: float
-    score: float
+# Matches that are polished beyond those asked for, in case one of them comes out on top, and how far below the
+# threshold they may begin.
+_SPARE = 2
+_GAIN = 0.1
 
 
 def find_poses(
@@ -97,9 +73,9 @@ def find_poses(
     """Find where in a scene a template lies, how far it is turned and how much larger or smaller it is.
 
     The scene is scanned at a low resolution with the template in every angle and scale. The best local maxima are
-    aligned with the scene below the pixel and below those steps, at one resolution after the other, fewer at each. Those
-    that are left are scored with the template turned and scaled at the scene's own resolution, through the mask that
-    goes with it.
+    aligned with the scene below the pixel and below those steps, at one resolution after the other, fewer at each.
+    Those that are left are scored with the template turned and scaled at the scene's own resolution, through the mask
+    that goes with it, and the best are moved to where that score is highest.
 
     Args:
         scene: ``(H, W)`` or ``(H, W, C)``.
@@ -134,7 +110,7 @@ def find_poses(
     """
     _check(scene, template, mask, method, p, q, top, candidates)
     turn, growth = angle_steps(angles), scale_steps(scales)
-    goal = _Goal(scene, template, mask, method, p, q, threshold, top)
+    goal = Goal(scene, template, mask, method, p, q)
     if not goal.fits(turn, growth.low):
         raise ShapeError(
             f"a template must fit inside its scene in some pose; the template is {template.shape}, the scene "
@@ -142,94 +118,43 @@ def find_poses(
         )
     if goal.flat:
         return []
+    limits = _limits(template, turn, growth)
     with workers() as threads:
-        poses = _climb(goal, turn, growth, candidates, threads)
-    return _separated([match for match in map(goal.match, poses) if match is not None], template.shape, top)
+        poses = _climb(goal, turn, growth, limits, threshold, top, candidates, threads)
+        first = [(goal.match(pose), pose) for pose in poses if goal.holds(pose)]
+        first = [(match, pose) for match, pose in first if match.score >= threshold - _GAIN]
+        rough = dict(sorted(first, key=lambda pair: -pair[0].score))
+        chosen = _separated(list(rough), template.shape)[: top + _SPARE]
+        matches = threads(lambda match: goal.match(goal.polish(rough[match], limits)), chosen)
+        best = sorted((match for match in matches if match.score >= threshold), key=lambda match: -match.score)
+    return _separated(best, template.shape)[:top]
 
 
-class _Goal:
-    """What is looked for, where, and by which measure."""
-
-    def __init__(
-        self,
-        scene: Picture,
-        template: Picture,
-        mask: Picture | None,
-        method: str,
-        p: float,
-        q: float,
-        threshold: float,
-        top: int,
-    ) -> None:
-        self.scene, self.template, self.mask = scene, template, mask
-        self.centred, self.sharpened = CENTRED[method], method in _SHARPENED
-        self.p, self.q, self.threshold, self.top = p, q, threshold, top
-        self.scene_plane, self.template_plane = _planes(scene, template, mask, self.centred)
-        still = pose_template(template, 0, 1, mask=mask)
-        values = _weighted(still.pixels, still.weights, self.centred)
-        self.norm = float(np.linalg.norm(values))
-        self.flat = self.norm <= 1e-6 * float(np.linalg.norm(still.weights * still.pixels)) or self.norm == 0
-
-    @property
-    def least_cosine(self) -> float:
-        """What a cosine has to be at least for its score to reach the threshold."""
-        least = max(self.threshold, 0.0)
-        return float(least ** (1 / self.p)) if self.sharpened else least
-
-    def fits(self, angles: Steps, scale: float) -> bool:
-        """Whether the template lies within the scene in some angle, at this scale."""
-        tried = angles.values or np.linspace(angles.low, angles.high, 361).tolist()
-        return any(self._room(angle, scale) is not None for angle in tried)
-
-    def match(self, pose: NDArray[np.float64]) -> PosedMatch | None:
-        """Score a pose; None if the template leaves the scene or falls below the threshold."""
-        x, y, angle, scale = float(pose[X]), float(pose[Y]), float(pose[ANGLE]), math.exp(pose[LOG_SCALE])
-        room = self._room(angle, scale)
-        if room is None or abs(x - self.scene.shape[1] / 2) > room[0] or abs(y - self.scene.shape[0] / 2) > room[1]:
-            return None
-        posed = pose_template(self.template, angle, scale, mask=self.mask, x=x, y=y)
-        score = self._score(posed)
-        return PosedMatch(x, y, angle, scale, score) if score >= self.threshold else None
-
-    def _room(self, angle: float, scale: float) -> NDArray[np.float64] | None:
-        """How far the template's centre may lie from the scene's, across and down; None if it is too large."""
-        height, width = self.template.shape[:2]
-        reach = np.abs(turn_and_scale(angle, scale)) @ (width / 2, height / 2)
-        room = np.array(self.scene.shape[1::-1]) / 2 - reach + _OVERHANG
-        return room if (room >= _OVERHANG - 1e-6).all() else None
-
-    def _score(self, posed: PosedTemplate) -> float:
-        height, width = posed.weights.shape[:2]
-        rows = slice(max(posed.row, 0), posed.row + height)
-        columns = slice(max(posed.column, 0), posed.column + width)
-        window = self.scene[rows, columns].astype(np.float32)
-        window = window.reshape(*window.shape[:2], -1)
-        top, left = rows.start - posed.row, columns.start - posed.column
-        there = (slice(top, top + window.shape[0]), slice(left, left + window.shape[1]))
-        weights = posed.weights[there]
-        seen = _weighted(window, weights, self.centred)
-        sought = _weighted(posed.pixels[there], weights, self.centred)
-        seen_norm, sought_norm = float(np.linalg.norm(seen)), float(np.linalg.norm(sought))
-        if seen_norm <= 1e-6 * float(np.linalg.norm(weights * window)) or not seen_norm or not sought_norm:
-            return 0.0
-        if not self.sharpened:
-            return min(1.0, float(seen @ sought) / (seen_norm * sought_norm))
-        cosine = float(seen @ sought) / ((seen_norm + self.q) * (sought_norm + self.q))
-        return math.copysign(min(1.0, abs(cosine)) ** self.p, cosine)
-
-
-def _climb(goal: _Goal, turn: Steps, growth: Steps, candidates: int, threads: Workers) -> Poses:
-    """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
-    template = goal.template_plane
-    radius = math.hypot(*template.pixels.shape) / 2
-    limits = Limits(
+def _limits(template: Picture, turn: Steps, growth: Steps) -> Limits:
+    radius = math.hypot(*template.shape[:2]) / 2
+    return Limits(
         _widened(turn, math.degrees(1 / radius)),
         _widened(Steps.of([math.log(growth.low), math.log(growth.high)]), 1 / radius),
         turn.values is None and turn.high - turn.low >= 360,
     )
+
+
+def _climb(
+    goal: Goal,
+    turn: Steps,
+    growth: Steps,
+    limits: Limits,
+    threshold: float,
+    top: int,
+    candidates: int,
+    threads: Workers,
+) -> Poses:
+    """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
+    template = goal.template_plane
     scene = SceneResolutions(goal.scene_plane)
     coarsest = _coarsest(template, turn, growth)
-    poses, scores = _scan(goal, scene, coarsest, turn, growth, limits.turning, threads)
+    least = max(goal.least_cosine(threshold) - MARGIN, 0.05)
+    poses, scores = _scan(goal, scene, coarsest, turn, growth, least, limits.turning, threads)
     chosen = np.argsort(-scores, kind="stable")[:candidates]
     poses, scores = poses[chosen], scores[chosen]
     smallest = min(coarsest, _size_in_scene(template, growth.low))
@@ -242,17 +167,23 @@ def _climb(goal: _Goal, turn: Steps, growth: Steps, candidates: int, threads: Wo
             steps = _LATER_STEPS if points else _FIRST_STEPS
             points = points or aligner.points
             poses[moving], scores[moving] = aligner.refine(scene, poses[moving], limits, steps, threads)
-            kept = max(candidates * points // (2 * aligner.points), 3 * goal.top, _LEAST_KEPT)
+            kept = max(candidates * points // (2 * aligner.points), 3 * top, _LEAST_KEPT)
             poses, scores = _distinct(poses, scores, template.size, kept)
-    return poses[: max(3 * goal.top, _LEAST_SCORED)]
+    return poses[: max(3 * top, _LEAST_SCORED)]
 
 
 def _scan(
-    goal: _Goal, scene: SceneResolutions, coarsest: float, turn: Steps, growth: Steps, turning: bool, threads: Workers
+    goal: Goal,
+    scene: SceneResolutions,
+    coarsest: float,
+    turn: Steps,
+    growth: Steps,
+    least: float,
+    turning: bool,
+    threads: Workers,
 ) -> tuple[Poses, NDArray[np.float32]]:
     """Local maxima over place, angle and scale, and their cosines."""
     template = goal.template_plane
-    least = max(goal.least_cosine - MARGIN, 0.05)
     banks: dict[float, tuple[TurnedBank, NDArray[np.float64]]] = {}
     poses, scores = [np.empty((0, 4))], [np.empty(0, np.float32)]
     for scale in _covering(growth, fitting_scales(Steps(growth.low, growth.high), _rim(template, coarsest))):
@@ -293,7 +224,7 @@ def _work(template: TemplatePlane, size: float, turn: Steps, growth: Steps) -> f
     angles = len(_covering(turn, fitting_angles(Steps(turn.low, turn.high), rim)))
     scales = _covering(growth, fitting_scales(Steps(growth.low, growth.high), rim))
     windows = sum(min(1.0, size / (template.size * scale)) ** 2 for scale in scales)
-    return windows * points * ((1 if disc else 3) * angles + _GATHERING)
+    return float(windows * points * ((1 if disc else 3) * angles + _GATHERING))
 
 
 def _rim(template: TemplatePlane, size: float) -> float:
@@ -354,41 +285,16 @@ def _distinct(poses: Poses, scores: NDArray[np.float32], side: float, most: int)
     return poses[kept], scores[kept]
 
 
-def _separated(matches: list[PosedMatch], shape: tuple[int, ...], top: int) -> list[PosedMatch]:
+def _separated(matches: list[PosedMatch], shape: tuple[int, ...]) -> list[PosedMatch]:
+    """Those, of matches that come best first, which are not too close to a better one."""
     kept: list[PosedMatch] = []
-    for match in sorted(matches, key=lambda match: -match.score):
+    for match in matches:
         reach = _APART * min(shape[:2])
         if all(
             math.hypot(match.x - other.x, match.y - other.y) >= reach * max(match.scale, other.scale) for other in kept
         ):
             kept.append(match)
-    return kept[:top]
-
-
-def _weighted(pixels: Plane, weights: Plane, centred: bool) -> Plane:
-    """Pixels as one vector, times their weights, each channel without its weighted mean if so wanted."""
-    if centred:
-        total = np.maximum(np.broadcast_to(weights, pixels.shape).sum((0, 1)), 1e-12)
-        pixels = pixels - (weights * pixels).sum((0, 1)) / total
-    return (weights * pixels).ravel()
-
-
-def _planes(scene: Picture, template: Picture, mask: Picture | None, centred: bool) -> tuple[Plane, TemplatePlane]:
-    """One channel of each: along the direction in which the template's own pixels differ most."""
-    weights = None if mask is None else np.asarray(mask, np.float32).reshape(*mask.shape[:2], -1).mean(2)
-    if scene.ndim == 2 or scene.shape[2] == 1:
-        planes = [np.ascontiguousarray(picture, np.float32).reshape(picture.shape[:2]) for picture in (scene, template)]
-        return planes[0], TemplatePlane(planes[1], weights)
-    colours = template.reshape(-1, template.shape[2]).astype(np.float64)
-    shares = np.full(len(colours), 1 / len(colours)) if weights is None else weights.ravel() / max(weights.sum(), 1e-12)
-    if centred:
-        colours = colours - shares @ colours
-    _, directions = np.linalg.eigh((colours * shares[:, None]).T @ colours)
-    direction = directions[:, -1].astype(np.float32)
-    if direction.sum() < 0:
-        direction = -direction
-    planes = [np.ascontiguousarray(picture.astype(np.float32) @ direction) for picture in (scene, template)]
-    return planes[0], TemplatePlane(planes[1], weights)
+    return kept
 
 
 def _check(
