@@ -56,6 +56,9 @@ _SPARE = 2
 _GAIN = 0.1
 
 
+_LONGEST = 32_766  # pixels; OpenCV warps nothing longer
+
+
 def find_poses(
     scene: Picture,
     template: Picture,
@@ -305,6 +308,8 @@ def _check(
         raise ShapeError(f"scene and template are both (H, W), or both (H, W, C) with as many channels; {shapes}")
     if not scene.size or not template.size:
         raise ShapeError(f"scene and template need at least one pixel each; {shapes}")
+    if max(scene.shape[:2]) > _LONGEST:
+        raise ShapeError(f"neither side of a scene is longer than {_LONGEST} pixels; {shapes}")
     if mask is not None and mask.shape not in (template.shape[:2], template.shape):
         raise ShapeError(
             f"a mask has the template's size, with or without its channels; {shapes}, the mask {mask.shape}"
