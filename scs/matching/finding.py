@@ -1,0 +1,336 @@
+"""Find templates in a scene: where they are, how they lie, and whether that is more than chance."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.errors import OptionError
+from scs.matching.boxes import corners, suppress
+from scs.matching.methods import METHODS, method_named
+from scs.matching.parts import PartsTemplate, parts_map
+from scs.matching.peaks import Peak, find_peaks
+from scs.matching.poses import AxisOption, angle_steps, pose_template, scale_steps
+from scs.matching.scores import ScoreMap, score_map, score_maps
+from scs.matching.search import find_poses
+from scs.matching.surprise import judge
+
+Array = NDArray[Any]
+
+PARTS = "parts"
+METHOD_NAMES = (*METHODS, PARTS)
+
+# Where a map has too few places to judge by, a score of this much counts as present.
+_USUAL_THRESHOLD = 0.8
+
+# Poses whose scores have little to do with each other: turned or scaled by more than a part of the template's size.
+_APART = 0.25
+
+
+@dataclass(frozen=True)
+class Match:
+    """A template found in a scene.
+
+    Attributes:
+        template: which of the templates, from 0.
+        score: by the method that was asked for.
+        x: of the template's centre, in pixels of the scene, pixel i covering [i, i + 1).
+        y: likewise, downwards.
+        width: of the template as it lies there, in pixels.
+        height: likewise.
+        angle: degrees that the template is turned by, counter-clockwise as seen.
+        scale: size in the scene by size of the template.
+        psr: peak-to-sidelobe ratio: how many standard deviations the score is above the rest of the map; None where
+            there is no rest.
+        chance: that such a score comes up somewhere in such a scene without the template; None where the scene is too
+            small to tell.
+        present: whether the match is more than chance: the chance is below a hundredth or, where it is None, the score
+            is at least 0.8.
+    """
+
+    template: int
+    score: float
+    x: float
+    y: float
+    width: float
+    height: float
+    angle: float
+    scale: float
+    psr: float | None
+    chance: float | None
+    present: bool
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """``(4, 2)``: x and y of the template's top left, top right, bottom right and bottom left corner."""
+        box = np.array([self.x, self.y, self.width, self.height, self.angle])
+        return np.asarray(corners(box), np.float64)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found of several templates.
+
+    Attributes:
+        matches: best first.
+        flat: for each template the share of the scene, 0 to 1, that has no angle to it; see ``ScoreMap``.
+    """
+
+    matches: list[Match]
+    flat: list[float]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How templates are looked for.
+
+    Attributes:
+        method: one of ``METHOD_NAMES``; see ``score_map`` and ``parts_map``.
+        p: exponent of the similarities, > 0.
+        q: noise floor of the similarities, >= 0.
+        angles: that templates may be turned by; see ``Steps``. None is upright.
+        scales: likewise; None is as large as they are.
+        top: most matches of each template.
+        threshold: a match scores above it (below it, where lower is better). None keeps whatever has an angle to the
+            template.
+        overlap: largest intersection over union of two matches of one template.
+    """
+
+    method: str = "ccoeff_normed"
+    p: float = 2.0
+    q: float = 0.0
+    angles: AxisOption = None
+    scales: AxisOption = None
+    top: int = 1
+    threshold: float | None = None
+    overlap: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.method != PARTS:
+            method_named(self.method)
+        if self.top < 1:
+            raise OptionError(f"top is 1 or more; {self.top} came")
+        if self.posed and self.method == PARTS:
+            raise OptionError(f"'{PARTS}' bends a template but does not turn or scale it; leave out angles and scales")
+
+    @property
+    def posed(self) -> bool:
+        """Whether templates may be turned or scaled."""
+        return self.angles is not None or self.scales is not None
+
+    @property
+    def sign(self) -> int:
+        """-1 where lower scores are better, else 1."""
+        return -1 if self.method in METHODS and METHODS[self.method].lower_is_better else 1
+
+
+def find(
+    scene: Array,
+    templates: Sequence[Array | PartsTemplate],
+    search: Search | None = None,
+    *,
+    masks: Sequence[Array | None] | None = None,
+) -> Found:
+    """Find templates in a scene.
+
+    Args:
+        scene: see ``score_map``.
+        templates: likewise; a ``PartsTemplate`` for the method ``parts``.
+        search: how; None is ``Search()``.
+        masks: one, or None, for each template; see ``score_map``. Not for the method ``parts``.
+
+    Raises:
+        ShapeError: the shapes do not fit each other; the message gives both.
+        OptionError: an option that makes no sense.
+
+    Example:
+        >>> scene = np.random.default_rng(0).integers(0, 256, (100, 200), dtype=np.uint8)
+        >>> match = find(scene, [scene[20:50, 30:70]]).matches[0]
+        >>> round(match.x, 1), round(match.y, 1), match.present
+        (50.0, 35.0, True)
+    """
+    search = search or Search()
+    masks = masks or [None] * len(templates)
+    if search.method == PARTS and any(mask is not None for mask in masks):
+        raise OptionError(f"'{PARTS}' takes no mask")
+    if search.posed:
+        each = [_find_posed(scene, _pixels(t), mask, search) for t, mask in zip(templates, masks, strict=True)]
+    else:
+        each = _find_upright(scene, templates, masks, search)
+    matches = [dataclasses.replace(match, template=i) for i, (found, _) in enumerate(each) for match in found]
+    return Found(sorted(matches, key=lambda match: -search.sign * match.score), [flat for _, flat in each])
+
+
+def heatmap(
+    scene: Array,
+    template: Array | PartsTemplate,
+    search: Search,
+    *,
+    mask: Array | None = None,
+    angle: float = 0.0,
+    scale: float = 1.0,
+) -> ScoreMap:
+    """Scores of a template in one pose at every place of a scene.
+
+    Args:
+        scene: see ``find``.
+        template: see ``find``.
+        search: the method, its p and its q.
+        mask: see ``score_map``.
+        angle: that the template is turned by.
+        scale: that it is scaled by.
+
+    Returns:
+        Scores for the windows of the smallest upright box that holds the template in this pose.
+    """
+    if search.method == PARTS:
+        return ScoreMap(parts_map(scene, template), 0.0)
+    pixels = _pixels(template)
+    if angle == 0 and scale == 1:
+        return score_map(scene, pixels, search.method, mask=mask, p=search.p, q=search.q)
+    posed = pose_template(pixels, angle, scale, mask=mask)
+    return score_map(scene, posed.pixels, search.method, mask=posed.weights, p=search.p, q=search.q)
+
+
+def _find_upright(
+    scene: Array, templates: Sequence[Array | PartsTemplate], masks: Sequence[Array | None], search: Search
+) -> list[tuple[list[Match], float]]:
+    if search.method == PARTS:
+        maps: Iterator[ScoreMap] = (ScoreMap(parts_map(scene, template), 0.0) for template in templates)
+    else:
+        pixels = [_pixels(template) for template in templates]
+        maps = score_maps(scene, pixels, search.method, masks=masks, p=search.p, q=search.q)
+    found = []
+    for scored, template, mask in zip(maps, templates, masks, strict=True):
+        height, width = _size(template)
+        scores = search.sign * np.atleast_2d(scored.scores)
+        limit = -np.inf if search.sign < 0 else 0.0
+        peaks = find_peaks(
+            scores,
+            (height, width),
+            search.top,
+            threshold=limit if search.threshold is None else search.sign * search.threshold,
+            overlap=search.overlap,
+            p=search.p if _sharpened(search) else 1.0,
+        )
+        told = _judge(scene, template, mask, search, scored, peaks)
+        matches = [
+            Match(
+                template=0,
+                score=search.sign * peak.score,
+                x=peak.column + width / 2,
+                y=peak.row + height / 2,
+                width=width,
+                height=height,
+                angle=0.0,
+                scale=1.0,
+                **verdict,
+            )
+            for peak, verdict in zip(peaks, told, strict=True)
+        ]
+        found.append((matches, scored.flat))
+    return found
+
+
+def _find_posed(scene: Array, template: Array, mask: Array | None, search: Search) -> tuple[list[Match], float]:
+    poses = find_poses(
+        scene,
+        template,
+        search.method,
+        angles=search.angles,
+        scales=search.scales,
+        mask=mask,
+        p=search.p,
+        q=search.q,
+        threshold=0.0 if search.threshold is None else search.threshold,
+        top=search.top,
+    )
+    if not poses:
+        return [], 0.0
+    # The other scores of the best pose tell how surprising all of the poses found are.
+    posed = pose_template(template, poses[0].angle, poses[0].scale, mask=mask)
+    scored = score_map(scene, posed.pixels, search.method, mask=posed.weights, p=search.p, q=search.q)
+    rows, columns = posed.weights.shape[:2]
+    peaks = [Peak(pose.y - rows / 2, pose.x - columns / 2, pose.score) for pose in poses]
+    told = _verdicts(scored.scores, peaks, (rows, columns), search.p if _sharpened(search) else 1.0, _trials(search))
+    height, width = template.shape[:2]
+    matches = [
+        Match(
+            template=0,
+            score=pose.score,
+            x=pose.x,
+            y=pose.y,
+            width=width * pose.scale,
+            height=height * pose.scale,
+            angle=pose.angle,
+            scale=pose.scale,
+            **verdict,
+        )
+        for pose, verdict in zip(poses, told, strict=True)
+    ]
+    boxes = [[match.x, match.y, match.width, match.height, match.angle] for match in matches]
+    kept = suppress(boxes, [match.score for match in matches], search.overlap)
+    return [matches[i] for i in kept], scored.flat
+
+
+def _judge(
+    scene: Array,
+    template: Array | PartsTemplate,
+    mask: Array | None,
+    search: Search,
+    scored: ScoreMap,
+    peaks: list[Peak],
+) -> list[dict[str, Any]]:
+    """Judge peaks by their own map or, where its scores have no angle to go by, by that of Pearson's r."""
+    window = _size(template)
+    method = METHODS.get(search.method)
+    if method is None or (method.normalised and not method.lower_is_better):
+        return _verdicts(np.atleast_2d(scored.scores), peaks, window, search.p if _sharpened(search) else 1.0)
+    angles = np.atleast_2d(score_map(scene, _pixels(template), mask=mask).scores)
+    rows, columns = angles.shape
+    there = [
+        Peak(peak.row, peak.column, float(angles[min(round(peak.row), rows - 1), min(round(peak.column), columns - 1)]))
+        for peak in peaks
+    ]
+    return _verdicts(angles, there, window)
+
+
+def _verdicts(
+    scores: NDArray[np.float32], peaks: list[Peak], window: tuple[int, int], p: float = 1.0, trials: int = 1
+) -> list[dict[str, Any]]:
+    told = judge(scores, peaks, window, p=p, trials=trials)
+    return [
+        {
+            "psr": surprise.psr,
+            "chance": surprise.chance,
+            "present": peak.score >= _USUAL_THRESHOLD if surprise.present is None else surprise.present,
+        }
+        for peak, surprise in zip(peaks, told, strict=True)
+    ]
+
+
+def _trials(search: Search) -> int:
+    """How many maps that have little to do with each other a search over poses is worth."""
+    angles, scales = angle_steps(search.angles), scale_steps(search.scales)
+    turns = 1 + math.radians(min(angles.high - angles.low, 360.0)) / 2 / _APART
+    growths = 1 + math.log(scales.high / scales.low) / _APART
+    return math.ceil(turns * growths)
+
+
+def _sharpened(search: Search) -> bool:
+    return search.method in METHODS and METHODS[search.method].kind == "similarity"
+
+
+def _pixels(template: Array | PartsTemplate) -> Array:
+    return template.pixels if isinstance(template, PartsTemplate) else np.asarray(template)
+
+
+def _size(template: Array | PartsTemplate) -> tuple[int, int]:
+    pixels = _pixels(template)
+    return (1, pixels.size) if pixels.ndim == 1 else (pixels.shape[0], pixels.shape[1])
