@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.align import ANGLE, LOG_SCALE, Limits, Poses, X, Y, damped_solver
-from scs.matching.poses import Box, Picture, Steps, pose_template, turn_and_scale
+from scs.matching.arrays import Array
+from scs.matching.methods import Method
+from scs.matching.poses import Box, Steps, pose_template, turn_and_scale
 from scs.matching.resolutions import Plane, TemplatePlane
-
-# Methods whose scores mean the same at every size, and whether they take a window's mean off.
-CENTRED = {"ccoeff_normed": True, "ccorr_normed": False, "scs": False, "scs_centred": True}
-SHARPENED = ("scs", "scs_centred")
 
 # A posed template may leave its scene by this much, in pixels: its pose is not known more exactly than that.
 _OVERHANG = 1.0
@@ -50,19 +48,17 @@ class Goal:
     """What is looked for, where, and by which measure.
 
     Args:
-        scene: ``(H, W)`` or ``(H, W, C)``.
-        template: ``(h, w)`` or ``(h, w, C)``.
-        mask: ``(h, w)``, ``(h, w, C)`` or None.
-        method: one of `CENTRED`.
+        scene: ``(H, W, C)``.
+        template: ``(h, w, C)``.
+        mask: ``(h, w, 1)``, ``(h, w, C)`` or None.
+        method: a normalised one whose scores grow with likeness.
         p: exponent of the sharpened methods.
         q: their noise floor.
     """
 
-    def __init__(
-        self, scene: Picture, template: Picture, mask: Picture | None, method: str, p: float, q: float
-    ) -> None:
+    def __init__(self, scene: Array, template: Array, mask: Array | None, method: Method, p: float, q: float) -> None:
         self.scene, self.template, self.mask = scene, template, mask
-        self.centred, self.sharpened = CENTRED[method], method in SHARPENED
+        self.centred, self.sharpened = method.centred, method.kind == "similarity"
         self.p, self.q = p, q
         self.scene_plane, self.template_plane = _planes(scene, template, mask, self.centred)
         still = pose_template(template, 0, 1, mask=mask)
@@ -188,12 +184,12 @@ def _norm(vector: Plane, pixels: Plane, weights: Plane) -> float:
     return norm if norm > _FLAT * float(np.linalg.norm(weights * pixels)) else 0.0
 
 
-def _planes(scene: Picture, template: Picture, mask: Picture | None, centred: bool) -> tuple[Plane, TemplatePlane]:
+def _planes(scene: Array, template: Array, mask: Array | None, centred: bool) -> tuple[Plane, TemplatePlane]:
     """One channel of each: along the direction in which the template's own pixels differ most."""
-    weights = None if mask is None else np.asarray(mask, np.float32).reshape(*mask.shape[:2], -1).mean(2)
-    pictures = [np.ascontiguousarray(picture, np.float32) for picture in (scene, template)]
-    if scene.ndim == 3:
-        colours = pictures[1].reshape(-1, template.shape[2]).astype(np.float64)
+    weights = None if mask is None else np.asarray(mask, np.float32).mean(2)
+    direction = np.ones(1, np.float32)
+    if scene.shape[2] > 1:
+        colours = template.reshape(-1, template.shape[2]).astype(np.float64)
         shares = np.ones(len(colours)) if weights is None else weights.ravel().astype(np.float64)
         shares /= max(shares.sum(), 1e-12)
         if centred:
@@ -202,5 +198,5 @@ def _planes(scene: Picture, template: Picture, mask: Picture | None, centred: bo
         direction = directions[:, -1].astype(np.float32)
         if direction.sum() < 0:
             direction = -direction
-        pictures = [np.ascontiguousarray(picture @ direction) for picture in pictures]
-    return pictures[0], TemplatePlane(pictures[1], weights)
+    scene_plane, template_plane = (picture.astype(np.float32) @ direction for picture in (scene, template))
+    return scene_plane, TemplatePlane(template_plane, weights)
