@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from scs.matching.align import ANGLE, LOG_SCALE, Limits, Poses, X, Y, damped_solver
 from scs.matching.arrays import Array
 from scs.matching.methods import Method
-from scs.matching.poses import Box, Steps, pose_template, turn_and_scale
+from scs.matching.poses import Box, pose_template
 from scs.matching.resolutions import Plane, TemplatePlane
-
-# A posed template may leave its scene by this much, in pixels: its pose is not known more exactly than that.
-_OVERHANG = 1.0
 
 _MOST_STEPS = 4
 _PROBE = 0.25  # pixels by which the centre or the rim is moved to see how the template changes
@@ -70,17 +67,6 @@ class Goal:
         least = max(score, 0.0)
         return float(least ** (1 / self.p)) if self.sharpened else least
 
-    def fits(self, angles: Steps, scale: float) -> bool:
-        """Whether the template lies within the scene in some angle, at this scale."""
-        tried = angles.values or np.linspace(angles.low, angles.high, 361).tolist()
-        return any(self._room(angle, scale) is not None for angle in tried)
-
-    def holds(self, pose: Poses) -> bool:
-        """Whether the template lies within the scene in this pose."""
-        room = self._room(pose[ANGLE], math.exp(pose[LOG_SCALE]))
-        middle = np.array(self.scene.shape[1::-1]) / 2
-        return room is not None and bool((np.abs(pose[[X, Y]] - middle) <= room).all())
-
     def match(self, pose: Poses) -> PosedMatch:
         """Score the template in a pose."""
         angle, scale = float(pose[ANGLE]), math.exp(pose[LOG_SCALE])
@@ -106,8 +92,6 @@ class Goal:
             best, highest = pose, cosine
             pose = pose + move
             limits.apply(pose[None])
-            if not self.holds(pose):
-                break
         return best
 
     def _uphill(self, pose: Poses, free: list[int]) -> tuple[float, NDArray[np.float64]]:
@@ -145,12 +129,6 @@ class Goal:
         move = np.zeros(4)
         move[free] = (seen / max(cosine, 0.3)) @ damped_solver(slope) * np.diag(probes)[free]
         return cosine, move
-
-    def _room(self, angle: float, scale: float) -> NDArray[np.float64] | None:
-        """How far the template's centre may lie from the scene's, across and down; None if it is too large."""
-        height, width = self.template.shape[:2]
-        room = np.array(self.scene.shape[1::-1]) / 2 - np.abs(turn_and_scale(angle, scale)) @ (width / 2, height / 2)
-        return room + _OVERHANG if (room >= -1e-6).all() else None
 
     def _window(self, box: Box) -> tuple[Plane, Plane]:
         """The scene's pixels in a box ``(rows, columns, C)``, and which of them there are ``(rows, columns, 1)``."""

@@ -57,6 +57,7 @@ _SPARE = 2
 _GAIN = 0.1
 
 
+_HAIR = 1e-6  # pixels: what rounding may add to a template that just fits
 _LONGEST = 32_766  # pixels; OpenCV warps nothing longer
 
 
@@ -123,17 +124,17 @@ def find_poses(
         raise ShapeError(f"template has {template.shape[2]} channels but scene has {scene.shape[2]}")
     turn, growth = angle_steps(angles), scale_steps(scales)
     goal = Goal(scene, template, None if mask is None else _weights(mask, template), chosen_method, p, q)
-    if not goal.fits(turn, growth.low):
+    limits = _limits(template, scene, turn, growth)
+    if not _fits(limits, turn, growth.low):
         raise ShapeError(
             f"template is {template.shape[1]}x{template.shape[0]} but scene is {scene.shape[1]}x{scene.shape[0]}; a "
             f"template must fit inside its scene in some pose, and the smallest scale is {growth.low:g}"
         )
     if goal.flat:
         return []
-    limits = _limits(template, turn, growth)
     with workers(threads) as spread:
         poses = _climb(goal, turn, growth, limits, threshold, top, candidates, spread)
-        first = [(goal.match(pose), pose) for pose in poses if goal.holds(pose)]
+        first = [(goal.match(pose), pose) for pose in poses[(limits.room(poses) >= -_HAIR).all(1)]]
         first = [(match, pose) for match, pose in first if match.score >= threshold - _GAIN]
         rough = dict(sorted(first, key=lambda pair: -pair[0].score))
         chosen = _separated(list(rough), template.shape)[: top + _SPARE]
@@ -142,12 +143,21 @@ def find_poses(
     return _separated(best, template.shape)[:top]
 
 
-def _limits(template: Array, turn: Steps, growth: Steps) -> Limits:
+def _fits(limits: Limits, turn: Steps, scale: float) -> bool:
+    """Whether the template lies within the scene in some angle, at this scale."""
+    angles = turn.values or np.linspace(turn.low, turn.high, 361).tolist()
+    poses = np.array([(0, 0, angle, math.log(scale)) for angle in angles])
+    return bool((limits.room(poses) >= -_HAIR).all(1).any())
+
+
+def _limits(template: Array, scene: Array, turn: Steps, growth: Steps) -> Limits:
     radius = math.hypot(*template.shape[:2]) / 2
     return Limits(
-        _widened(turn, math.degrees(1 / radius)),
-        _widened(Steps.of([math.log(growth.low), math.log(growth.high)]), 1 / radius),
-        turn.values is None and turn.high - turn.low >= 360,
+        angles=_widened(turn, math.degrees(1 / radius)),
+        log_scales=_widened(Steps.of([math.log(growth.low), math.log(growth.high)]), 1 / radius),
+        turning=turn.values is None and turn.high - turn.low >= 360,
+        template=(template.shape[0], template.shape[1]),
+        scene=(scene.shape[0], scene.shape[1]),
     )
 
 
@@ -169,6 +179,7 @@ def _climb(
     poses, scores = _scan(goal, scene, coarsest, turn, growth, least, limits.turning, spread)
     chosen = np.argsort(-scores, kind="stable")[:candidates]
     poses, scores = poses[chosen], scores[chosen]
+    limits.apply(poses)
     smallest = min(coarsest, _size_in_scene(template, growth.low))
     points = None
     for size in _sizes(smallest, coarsest, template.size):
