@@ -1,0 +1,410 @@
+"""Which kernel finds an object that is turned and scaled: plain, pyramid, harmonic, fractal, or every pose in turn.
+
+The cases are those of bench/pose_cases.py, halved to 320x240 and 32x32 so that every pose can be tried. Those with an
+even number choose the parameters of fractal kernels and all thresholds; what is reported is of those with an odd number.
+A scene without the object is another case's, made from other photographs.
+
+Prints a table and writes bench/results/kernels.json.
+
+    python bench/kernels.py                # everything
+    python bench/kernels.py --only-times   # the times again, on an idle machine, into the same file
+"""
+
+import argparse
+import itertools
+import json
+import platform
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from pose_cases import PoseCase, pose_case, turn_and_scale
+
+from scs.matching.discs import FLAT, disc_weights
+from scs.matching.fractal import fractal
+from scs.matching.harmonic import harmonic_scores
+from scs.matching.pyramid import pyramid_scores, scaled_copy
+
+RESULTS = Path(__file__).parent / "results" / "kernels.json"
+COUNT = 400
+SCALES = tuple(np.geomspace(0.5, 2, 9).tolist())
+ANGLES = tuple(range(-180, 180, 10))
+NEAR = 0.25  # of the object's side in the scene: how far from its centre counts as found
+OVERLAP = 0.5  # intersection over union that counts as the same box
+FALSE_ALARMS = 0.05
+UPRIGHT = 15.0  # degrees
+SAME_SIZE = 2**0.25
+TIMED_CASES = 3
+TIMED_TURNS = 3
+
+# Parameters of fractal kernels that are tried; a deeper ring of ratio 1 is the same average once more.
+FRACTALS = tuple(
+    {"depth": depth, "copies": copies, "ratio": ratio, "twist": twist}
+    for depth, copies, ratio, twist in itertools.product((1, 2, 3), (3, 4, 6), (0.3, 0.5, 0.7), (0, 30))
+) + tuple({"depth": 1, "copies": copies, "ratio": 1.0, "twist": 0} for copies in (3, 4, 6, 12))
+TUNED_SLOWLY = FRACTALS[::9] + FRACTALS[-1:]  # where a case takes long
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best place of a scene: its score, centre, angle and scale."""
+
+    score: float
+    x: float
+    y: float
+    angle: float = 0.0
+    scale: float = 1.0
+
+
+class Spectra:
+    """A scene's transforms, made once for all kernels."""
+
+    def __init__(self, scene):
+        planes = scene.reshape(*scene.shape[:2], -1).astype(np.float64)
+        planes = planes - planes.mean((0, 1))
+        self.shape = planes.shape[:2]
+        self.size = tuple(cv2.getOptimalDFTSize(side) for side in self.shape)
+        squares = np.square(planes).sum(2)
+        self.mean_square = squares.mean()
+        self.planes = [self.transform(plane) for plane in np.moveaxis(planes, 2, 0)]
+        self.squares = self.transform(squares)
+
+    def transform(self, plane):
+        padded = np.zeros(self.size)
+        padded[: plane.shape[0], : plane.shape[1]] = plane
+        return cv2.dft(padded, nonzeroRows=plane.shape[0])
+
+    def correlate(self, spectrum, kernel):
+        total = cv2.dft(cv2.mulSpectrums(spectrum, kernel, 0, conjB=True), flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)
+        return total
+
+    def centred_cosine(self, kernel, weights):
+        """Pearson's correlation under a weight for every pixel; 0 where a window is flat."""
+        kernel = kernel.reshape(*kernel.shape[:2], -1).astype(np.float64)
+        mass = weights.sum()
+        kernel = kernel - (weights[..., None] * kernel).sum((0, 1)) / mass
+        norm = np.sqrt((weights[..., None] * np.square(kernel)).sum())
+        kernel *= weights[..., None]
+        seen = self.transform(weights)
+        energy = self.correlate(self.squares, seen)
+        dot = 0
+        for channel, plane in enumerate(self.planes):
+            energy = energy - np.square(self.correlate(plane, seen)) / mass
+            dot = dot + self.correlate(plane, self.transform(kernel[..., channel]))
+        fits = np.s_[: self.shape[0] - kernel.shape[0] + 1, : self.shape[1] - kernel.shape[1] + 1]
+        energy, dot = energy[fits], dot[fits]
+        flat = energy <= FLAT * mass * self.mean_square
+        if norm == 0:
+            return np.zeros(dot.shape, np.float32)
+        return np.where(flat, 0, dot / (norm * np.sqrt(np.where(flat, 1, energy)))).astype(np.float32)
+
+
+def whole(kernel):
+    return np.ones(kernel.shape[:2])
+
+
+def disc(kernel):
+    return disc_weights(*kernel.shape[:2])
+
+
+def highest(scores, window, **pose):
+    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    return Found(float(scores[row, column]), column + window[1] / 2, row + window[0] / 2, **pose)
+
+
+def plain(scene, template, make=None):
+    kernel = template if make is None else make(template)
+    weights = whole(kernel) if make is None else disc(kernel)
+    return highest(Spectra(scene).centred_cosine(kernel, weights), template.shape)
+
+
+def pyramid(scene, template, make=None):
+    spectra = Spectra(scene)
+
+    def score(_, copy):
+        kernel = copy if make is None else make(copy)
+        return spectra.centred_cosine(kernel, whole(kernel) if make is None else disc(kernel))
+
+    return at_its_scale(pyramid_scores(scene, template, SCALES, score))
+
+
+def at_its_scale(pyramid):
+    found = highest(pyramid.scores, pyramid.window)
+    row, column = int(found.y - pyramid.window[0] / 2), int(found.x - pyramid.window[1] / 2)
+    return replace(found, scale=float(pyramid.scales[row, column]))
+
+
+def harmonic(scene, template):
+    scores = harmonic_scores(scene, template)
+    found = highest(scores.scores, template.shape)
+    row, column = np.unravel_index(int(scores.scores.argmax()), scores.scores.shape)
+    return replace(found, angle=float(scores.angles[row, column]))
+
+
+def harmonic_pyramid(scene, template, make=None):
+    def score(scene, copy):
+        return harmonic_scores(scene, copy if make is None else make(copy)).scores
+
+    found = at_its_scale(pyramid_scores(scene, template, SCALES, score))
+    copy = scaled_copy(template, found.scale)
+    row, column = round(found.y - copy.shape[0] / 2), round(found.x - copy.shape[1] / 2)
+    window = scene[row : row + copy.shape[0], column : column + copy.shape[1]]
+    return replace(found, angle=float(harmonic_scores(window, copy if make is None else make(copy)).angles[0, 0]))
+
+
+def full_search(scene, template):
+    spectra, best = Spectra(scene), Found(-1, 0, 0)
+    for scale, angle in itertools.product(SCALES, ANGLES):
+        kernel, weights = posed(template, angle, scale)
+        if all(k <= s for k, s in zip(kernel.shape, scene.shape, strict=True)):
+            found = highest(spectra.centred_cosine(kernel, weights), kernel.shape, angle=angle, scale=scale)
+            best = max(best, found, key=lambda one: one.score)
+    return best
+
+
+def posed(template, angle, scale):
+    """Render a template in a pose, and the share of each pixel that it covers."""
+    forward = turn_and_scale(angle, scale)
+    reach = np.abs(forward) @ (template.shape[1] / 2, template.shape[0] / 2)
+    width, height = (int(np.ceil(2 * side - 1e-6)) for side in reach)
+    fineness = max(1, int(np.ceil(1 / scale)))
+    finer = fineness * forward
+    middle = (fineness * np.array([width, height]) - 1) / 2
+    matrix = np.column_stack([finer, middle - finer @ ((template.shape[1] - 1) / 2, (template.shape[0] - 1) / 2)])
+    size = (fineness * width, fineness * height)
+
+    def warp(picture, border):
+        fine = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
+        return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float64)
+
+    ones = np.ones(template.shape, np.float32)
+    return warp(template.astype(np.float32), cv2.BORDER_REPLICATE), warp(ones, cv2.BORDER_CONSTANT)
+
+
+def methods(chosen):
+    """Every row of the table, with the parameters of fractal kernels that were chosen."""
+    return {
+        "plain": plain,
+        "plain, disc": partial(plain, make=partial(fractal, depth=0)),
+        "fractal": partial(plain, make=partial(fractal, **chosen["fractal"])),
+        "pyramid": pyramid,
+        "pyramid, disc": partial(pyramid, make=partial(fractal, depth=0)),
+        "fractal pyramid": partial(pyramid, make=partial(fractal, **chosen["fractal pyramid"])),
+        "harmonic": harmonic,
+        "harmonic pyramid": harmonic_pyramid,
+        "fractal harmonic pyramid": partial(
+            harmonic_pyramid, make=partial(fractal, **chosen["fractal harmonic pyramid"])
+        ),
+        "full search": full_search,
+    }
+
+
+def halved(number):
+    case = pose_case(number)
+    sides = (case.scene.shape[1] // 2, case.scene.shape[0] // 2)
+    return replace(
+        case,
+        template=cv2.resize(case.template, (32, 32), interpolation=cv2.INTER_AREA),
+        scene=cv2.resize(case.scene, sides, interpolation=cv2.INTER_AREA),
+        x=case.x / 2,
+        y=case.y / 2,
+    )
+
+
+@cache
+def case_of(number) -> PoseCase:
+    return halved(number)
+
+
+def scene_without(case, count):
+    """The next case's scene of the same half that has nothing of this case's photograph."""
+    for step in range(2, count, 2):
+        other = case_of((case.number + step) % count)
+        if case.photograph not in (other.photograph, other.surroundings):
+            return other.scene
+    raise ValueError(f"none of {count} cases is without {case.photograph}")
+
+
+def distance(case, found):
+    """Between centres, by the object's side in the scene."""
+    return float(np.hypot(found.x - case.x, found.y - case.y) / (case.scale * case.template.shape[0]))
+
+
+def box_overlap(case, found):
+    """Intersection over union of the turned boxes."""
+    side = case.template.shape[0]
+    boxes = [((one.x, one.y), (side * one.scale, side * one.scale), -one.angle) for one in (case, found)]
+    points = cv2.rotatedRectangleIntersection(*boxes)[1]
+    shared = 0.0 if points is None else cv2.contourArea(cv2.convexHull(points))
+    return shared / (side**2 * (case.scale**2 + found.scale**2) - shared)
+
+
+def try_fractal(number, kind, parameters):
+    """Whether a fractal kernel finds the object of a case."""
+    case = case_of(number)
+    method = {"fractal": plain, "fractal pyramid": pyramid, "fractal harmonic pyramid": harmonic_pyramid}[kind]
+    found = method(case.scene, case.template, make=partial(fractal, **parameters))
+    return distance(case, found) <= NEAR
+
+
+def try_fractals(number, kind, sets):
+    return [try_fractal(number, kind, parameters) for parameters in sets]
+
+
+def try_methods(number, chosen, count):
+    """What each method answers with and without the object."""
+    case, absent = case_of(number), scene_without(case_of(number), count)
+    results = {}
+    for name, method in methods(chosen).items():
+        found = method(case.scene, case.template)
+        results[name] = {
+            "score": found.score,
+            "distance": distance(case, found),
+            "overlap": box_overlap(case, found),
+            "score_without": method(absent, case.template).score,
+        }
+    return {"number": number, "angle": case.angle, "scale": case.scale, "methods": results}
+
+
+def tune(pool, count):
+    """Choose the fractal parameters that find most on the even cases."""
+    chosen, tried = {}, {}
+    for kind, sets, step in (
+        ("fractal", FRACTALS, 2),
+        ("fractal pyramid", FRACTALS, 4),
+        ("fractal harmonic pyramid", TUNED_SLOWLY, 8),
+    ):
+        numbers = range(0, count, step)
+        shares = np.mean(list(pool.map(partial(try_fractals, kind=kind, sets=sets), numbers)), axis=0)
+        order = np.argsort(-shares, kind="stable")
+        chosen[kind] = sets[order[0]]
+        tried[kind] = [{**sets[index], "found": round(float(shares[index]), 4)} for index in order]
+        print(f"{kind}: best of {len(sets)} sets on {len(numbers)} cases {tried[kind][0]}", flush=True)
+    return chosen, tried
+
+
+def shares(cases, name, threshold):
+    """Share found above a threshold, and share of scenes without the object above it."""
+    rows = [case["methods"][name] for case in cases]
+    hits = np.mean([row["distance"] <= NEAR and row["score"] > threshold for row in rows])
+    alarms = np.mean([row["score_without"] > threshold for row in rows])
+    return float(hits), float(alarms)
+
+
+def thresholds(cases, name):
+    """The threshold of the best Youden index, and the one that lets through the share of false alarms."""
+    rows = [case["methods"][name] for case in cases]
+    every = sorted({row["score"] for row in rows} | {row["score_without"] for row in rows})
+    youden = max(every, key=lambda one: np.subtract(*shares(cases, name, one)))
+    return youden, float(np.quantile([row["score_without"] for row in rows], 1 - FALSE_ALARMS))
+
+
+def summary(cases, name):
+    tuning, report = cases[::2], cases[1::2]
+    rows = [case["methods"][name] for case in report]
+    found = np.array([row["distance"] <= NEAR for row in rows])
+    upright = np.array([abs(case["angle"]) <= UPRIGHT for case in report])
+    same_size = np.array([1 / SAME_SIZE <= case["scale"] <= SAME_SIZE for case in report])
+    youden, strict = thresholds(tuning, name)
+    numbers = {
+        "found": found.mean(),
+        "found_interval": interval(found),
+        "overlap": np.mean([row["overlap"] >= OVERLAP for row in rows]),
+        "found_upright": found[upright].mean(),
+        "found_same_size": found[same_size].mean(),
+        "youden": {"threshold": youden, **named(shares(report, name, youden))},
+        "strict": {"threshold": strict, **named(shares(report, name, strict))},
+    }
+    return {"method": name, **rounded(numbers), "upright": int(upright.sum()), "same_size": int(same_size.sum())}
+
+
+def named(pair):
+    return {"found": pair[0], "false_alarms": pair[1]}
+
+
+def interval(found):
+    """Wilson's 95 % interval of a share."""
+    n, share, z = len(found), found.mean(), 1.96
+    middle, half = share + z * z / (2 * n), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return [(middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)]
+
+
+def rounded(value):
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
+    return round(float(value), 4)
+
+
+def times(chosen, count):
+    """Milliseconds a scene of each method, all in turn so that a busy moment falls on all."""
+    kept = {name: [] for name in methods(chosen)}
+    for turn, number in itertools.product(range(TIMED_TURNS), range(TIMED_CASES)):
+        case = case_of(number % count)
+        for name, method in methods(chosen).items():
+            start = time.perf_counter()
+            method(case.scene, case.template)
+            if turn or name == "full search":  # the first turn warms up
+                kept[name].append(1000 * (time.perf_counter() - start))
+    return {name: round(statistics.median(values), 1) for name, values in kept.items()}
+
+
+def show(report):
+    print(
+        f"\n{'% of scenes, on the odd cases':<28}{'found':>7}{'IoU':>7}{'upright':>9}{'same size':>11}"
+        f"{'Youden: found, alarms':>24}{'strict: found, alarms':>24}{'ms':>9}"
+    )
+    for row in report["methods"]:
+        pairs = "".join(
+            f"{100 * row[key]['found']:>17.1f}{100 * row[key]['false_alarms']:>7.1f}" for key in ("youden", "strict")
+        )
+        print(
+            f"{row['method']:<28}{100 * row['found']:>7.1f}{100 * row['overlap']:>7.1f}"
+            f"{100 * row['found_upright']:>9.1f}{100 * row['found_same_size']:>11.1f}{pairs}"
+            f"{report['milliseconds'][row['method']]:>9.1f}"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=COUNT, help="cases (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
+    parser.add_argument("--only-times", action="store_true", help="take the times again, and keep the rest")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    if options.only_times:
+        report = json.loads(RESULTS.read_text())
+    else:
+        with ProcessPoolExecutor(options.workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            chosen, tried = tune(pool, options.count)
+            work = partial(try_methods, chosen=chosen, count=options.count)
+            cases = list(pool.map(work, range(options.count)))
+        report = {
+            "versions": {"python": platform.python_version(), "numpy": np.__version__, "opencv": cv2.__version__},
+            "cases": options.count,
+            "scene": [240, 320],
+            "template": [32, 32],
+            "scales": rounded(list(SCALES)),
+            "angles": len(ANGLES),
+            "fractals_chosen": chosen,
+            "fractals_tried": tried,
+            "methods": [summary(cases, name) for name in methods(chosen)],
+        }
+    report["milliseconds"] = times(report["fractals_chosen"], options.count)
+    show(report)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
