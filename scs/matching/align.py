@@ -1,0 +1,173 @@
+"""Poses moved to where a template fits best, below the pixel and below the steps they were found in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.matching.poses import turn_and_scale
+from scs.matching.resolutions import Plane, SceneResolutions, TemplatePlane, interpolated, nearest_rungs
+
+# Columns of an array of poses: where the template's centre lies, degrees, and the logarithm of the scale.
+X, Y, ANGLE, LOG_SCALE = range(4)
+Poses = NDArray[np.float64]
+
+# The largest move in one step, in grid spacings for the centre and in radians or powers of e for angle and scale:
+# further off the template's slope says nothing about where it belongs.
+_LONGEST_MOVE = 2.0
+_LARGEST_TURN = 0.2
+
+# A poor fit is taken for at least this good, or its correction would be blown up without bound.
+_WORST_COSINE = 0.3
+
+# Share of its own size that is added to each entry of the normal equations' diagonal: a template that varies in one
+# direction only then stays where it is along the other.
+_DAMPING = 1e-3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Which parts of a pose may move, and how far.
+
+    Attributes:
+        angles: lowest and highest, degrees; equal where the angle is fixed.
+        log_scales: likewise.
+        turning: whether the angles are the whole circle, and have no ends.
+    """
+
+    angles: tuple[float, float]
+    log_scales: tuple[float, float]
+    turning: bool
+
+    @property
+    def free(self) -> list[int]:
+        """Columns of a pose that may move."""
+        fixed = {ANGLE: self.angles, LOG_SCALE: self.log_scales}
+        return [column for column in range(4) if column not in fixed or fixed[column][0] < fixed[column][1]]
+
+    def apply(self, poses: Poses) -> None:
+        """Bring poses back within the limits, in place."""
+        if not self.turning:
+            poses[:, ANGLE] = poses[:, ANGLE].clip(*self.angles)
+        poses[:, LOG_SCALE] = poses[:, LOG_SCALE].clip(*self.log_scales)
+
+
+class Aligner:
+    """A template on a grid of points, against which a scene is sampled pose by pose.
+
+    The step is that of inverse compositional alignment: slopes and normal equations belong to the template, and are
+    made once for all the poses. Gain and offset of the scene drop out, as they do from the cosine.
+
+    Args:
+        template: at its full resolution.
+        size: side of the square of the template's area, in points of the grid.
+        centred: whether the mean is taken off.
+
+    Source:
+        S. Baker and I. Matthews, "Lucas-Kanade 20 Years On: A Unifying Framework" (2004); G. Evangelidis and
+        E. Psarakis, "Parametric Image Alignment Using Enhanced Correlation Coefficient Maximization" (2008).
+    """
+
+    def __init__(self, template: TemplatePlane, size: float, centred: bool) -> None:
+        height, width = template.pixels.shape
+        self.spacing = template.size / size
+        self.centred = centred
+        self._template_size = template.size
+        rows, columns = max(2, round(height / self.spacing)), max(2, round(width / self.spacing))
+        x = (np.arange(columns) + 0.5) * (width / columns) - width / 2
+        y = (np.arange(rows) + 0.5) * (height / rows) - height / 2
+        x, y = (axis.ravel() for axis in np.meshgrid(x, y))
+        seen = template.seen_at(self.spacing)
+        values, weights = seen.sampled(x, y)
+        shown = weights > 0
+        x, y, values, weights = x[shown], y[shown], values[shown], weights[shown]
+        self._grid = np.stack([x, y, np.ones_like(x)]).astype(np.float32)
+        self._weights = np.sqrt(weights)  # enter once with each of the two factors of a product
+        self._shares = weights / weights.sum()
+
+        half = self.spacing / 2
+        step_x = (seen.sampled(x + half, y)[0] - seen.sampled(x - half, y)[0]) / self.spacing
+        step_y = (seen.sampled(x, y + half)[0] - seen.sampled(x, y - half)[0]) / self.spacing
+        # How the values change as the template moves in x and y, turns (counter-clockwise, y down) and grows.
+        slopes = np.stack([step_x, step_y, step_x * y - step_y * x, step_x * x + step_y * y], 1)
+        if centred:
+            values = values - self._shares @ values
+            slopes = slopes - self._shares @ slopes
+        values, slopes = values * self._weights, slopes * self._weights[:, None]
+        norm = max(float(np.linalg.norm(values)), 1e-12)
+        self._values = (values / norm).astype(np.float32)
+        self._slopes = slopes / norm - np.outer(self._values, self._values @ slopes / norm)
+
+    @property
+    def points(self) -> int:
+        """How many points there are on the grid."""
+        return len(self._values)
+
+    def refine(
+        self, scene: SceneResolutions, poses: Poses, limits: Limits, steps: int
+    ) -> tuple[Poses, NDArray[np.float32]]:
+        """Move each pose uphill by Gauss-Newton steps.
+
+        Returns:
+            The best pose met on each one's way ``(K, 4)``, and its cosine ``(K,)``.
+        """
+        solver = self._solver(limits.free)
+        poses = poses.copy()
+        best, highest = poses.copy(), np.full(len(poses), -np.inf, np.float32)
+        for remaining in range(steps, -1, -1):
+            windows, cosines = self._compare(self._sample(scene, poses))
+            better = cosines > highest
+            best[better], highest[better] = poses[better], cosines[better]
+            if remaining:
+                moves = (windows @ solver) / np.maximum(cosines, _WORST_COSINE)[:, None]
+                self._move(poses, moves)
+                limits.apply(poses)
+        return best, highest
+
+    def _solver(self, free: list[int]) -> Plane:
+        """``(points, 4)``: a window's product with it is the move that brings the window onto the template."""
+        slopes = self._slopes[:, free]
+        normal = slopes.T @ slopes
+        diagonal = np.diag(normal)
+        normal = normal + np.diag(_DAMPING * diagonal + 1e-12 * diagonal.max() + 1e-30)
+        solver = np.zeros((self.points, 4), np.float32)
+        solver[:, free] = np.linalg.solve(normal, slopes.T).T
+        return solver
+
+    def _sample(self, scene: SceneResolutions, poses: Poses) -> Plane:
+        """The scene's values at the grid's points in each pose, ``(K, points)``."""
+        scales = np.exp(poses[:, LOG_SCALE])
+        rungs = nearest_rungs(1 / (self.spacing * scales))
+        forward = np.stack([turn_and_scale(angle, scale) for angle, scale in zip(poses[:, ANGLE], scales, strict=True)])
+        affine = np.concatenate([forward, poses[:, :2, None]], 2).astype(np.float32)  # (K, 2, 3)
+        windows = np.empty((len(poses), self.points), np.float32)
+        for rung in np.unique(rungs):
+            chosen = rungs == rung
+            resized = scene.rung(int(rung))
+            x = (resized.x_factor * affine[chosen, 0]) @ self._grid
+            y = (resized.y_factor * affine[chosen, 1]) @ self._grid
+            windows[chosen] = interpolated(resized.pixels, x, y)
+        return windows
+
+    def _compare(self, windows: Plane) -> tuple[Plane, NDArray[np.float32]]:
+        """Windows without their means and of norm one, and their cosines with the template."""
+        if self.centred:
+            windows -= (windows @ self._shares)[:, None]
+        windows *= self._weights
+        norms = np.sqrt(np.einsum("kp,kp->k", windows, windows))
+        windows /= np.maximum(norms, 1e-6)[:, None]
+        return windows, windows @ self._values
+
+    def _move(self, poses: Poses, moves: Plane) -> None:
+        """Take the template's own move back from the pose: the scene stays, the template comes to it."""
+        longest = _LONGEST_MOVE * self.spacing
+        across, down = moves[:, 0].clip(-longest, longest), moves[:, 1].clip(-longest, longest)
+        turns, growths = moves[:, 2:].clip(-_LARGEST_TURN, _LARGEST_TURN).T
+        angles, scales = np.radians(poses[:, ANGLE]), np.exp(poses[:, LOG_SCALE])
+        cosines, sines = scales * np.cos(angles), scales * np.sin(angles)
+        poses[:, X] -= cosines * across + sines * down
+        poses[:, Y] -= cosines * down - sines * across
+        poses[:, ANGLE] -= np.degrees(turns)
+        poses[:, LOG_SCALE] -= growths

@@ -1,0 +1,232 @@
+"""Poses of a template, a turn and a scale, and the template as it looks in one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.errors import OptionError
+
+Picture = NDArray[Any]
+Plane = NDArray[np.float32]
+
+ALL_ANGLES = (-180.0, 180.0)
+USUAL_SCALES = (0.5, 2.0)
+
+# Below this share of a pixel there is nothing of the template to give it a value.
+_TRACE = 1e-3
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The values that an angle or a scale may take: those listed, or everything from ``low`` to ``high``.
+
+    Attributes:
+        low: smallest value.
+        high: largest value.
+        values: those to be tried, in ascending order; None stands for steps chosen to fit the template.
+    """
+
+    low: float
+    high: float
+    values: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Steps:
+        """List the values one by one."""
+        ascending = tuple(sorted({float(value) for value in values}))
+        if not ascending or not all(map(math.isfinite, ascending)):
+            raise OptionError(f"steps need at least one value, all finite; {list(values)} came")
+        return cls(ascending[0], ascending[-1], ascending)
+
+    @classmethod
+    def parse(cls, text: str, auto: tuple[float, float]) -> Steps:
+        """Read steps as they stand on a command line or in a URL.
+
+        Args:
+            text: ``"30"``, ``"0,90,180"``, ``"start:stop:step"``, ``"start:stop:auto"``, ``"start:stop"`` (the same), or
+                ``"auto"``.
+            auto: what ``"auto"`` alone goes from and to.
+
+        Raises:
+            OptionError: text of another form, or with a stop before its start or a step that is not above zero.
+
+        Example:
+            >>> Steps.parse("0.5:2:0.5", USUAL_SCALES).values
+            (0.5, 1.0, 1.5, 2.0)
+            >>> Steps.parse("-180:180", ALL_ANGLES)
+            Steps(low=-180.0, high=180.0, values=None)
+        """
+        if text.strip() == "auto":
+            return cls(*auto)
+        parts = [part.strip() for part in text.split(":")]
+        try:
+            if len(parts) == 1:
+                return cls.of([float(value) for value in text.split(",")])
+            low, high = float(parts[0]), float(parts[1])
+            step = None if len(parts) == 2 or parts[2] == "auto" else float(parts[2])
+        except ValueError:
+            raise _unreadable(text) from None
+        if (
+            len(parts) > 3
+            or not math.isfinite(low)
+            or not low <= high < math.inf
+            or (step is not None and not step > 0)
+        ):
+            raise _unreadable(text)
+        if step is None:
+            return cls(low, high)
+        count = math.floor((high - low) / step + 1e-9) + 1
+        return cls.of([low + step * index for index in range(count)])
+
+    @property
+    def single(self) -> bool:
+        """Whether there is only one value."""
+        return self.low == self.high
+
+
+AxisOption = Steps | Sequence[float] | float | str | None
+
+
+def angle_steps(option: AxisOption) -> Steps:
+    """Angles in degrees, from whatever form they come in; None is 0 alone.
+
+    Raises:
+        OptionError: a form that cannot be read.
+    """
+    return _steps(option, 0.0, ALL_ANGLES)
+
+
+def scale_steps(option: AxisOption) -> Steps:
+    """Scales, from whatever form they come in; None is 1 alone.
+
+    Raises:
+        OptionError: a form that cannot be read, or a scale that is not above zero.
+    """
+    steps = _steps(option, 1.0, USUAL_SCALES)
+    if steps.low <= 0:
+        raise OptionError(f"a scale is above zero; {steps.low:g} came")
+    return steps
+
+
+def fitting_angles(steps: Steps, radius: float) -> tuple[float, ...]:
+    """Values to try: those listed, or such that a rim of this radius moves by a pixel at most from one to the next.
+
+    A full turn does not come back to where it began: -180 is tried, 180 is not.
+    """
+    if steps.values is not None:
+        return steps.values
+    span = steps.high - steps.low
+    count = math.ceil(min(span, 360) / math.degrees(1 / radius))
+    if span >= 360:
+        return tuple(steps.low + 360 * index / count for index in range(count))
+    return tuple(float(angle) for angle in np.linspace(steps.low, steps.high, count + 1))
+
+
+def fitting_scales(steps: Steps, radius: float) -> tuple[float, ...]:
+    """Values to try: those listed, or growing by one factor that moves a rim of this radius by a pixel at most."""
+    if steps.values is not None:
+        return steps.values
+    count = math.ceil(math.log(steps.high / steps.low) / math.log1p(1 / radius))
+    return tuple(float(scale) for scale in np.geomspace(steps.low, steps.high, count + 1))
+
+
+@dataclass(frozen=True)
+class PosedTemplate:
+    """A template as it looks in a pose, on the pixels of a scene.
+
+    Attributes:
+        pixels: ``(h', w', C)`` float32, the smallest box of whole pixels around it.
+        weights: ``(h', w', 1 or C)`` float32 >= 0, the share of each pixel that the template covers, times its mask.
+        row: of the box's first pixel.
+        column: of the box's first pixel.
+    """
+
+    pixels: Plane
+    weights: Plane
+    row: int
+    column: int
+
+
+def turn_and_scale(angle: float, scale: float) -> NDArray[np.float64]:
+    """``(2, 2)`` matrix that maps ``(x, y)`` in a template to the scene; y points down, angles are counter-clockwise."""
+    cosine, sine = scale * math.cos(math.radians(angle)), scale * math.sin(math.radians(angle))
+    return np.array([[cosine, sine], [-sine, cosine]])
+
+
+def pose_template(
+    template: Picture, angle: float, scale: float, *, mask: Picture | None = None, x: float | None = None,
+    y: float | None = None,
+) -> PosedTemplate:  # fmt: skip
+    """Turn and scale a template about its centre, with the mask that goes with it.
+
+    A pixel of the result is the mean over its square, so that a template that is scaled down does not alias.
+
+    Args:
+        template: ``(h, w)`` or ``(h, w, C)``.
+        angle: degrees, counter-clockwise as seen.
+        scale: size in the result by size in the template, > 0.
+        mask: ``(h, w)`` or ``(h, w, C)``, weights >= 0; it is turned and scaled too.
+        x: where the centre comes to lie, pixel i covering [i, i + 1); None is the middle of the box.
+        y: likewise.
+
+    Returns:
+        The template in this pose. ``row`` and ``column`` place it where its centre is at ``x, y``; without those they
+        are 0.
+    """
+    height, width = template.shape[:2]
+    forward = turn_and_scale(angle, scale)
+    reach = np.abs(forward) @ (width / 2, height / 2)
+    # A hair is taken off, lest rounding add a row in which the template has no part.
+    columns, rows = (max(1, math.ceil(2 * side - 1e-6)) for side in reach)
+    centre = np.array([columns / 2 if x is None else x, rows / 2 if y is None else y])
+    first = np.floor(centre - reach + 1e-6).astype(int)
+    last = np.ceil(centre + reach - 1e-6).astype(int)
+    columns, rows = np.maximum(last - first, 1).tolist()
+
+    fineness = max(1, math.ceil(1 / scale))
+    finer = fineness * forward
+    # OpenCV counts from the middle of the first pixel.
+    offset = fineness * (centre - first) - finer @ (width / 2, height / 2) + finer @ (0.5, 0.5) - 0.5
+    matrix = np.column_stack([finer, offset])
+
+    def warp(picture: Plane, border: int) -> Plane:
+        size = (fineness * columns, fineness * rows)
+        samples = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
+        if fineness > 1:
+            samples = cv2.resize(samples, (columns, rows), interpolation=cv2.INTER_AREA)
+        return np.asarray(samples, np.float32).reshape(rows, columns, -1)
+
+    pixels = template.astype(np.float32).reshape(height, width, -1)
+    covered = warp(np.ones((height, width), np.float32), cv2.BORDER_CONSTANT)
+    if mask is None:
+        return PosedTemplate(warp(pixels, cv2.BORDER_REPLICATE), covered, int(first[1]), int(first[0]))
+    weights = mask.astype(np.float32).reshape(height, width, -1)
+    # What the mask hides must not bleed into what it shows.
+    seen = warp(weights, cv2.BORDER_REPLICATE)
+    mixed = warp(pixels * weights, cv2.BORDER_REPLICATE)
+    values = np.divide(mixed, seen, out=np.zeros_like(mixed), where=np.broadcast_to(seen, mixed.shape) > _TRACE)
+    return PosedTemplate(values, np.where(seen > _TRACE, seen, 0) * covered, int(first[1]), int(first[0]))
+
+
+def _steps(option: AxisOption, single: float, auto: tuple[float, float]) -> Steps:
+    if option is None:
+        return Steps.of([single])
+    if isinstance(option, Steps):
+        return option
+    if isinstance(option, str):
+        return Steps.parse(option, auto)
+    return Steps.of([option] if isinstance(option, int | float) else option)
+
+
+def _unreadable(text: str) -> OptionError:
+    return OptionError(
+        f"steps are numbers with commas between them, 'start:stop:step', 'start:stop' or 'auto', with start <= stop and "
+        f"step > 0; '{text}' came"
+    )

@@ -1,0 +1,153 @@
+"""A template in many angles, compared with every window of a scene of about its own resolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from scs.matching.poses import turn_and_scale
+from scs.matching.resolutions import Plane, TemplatePlane
+
+Indices = NDArray[np.intp]
+
+# Windows at a time: their pixels, side by side, should stay in the cache until they have met every angle.
+_WINDOWS = 4000
+
+# A window is flat where its pixels vary by less than this share of the scene's largest contrast.
+_FLAT = 1e-3
+
+# A template whose sides differ by more is searched with its own turned outline, not with the disc inside of it.
+_ROUND = 0.8
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Cosines of a scene's windows, each by the angle that fits it best.
+
+    Attributes:
+        scores: ``(H' - d + 1, W' - d + 1)`` float32 within [-1, 1]; window (row, column) is ``d`` pixels wide and high.
+    """
+
+    scores: Plane
+    _pixels: Plane
+    _floor: float
+    _bank: TurnedBank
+
+    def peaks(self, least: float) -> tuple[Indices, Indices]:
+        """Rows and columns of the windows that are no worse than any beside them, and no worse than ``least``."""
+        highest = cv2.dilate(self.scores, np.ones((3, 3), np.uint8))
+        rows, columns = np.nonzero((self.scores >= highest) & (self.scores >= least))
+        return rows, columns
+
+    def profiles(self, rows: Indices, columns: Indices) -> Plane:
+        """Cosine of each of these windows with each angle, ``(windows, angles)``."""
+        side = self._bank.side
+        windows = sliding_window_view(self._pixels, (side, side))[rows, columns]
+        return self._bank.compare(np.ascontiguousarray(windows[:, self._bank.inside].T), self._floor).T
+
+
+class TurnedBank:
+    """A template turned by many angles.
+
+    A window's mean and energy do not depend on the angle where the template is looked at through a disc. That is done
+    where a disc fills it well; otherwise each angle has its own weights, and costs three times as much.
+
+    Args:
+        template: at its full resolution.
+        size: side of the square of the template's area, in pixels of the scenes that will be scanned.
+        angles: degrees.
+        centred: whether a window's mean is taken off.
+    """
+
+    def __init__(self, template: TemplatePlane, size: float, angles: Sequence[float], centred: bool) -> None:
+        spacing = template.size / size
+        height, width = template.pixels.shape
+        self.disc = is_round(template)
+        reach = min(height, width) if self.disc else math.hypot(height, width)
+        self.side = max(2, round(reach / spacing))
+        self.centred = centred
+
+        steps = np.arange(self.side) + 0.5 - self.side / 2
+        x, y = np.meshgrid(steps, steps)
+        self.inside = np.hypot(x, y) <= self.side / 2
+        self._runs = [(int(row.argmax()), int(row.sum())) for row in self.inside]
+        points = np.stack([x[self.inside], y[self.inside]])
+        # The transpose turns back: where in the template is what lies here in the scene?
+        turned = np.stack([turn_and_scale(angle, 1).T @ points for angle in angles], 1) * spacing  # (2, angles, points)
+        values, weights = template.seen_at(spacing).sampled(*turned)
+        if self.disc:
+            weights = np.ones_like(values)
+        total = np.maximum(weights.sum(1, keepdims=True), 1e-12)
+        if centred:
+            values = values - (values * weights).sum(1, keepdims=True) / total
+        norms = np.sqrt((weights * values**2).sum(1, keepdims=True))
+        # Divided by the root of the weights' sum as well, so that a window enters by its mean square.
+        self._kernels = np.ascontiguousarray(weights * values / np.maximum(norms * np.sqrt(total), 1e-12), np.float32)
+        shares = weights / total
+        self._shares = np.ascontiguousarray(shares[:1] if self.disc else shares, np.float32)
+
+    def scan(self, pixels: Plane) -> Scan | None:
+        """Compare with every window; None for a scene that is smaller than a window."""
+        rows, columns = (side - self.side + 1 for side in pixels.shape)
+        if rows < 1 or columns < 1:
+            return None
+        if self.centred:
+            pixels = pixels - pixels.mean()  # sums of squares then keep their digits in float32
+        floor = float(_FLAT * np.abs(pixels).max()) ** 2
+        inverse = self._disc_inverse(pixels, floor)[:rows, :columns] if self.disc else None
+        windows = sliding_window_view(pixels, (rows, columns))  # (side, side, rows, columns)
+        scores = np.empty((rows, columns), np.float32)
+        height = max(1, _WINDOWS // columns)
+        gathered = np.empty((self._kernels.shape[1], height, columns), np.float32)
+        for top in range(0, rows, height):
+            strip = gathered[:, : min(top + height, rows) - top]
+            bottom = top + strip.shape[1]
+            first = 0
+            for row, (start, length) in enumerate(self._runs):
+                strip[first : first + length] = windows[row, start : start + length, top:bottom]
+                first += length
+            flat = np.ascontiguousarray(strip).reshape(len(strip), -1)
+            if inverse is None:
+                best = self.compare(flat, floor).max(0)
+            else:
+                best = (self._kernels @ flat).max(0) * inverse[top:bottom].ravel()
+            scores[top:bottom] = best.reshape(-1, columns)
+        return Scan(scores, pixels, floor, self)
+
+    def compare(self, windows: Plane, floor: float) -> Plane:
+        """Cosine of each column of ``(points, windows)`` with each angle, ``(angles, windows)``."""
+        squares = self._shares @ (windows * windows)
+        if self.centred:
+            squares -= (self._shares @ windows) ** 2
+        return (self._kernels @ windows) * _inverse_roots(squares, floor)
+
+    def _disc_inverse(self, pixels: Plane, floor: float) -> Plane:
+        """One by the root of the mean square, of every window's disc, placed at its top left."""
+        disc = (self.inside / self.inside.sum()).astype(np.float32)
+
+        def mean(values: Plane) -> Plane:
+            return cv2.filter2D(values, cv2.CV_32F, disc, anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+
+        squares = mean(pixels * pixels)
+        if self.centred:
+            squares -= mean(pixels) ** 2
+        return _inverse_roots(squares, floor)
+
+
+def is_round(template: TemplatePlane) -> bool:
+    """Whether the disc inside a template shows most of it."""
+    height, width = template.pixels.shape
+    return template.weights is None and min(height, width) >= _ROUND * max(height, width)
+
+
+def _inverse_roots(squares: Plane, floor: float) -> Plane:
+    """Zero where there is nothing: a flat window has no angle to a template."""
+    textured = squares > max(floor, 1e-30)
+    roots = np.sqrt(squares, out=np.ones_like(squares), where=textured)
+    return np.divide(1, roots, out=np.zeros_like(squares), where=textured)
