@@ -1,17 +1,13 @@
-"""The disc inside a window, which a turn about the window's centre maps onto itself, and how much a scene varies there.
-"""
+"""The disc inside a window, which turns about its centre leave where it is, and how much a scene varies in there."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import ShapeError
-
-Picture = NDArray[Any]
+from scs.matching.poses import Picture
 
 # Where a window's energy about its mean is below this share of the scene's mean square it is flat: rounding is left.
 FLAT = 1e-9
@@ -54,7 +50,7 @@ def centred_norms(scene: NDArray[np.float64], weights: NDArray[np.float64]) -> N
 def window_sums(scene: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weighted sum of every window, ``(H - h + 1, W - w + 1, C)``, of a scene ``(H, W, C)``."""
     height, width = weights.shape
-    sums = cv2.filter2D(scene, cv2.CV_64F, weights, borderType=cv2.BORDER_CONSTANT)
+    sums: NDArray[np.float64] = np.asarray(cv2.filter2D(scene, cv2.CV_64F, weights, borderType=cv2.BORDER_CONSTANT))
     rows, columns = scene.shape[0] - height + 1, scene.shape[1] - width + 1
     return sums.reshape(scene.shape)[height // 2 :, width // 2 :][:rows, :columns]
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
-from scs.matching.discs import Picture, as_planes, disc_weights
+from scs.matching.discs import as_planes, disc_weights
+from scs.matching.poses import Picture, turn_and_scale
 
 
 def fractal(
@@ -59,7 +60,7 @@ def fractal(
     for _ in range(depth):
         ring = np.zeros_like(ground)
         for copy in range(copies):
-            ring += _turned_copy(result, ratio, math.radians(360 * copy / copies + twist))
+            ring += _turned_copy(result, ratio, 360 * copy / copies + twist)
         result = _unit(ground + _unit(ring, weights), weights)
     return result
 
@@ -75,13 +76,13 @@ def _turned_copy(planes: NDArray[np.float64], ratio: float, angle: float) -> NDA
     """Shrink, move up to the rim and turn about the centre; each pixel is the mean over its square."""
     height, width = planes.shape[:2]
     fineness = max(1, math.ceil(1 / ratio))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    forward = fineness * ratio * np.array([[cosine, sine], [-sine, cosine]])  # of (x, y); y points down
-    up = fineness * (1 - ratio) * min(height, width) / 2 * np.array([-sine, -cosine])
+    forward = turn_and_scale(angle, fineness * ratio)
+    up = turn_and_scale(angle, fineness * (1 - ratio)) @ (0, -min(height, width) / 2)
     # OpenCV counts from the middle of the first pixel.
     middle = (fineness * np.array([width, height]) - 1) / 2
     offset = middle + up - forward @ ((width - 1) / 2, (height - 1) / 2)
     matrix = np.column_stack([forward, offset])
     size = (fineness * width, fineness * height)
     fine = cv2.warpAffine(planes, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return np.asarray(cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)).reshape(planes.shape)
+    copy = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(copy, np.float64).reshape(planes.shape)

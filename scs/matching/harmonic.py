@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
-from scs.matching.discs import Picture, as_planes, centred_norms, check_fit, disc_weights, polar_coordinates
+from scs.matching.discs import as_planes, centred_norms, check_fit, disc_weights, polar_coordinates
+from scs.matching.poses import Picture
 
-ORDERS = tuple(range(9))
+# The highest order decides how fine a shape is told apart: bench/kernels.py has the table for 8 and 16.
+ORDERS = tuple(range(17))
 
 # Angles at which a score is looked up for every oscillation of the highest order; between them lies a parabola.
 _SAMPLES_A_PERIOD = 8
-# Products that are turned into scores at a time: about as many as stay in a core's cache.
-_BLOCK = 4096
+# Windows whose turns are looked up at a time: about as many as stay in a core's cache.
+_BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def harmonic_scores(scene: Picture, template: Picture, orders: Sequence[int] = O
 
     Args:
         scene: ``(H, W)`` or ``(H, W, C)``.
-        template: ``(h, w)`` or ``(h, w, C)``, no larger than the scene; of it, the largest disc about the middle counts.
+        template: ``(h, w)`` or ``(h, w, C)``, no larger than the scene; its largest disc is what counts.
         orders: orders >= 0. With more of them the score tells finer shapes apart, and takes longer.
 
     Returns:
@@ -134,7 +136,7 @@ def harmonic_scores(scene: Picture, template: Picture, orders: Sequence[int] = O
     return HarmonicScores(scores.reshape(norms.shape), np.where(norms > 0, angles.reshape(norms.shape), 0))
 
 
-def _products(scene: NDArray[np.float64], harmonics: NDArray[np.complex128]):  # type: ignore[no-untyped-def]
+def _products(scene: NDArray[np.float64], harmonics: NDArray[np.complex128]) -> Iterator[NDArray[np.complex128]]:
     """Product of every window with the conjugate of each component, ``(H - h + 1, W - w + 1)`` complex, in turn.
 
     In double: what a transform rounds off is relative to the brightest window, and would drown the faint ones.
@@ -144,9 +146,9 @@ def _products(scene: NDArray[np.float64], harmonics: NDArray[np.complex128]):  #
     size = (cv2.getOptimalDFTSize(scene.shape[0]), cv2.getOptimalDFTSize(scene.shape[1]))
     spectra = [_transform(scene[..., channel].astype(np.complex128), size) for channel in range(channels)]
     for harmonic in harmonics:
-        total = sum(
-            spectrum * np.conj(_transform(harmonic[..., channel], size)) for channel, spectrum in enumerate(spectra)
-        )
+        total = np.zeros(size, np.complex128)
+        for channel, spectrum in enumerate(spectra):
+            total += spectrum * np.conj(_transform(harmonic[..., channel], size))
         # Circular wrap-around reaches only the windows that do not fit, and those are cut off.
         inverse = cv2.dft(total.view(np.float64).reshape(*size, 2), flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)
         yield inverse.view(np.complex128)[:rows, :columns, 0]
@@ -154,14 +156,15 @@ def _products(scene: NDArray[np.float64], harmonics: NDArray[np.complex128]):  #
 
 def _transform(plane: NDArray[np.complex128], size: tuple[int, int]) -> NDArray[np.complex128]:
     padded = np.zeros((*size, 2))
-    padded[: plane.shape[0], : plane.shape[1], 0], padded[: plane.shape[0], : plane.shape[1], 1] = plane.real, plane.imag
+    padded[: plane.shape[0], : plane.shape[1], 0], padded[: plane.shape[0], : plane.shape[1], 1] = (
+        plane.real,
+        plane.imag,
+    )
     spectrum: NDArray[np.complex128] = cv2.dft(padded, nonzeroRows=plane.shape[0]).view(np.complex128)[..., 0]
     return spectrum
 
 
-def _best_turn(
-    parts: NDArray[np.float32], orders: Sequence[int]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _best_turn(parts: NDArray[np.float32], orders: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Largest value of ``Re Σ_m part_m exp(i m θ)`` over θ, and that θ in degrees.
 
     Args:
@@ -170,13 +173,13 @@ def _best_turn(
     """
     steps = _SAMPLES_A_PERIOD * max(max(orders), 1)
     turns = 2 * np.pi * np.arange(steps) / steps
-    waves = np.exp(1j * turns[:, None] * np.array(orders))  # (steps, orders)
-    basis = np.stack([waves.real, -waves.imag], -1).reshape(steps, -1).astype(np.float32)
+    waves = np.exp(1j * np.array(orders)[:, None] * turns)  # (orders, steps)
+    basis = np.stack([waves.real, -waves.imag], 1).reshape(-1, steps).astype(np.float32)
     scores, angles = np.empty(parts.shape[1], np.float32), np.empty(parts.shape[1], np.float32)
     for start in range(0, parts.shape[1], _BLOCK):
-        values = basis @ parts[:, start : start + _BLOCK]  # (steps, block)
-        best, block = values.argmax(0), np.arange(values.shape[1])
-        middle, before, after = values[best, block], values[best - 1, block], values[(best + 1) % steps, block]
+        values = parts[:, start : start + _BLOCK].T @ basis  # (block, steps)
+        block, best = np.arange(values.shape[0]), values.argmax(1)
+        middle, before, after = values[block, best], values[block, best - 1], values[block, (best + 1) % steps]
         curvature = 2 * middle - before - after
         offset = np.divide(after - before, 2 * curvature, out=np.zeros_like(middle), where=curvature > 0)
         scores[start : start + _BLOCK] = middle + (after - before) * offset / 4

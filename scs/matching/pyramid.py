@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
-from scs.matching.discs import Picture, as_planes
+from scs.matching.discs import as_planes
+from scs.matching.poses import Picture
 
 Scorer = Callable[[Picture, Picture], NDArray[np.float32]]
 
@@ -46,14 +47,16 @@ def scaled_copy(template: Picture, scale: float) -> NDArray[np.float64]:
         ``(h', w', C)``.
 
     Raises:
-        OptionError: a scale that is not above 0, or leaves less than a pixel.
+        OptionError: a scale that is not finite or leaves less than a pixel.
         ShapeError: the template is not a picture.
     """
     planes = as_planes(template, "template")
     height, width = planes.shape[:2]
-    rows, columns = (side + 2 * math.floor((scale * side - side) / 2 + 1e-9) for side in (height, width))
-    if not scale > 0 or rows < 1 or columns < 1:
-        raise OptionError(f"a scale is above 0 and leaves at least a pixel; {scale:g} of {height}x{width} came")
+    rows, columns = (_side(side, scale) for side in (height, width))
+    if rows < 1 or columns < 1:
+        raise OptionError(
+            f"a scale is a finite number that leaves at least a pixel; {scale:g} came, of {width}x{height}"
+        )
     fineness = max(1, math.ceil(1 / scale))
     factor = fineness * scale
     # OpenCV counts from the middle of the first pixel.
@@ -62,9 +65,17 @@ def scaled_copy(template: Picture, scale: float) -> NDArray[np.float64]:
         [0, factor, (fineness * rows - 1) / 2 - factor * (height - 1) / 2],
     ])  # fmt: skip
     size = (fineness * columns, fineness * rows)
-    fine = cv2.warpAffine(planes, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    copy = cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(copy, np.float64).reshape(rows, columns, -1)
+    copies = []
+    for channel in range(planes.shape[2]):  # cubic interpolation takes four at most
+        plane = np.ascontiguousarray(planes[..., channel])
+        fine = cv2.warpAffine(plane, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        copies.append(np.asarray(cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA), np.float64))
+    return np.stack(copies, -1)
+
+
+def _side(side: int, scale: float) -> int:
+    """Largest side that is no longer than the scaled one and as odd as the side is; 0 or less where there is none."""
+    return side + 2 * math.floor((scale * side - side) / 2 + 1e-9) if 0 < scale < math.inf else 0
 
 
 def pyramid_scores(scene: Picture, template: Picture, scales: Sequence[float], score: Scorer) -> PyramidScores:
