@@ -6,8 +6,8 @@ without the object is another case's, made from other photographs.
 
 Prints a table and writes bench/results/kernels.json.
 
-    python bench/kernels.py                # everything
-    python bench/kernels.py --only-times   # the times again, on an idle machine, into the same file
+    python bench/kernels.py                 # everything
+    python bench/kernels.py --keep-shares   # the rest again, on an idle machine: times and what a turn changes
 """
 
 import argparse
@@ -27,7 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from pose_cases import PoseCase, pose_case
+from pose_cases import PHOTOGRAPHS, PoseCase, photograph, pose_case, textured_places
 
 from scs.matching.discs import FLAT, disc_weights
 from scs.matching.fractal import fractal
@@ -45,6 +45,7 @@ OVERLAP = 0.5  # intersection over union that counts as the same box
 FALSE_ALARMS = 0.05
 UPRIGHT = 15.0  # degrees
 SAME_SIZE = 2**0.25
+TURNED_PLACES, TURNED_ANGLES = 5, 8
 TIMED_CASES = 3
 TIMED_TURNS = 3
 
@@ -354,6 +355,62 @@ def times(chosen, count):
     return {name: round(statistics.median(values), 1) for name, values in kept.items()}
 
 
+def turned():
+    """What a turn of the scene changes: each kernel's score at the object, by its score without a turn."""
+    random = np.random.default_rng(0)
+    kernels = {
+        "plain, disc": lambda window, kernel: Spectra(window).centred_cosine(kernel, disc(kernel)),
+        "fractal, ring of 6 at the centre": lambda window, kernel: Spectra(window).centred_cosine(
+            fractal(kernel, depth=1, copies=6, ratio=1.0), disc(kernel)
+        ),
+        **{
+            f"harmonic, {name}": partial(by_harmonics, orders=orders)
+            for name, orders in (("order 1", [1]), ("order 2", [2]), ("order 3", [3]), ("orders 0-16", ORDERS))
+        },
+    }
+    ratios = {name: [] for name in kernels}
+    for name, _ in itertools.product(PHOTOGRAPHS, range(TURNED_PLACES)):
+        window = turnable(name, random)
+        upright = middle(window)
+        turns = [middle(turn(window, angle)) for angle in random.uniform(-180, 180, TURNED_ANGLES)]
+        for kernel, score in kernels.items():
+            first = float(score(upright, upright)[0, 0])
+            ratios[kernel].append([float(score(one, upright)[0, 0]) / first for one in turns])
+    summary = {
+        name: {"median": np.median(values), "lowest": np.min(values), "highest": np.max(values)}
+        for name, values in ratios.items()
+    }
+    print("\nscore at the object in a turned scene by that in the upright one: median, lowest, highest")
+    for name, numbers in summary.items():
+        print(f"{name:<36}" + "".join(f"{value:>8.3f}" for value in numbers.values()))
+    return rounded(summary)
+
+
+def by_harmonics(window, kernel, orders):
+    return harmonic_scores(window, kernel, orders).scores
+
+
+def turnable(name, random):
+    """Draw a square of a photograph, its middle a textured place that never sees past the sides, however it is turned."""
+    picture = photograph(name)
+    rows, columns = textured_places(name, (64, 64))
+    margin = 16  # half of the diagonal of 64x64 is 46
+    inside = (rows >= margin) & (columns >= margin)
+    inside &= (rows + 64 + margin <= picture.shape[0]) & (columns + 64 + margin <= picture.shape[1])
+    place = random.choice(np.flatnonzero(inside))
+    row, column = rows[place] - margin, columns[place] - margin
+    return picture[row : row + 64 + 2 * margin, column : column + 64 + 2 * margin]
+
+
+def turn(window, angle):
+    centre = ((window.shape[1] - 1) / 2, (window.shape[0] - 1) / 2)
+    return cv2.warpAffine(window, cv2.getRotationMatrix2D(centre, angle, 1), window.shape[::-1], flags=cv2.INTER_CUBIC)
+
+
+def middle(window):
+    return window[16:-16, 16:-16]
+
+
 def show(report):
     print(
         f"\n{'% of scenes, on the odd cases':<30}{'found':>7}{'IoU':>7}{'upright':>9}{'same size':>11}"
@@ -374,10 +431,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=COUNT, help="cases (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
-    parser.add_argument("--only-times", action="store_true", help="take the times again, and keep the rest")
+    parser.add_argument("--keep-shares", action="store_true", help="keep the shares of the last run")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    if options.only_times:
+    if options.keep_shares:
         report = json.loads(RESULTS.read_text())
     else:
         with ProcessPoolExecutor(options.workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
@@ -396,6 +453,7 @@ def main():
             "methods": [summary(cases, name) for name in methods(chosen)],
         }
     report["milliseconds"] = times(report["fractals_chosen"], options.count)
+    report["turned"] = turned()
     show(report)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")
