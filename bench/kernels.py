@@ -391,7 +391,7 @@ def by_harmonics(window, kernel, orders):
 
 
 def turnable(name, random):
-    """Draw a square of a photograph, its middle a textured place that never sees past the sides, however it is turned."""
+    """Draw a square of a photograph; its middle, a textured place, sees nothing else however the square is turned."""
     picture = photograph(name)
     rows, columns = textured_places(name, (64, 64))
     margin = 16  # half of the diagonal of 64x64 is 46

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ class HarmonicScores:
 
     Attributes:
         scores: ``(H - h + 1, W - w + 1)`` within [0, 1].
-        angles: the same shape; degrees within [-180, 180), counter-clockwise as seen; 0 where the score is 0.
+        angles: the same shape; degrees within [-180, 180), counter-clockwise as seen; 0 where a window is flat.
     """
 
     scores: NDArray[np.float32]
@@ -90,15 +91,15 @@ def circular_harmonics(template: Picture, orders: Sequence[int] = ORDERS) -> NDA
 def harmonic_scores(scene: Picture, template: Picture, orders: Sequence[int] = ORDERS) -> HarmonicScores:
     r"""Compare a template with every window of a scene, whatever the window's turn.
 
-    With ``c_m`` the product of a window with the component of order m, the template's orders alone, turned by θ, have
-    with the window's disc the centred cosine ::
+    With ``c_m`` the product of a window ``s`` with the component ``k_m`` of order m, the template's given orders,
+    turned by θ, have with the window's disc the centred cosine ::
 
-        score(θ) = Re Σ_m g_m c_m exp(i m θ) / (‖s‖ ‖k‖),    ‖k‖² = Σ_m g_m ‖f_m‖²,    g_0 = 1, g_m = 2 otherwise
+        score(θ) = Re Σ_m g_m c_m exp(i m θ) / (‖s‖ ‖k‖),    ‖k‖² = Σ_m g_m ‖k_m‖²
 
-    for a real picture holds order -m, too. The score is the largest over all θ, at least 0. It is what a search over
-    the angle would find with a template without its other orders, at the cost of one correlation an order. A copy of
-    the template scores the root of the share of its energy that is in those orders. One order alone scores its
-    magnitude, as Hsu and Arsenault have it.
+    where ``g_0`` is 1 and all other ``g_m`` are 2, as a real picture has order -m as well. The score is the largest
+    over all θ, at least 0: what a search over the angle would find with a template that had these orders alone, at the
+    cost of one complex correlation an order. A copy of the template scores the root of the share of its energy in
+    them. One order alone scores by its magnitude, as Hsu and Arsenault have it.
 
     Args:
         scene: ``(H, W)`` or ``(H, W, C)``.
@@ -144,7 +145,7 @@ def _products(scene: NDArray[np.float64], harmonics: NDArray[np.complex128]) -> 
     _, height, width, channels = harmonics.shape
     rows, columns = scene.shape[0] - height + 1, scene.shape[1] - width + 1
     size = (cv2.getOptimalDFTSize(scene.shape[0]), cv2.getOptimalDFTSize(scene.shape[1]))
-    spectra = [_transform(scene[..., channel].astype(np.complex128), size) for channel in range(channels)]
+    spectra = [_transform(scene[..., channel], size) for channel in range(channels)]
     for harmonic in harmonics:
         total = np.zeros(size, np.complex128)
         for channel, spectrum in enumerate(spectra):
@@ -154,13 +155,11 @@ def _products(scene: NDArray[np.float64], harmonics: NDArray[np.complex128]) -> 
         yield inverse.view(np.complex128)[:rows, :columns, 0]
 
 
-def _transform(plane: NDArray[np.complex128], size: tuple[int, int]) -> NDArray[np.complex128]:
-    padded = np.zeros((*size, 2))
-    padded[: plane.shape[0], : plane.shape[1], 0], padded[: plane.shape[0], : plane.shape[1], 1] = (
-        plane.real,
-        plane.imag,
-    )
-    spectrum: NDArray[np.complex128] = cv2.dft(padded, nonzeroRows=plane.shape[0]).view(np.complex128)[..., 0]
+def _transform(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[np.complex128]:
+    padded = np.zeros(size, np.complex128)
+    padded[: plane.shape[0], : plane.shape[1]] = plane
+    pairs = padded.view(np.float64).reshape(*size, 2)
+    spectrum: NDArray[np.complex128] = cv2.dft(pairs, nonzeroRows=plane.shape[0]).view(np.complex128)[..., 0]
     return spectrum
 
 
