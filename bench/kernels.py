@@ -7,7 +7,7 @@ without the object is another case's, made from other photographs.
 Prints a table and writes bench/results/kernels.json.
 
     python bench/kernels.py                 # everything
-    python bench/kernels.py --keep-shares   # the rest again, on an idle machine: times and what a turn changes
+    python bench/kernels.py --keep-shares   # all but the table's shares again, on an idle machine
 """
 
 import argparse
@@ -45,6 +45,9 @@ OVERLAP = 0.5  # intersection over union that counts as the same box
 FALSE_ALARMS = 0.05
 UPRIGHT = 15.0  # degrees
 SAME_SIZE = 2**0.25
+OPENCV_METHODS = tuple(
+    f"TM_{name}" for name in ("SQDIFF", "SQDIFF_NORMED", "CCORR", "CCORR_NORMED", "CCOEFF", "CCOEFF_NORMED")
+)
 TURNED_PLACES, TURNED_ANGLES = 5, 8
 TIMED_CASES = 3
 TIMED_TURNS = 3
@@ -355,6 +358,42 @@ def times(chosen, count):
     return {name: round(statistics.median(values), 1) for name, values in kept.items()}
 
 
+def opencv_methods(chosen, count):
+    """Share found by OpenCV's own six methods with a plain, a pyramid and a fractal kernel."""
+
+    def scorer(method):
+        sign = -1 if "SQDIFF" in method else 1
+
+        def score(scene, kernel):
+            scores = cv2.matchTemplate(np.float32(scene), np.float32(kernel), getattr(cv2, method))
+            return np.nan_to_num(sign * scores, nan=-np.inf)
+
+        return score
+
+    def fractalised(template):
+        """As bright and as contrasted as its template is: half of the methods compare that, too."""
+        kernel = fractal(template, **chosen)[..., 0]
+        return template.mean() + template.std() * kernel / kernel.std()
+
+    kernels = {
+        "plain": lambda case, score: highest(score(case.scene, case.template), case.template.shape),
+        "fractal": lambda case, score: highest(score(case.scene, fractalised(case.template)), case.template.shape),
+        "pyramid": lambda case, score: at_its_scale(pyramid_scores(case.scene, case.template, SCALES, score)),
+    }
+    cases = [case_of(number) for number in range(1, count, 2)]
+    found = {
+        name: {
+            method: np.mean([distance(case, kernel(case, scorer(method))) <= NEAR for case in cases])
+            for method in OPENCV_METHODS
+        }
+        for name, kernel in kernels.items()
+    }
+    print("\n% found by OpenCV's methods" + "".join(f"{method[3:].lower():>15}" for method in OPENCV_METHODS))
+    for name, row in found.items():
+        print(f"{name:<26}" + "".join(f"{100 * value:>15.1f}" for value in row.values()))
+    return rounded(found)
+
+
 def turned():
     """What a turn of the scene changes: each kernel's score at the object, by its score without a turn."""
     random = np.random.default_rng(0)
@@ -431,7 +470,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=COUNT, help="cases (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
-    parser.add_argument("--keep-shares", action="store_true", help="keep the shares of the last run")
+    parser.add_argument("--keep-shares", action="store_true", help="keep the shares of the last run, measure the rest")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     if options.keep_shares:
@@ -454,6 +493,7 @@ def main():
         }
     report["milliseconds"] = times(report["fractals_chosen"], options.count)
     report["turned"] = turned()
+    report["opencv_methods"] = opencv_methods(report["fractals_chosen"]["fractal"], options.count)
     show(report)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")
