@@ -11,7 +11,7 @@ from models.card import LayerCard, ReceptiveFieldCard
 from models.runtime import Array
 from scs.errors import OptionError
 from scs.matching.peaks import find_peaks
-from scs.matching.similarity import similarity_map
+from scs.matching.scores import score_map
 
 _ROUNDING = 1e-6
 
@@ -107,7 +107,7 @@ def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, in
     window = max(1, math.ceil(template.height / stride)), max(1, math.ceil(template.width / stride))
     peaks = [
         (Box(x + peak.column * stride, y + peak.row * stride, template.width, template.height), peak.score)
-        for peak in find_peaks(scores, window, top)
+        for peak in find_peaks(scores, window, top, subpixel=False)
     ]
     return LayerMatch(scores, peaks)
 

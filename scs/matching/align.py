@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.poses import turn_and_scale
+from scs.matching.products import LARGEST, Workers
 from scs.matching.resolutions import Plane, SceneResolutions, TemplatePlane, interpolated, nearest_rungs
 
 # Columns of an array of poses: where the template's centre lies, degrees, and the logarithm of the scale.
@@ -106,7 +107,7 @@ class Aligner:
         return len(self._values)
 
     def refine(
-        self, scene: SceneResolutions, poses: Poses, limits: Limits, steps: int
+        self, scene: SceneResolutions, poses: Poses, limits: Limits, steps: int, workers: Workers
     ) -> tuple[Poses, NDArray[np.float32]]:
         """Move each pose uphill by Gauss-Newton steps.
 
@@ -114,26 +115,31 @@ class Aligner:
             The best pose met on each one's way ``(K, 4)``, and its cosine ``(K,)``.
         """
         solver = self._solver(limits.free)
-        poses = poses.copy()
+        rungs = nearest_rungs(1 / (self.spacing * np.exp(poses[:, LOG_SCALE])))
+        for rung in np.unique(rungs):
+            scene.rung(int(rung))  # made before threads ask for it
         best, highest = poses.copy(), np.full(len(poses), -np.inf, np.float32)
-        for remaining in range(steps, -1, -1):
-            windows, cosines = self._compare(self._sample(scene, poses))
-            better = cosines > highest
-            best[better], highest[better] = poses[better], cosines[better]
-            if remaining:
-                moves = (windows @ solver) / np.maximum(cosines, _WORST_COSINE)[:, None]
-                self._move(poses, moves)
-                limits.apply(poses)
+
+        def climb(chosen: NDArray[np.intp]) -> None:
+            moving = poses[chosen]
+            for remaining in range(steps, -1, -1):
+                windows, cosines = self._compare(self._sample(scene, moving))
+                better = cosines > highest[chosen]
+                best[chosen[better]], highest[chosen[better]] = moving[better], cosines[better]
+                if remaining:
+                    self._move(moving, (windows @ solver) / np.maximum(cosines, _WORST_COSINE)[:, None])
+                    limits.apply(moving)
+
+        # Neighbours in scale are sampled from the same resolutions of the scene.
+        order = np.argsort(poses[:, LOG_SCALE], kind="stable")
+        together = max(1, LARGEST // (4 * self.points))
+        list(workers(climb, [order[first : first + together] for first in range(0, len(order), together)]))
         return best, highest
 
     def _solver(self, free: list[int]) -> Plane:
         """``(points, 4)``: a window's product with it is the move that brings the window onto the template."""
-        slopes = self._slopes[:, free]
-        normal = slopes.T @ slopes
-        diagonal = np.diag(normal)
-        normal = normal + np.diag(_DAMPING * diagonal + 1e-12 * diagonal.max() + 1e-30)
         solver = np.zeros((self.points, 4), np.float32)
-        solver[:, free] = np.linalg.solve(normal, slopes.T).T
+        solver[:, free] = damped_solver(self._slopes[:, free])
         return solver
 
     def _sample(self, scene: SceneResolutions, poses: Poses) -> Plane:
@@ -160,7 +166,7 @@ class Aligner:
         windows /= np.maximum(norms, 1e-6)[:, None]
         return windows, windows @ self._values
 
-    def _move(self, poses: Poses, moves: Plane) -> None:
+    def _move(self, poses: Poses, moves: NDArray[np.floating]) -> None:
         """Take the template's own move back from the pose: the scene stays, the template comes to it."""
         longest = _LONGEST_MOVE * self.spacing
         across, down = moves[:, 0].clip(-longest, longest), moves[:, 1].clip(-longest, longest)
@@ -171,3 +177,11 @@ class Aligner:
         poses[:, Y] -= cosines * down - sines * across
         poses[:, ANGLE] -= np.degrees(turns)
         poses[:, LOG_SCALE] -= growths
+
+
+def damped_solver(slopes: NDArray[np.floating]) -> NDArray[np.floating]:
+    """``(points, n)``: a residual's product with it is the least-squares step along the ``(points, n)`` slopes."""
+    normal = slopes.T @ slopes
+    diagonal = np.diag(normal)
+    normal = normal + np.diag(_DAMPING * diagonal + 1e-12 * diagonal.max() + 1e-30)
+    return np.linalg.solve(normal, slopes.T).T

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
+from scs.matching.arrays import Array
 
-Picture = NDArray[Any]
 Plane = NDArray[np.float32]
 
 ALL_ANGLES = (-180.0, 180.0)
 USUAL_SCALES = (0.5, 2.0)
+
+# Taken off a length before it is rounded up, lest rounding errors add a pixel in which the template has no part.
+_HAIR = 1e-6
 
 # Below this share of a pixel there is nothing of the template to give it a value.
 _TRACE = 1e-3
@@ -50,8 +52,8 @@ class Steps:
         """Read steps as they stand on a command line or in a URL.
 
         Args:
-            text: ``"30"``, ``"0,90,180"``, ``"start:stop:step"``, ``"start:stop:auto"``, ``"start:stop"`` (the same), or
-                ``"auto"``.
+            text: ``"30"``, ``"0,90,180"``, ``"start:stop:step"``, ``"start:stop:auto"``, the same for short as
+                ``"start:stop"``, or ``"auto"``.
             auto: what ``"auto"`` alone goes from and to.
 
         Raises:
@@ -138,32 +140,46 @@ def fitting_scales(steps: Steps, radius: float) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A box of whole pixels: its first row and column, and how many there are of each."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
 class PosedTemplate:
     """A template as it looks in a pose, on the pixels of a scene.
 
     Attributes:
-        pixels: ``(h', w', C)`` float32, the smallest box of whole pixels around it.
-        weights: ``(h', w', 1 or C)`` float32 >= 0, the share of each pixel that the template covers, times its mask.
-        row: of the box's first pixel.
-        column: of the box's first pixel.
+        pixels: ``(box.rows, box.columns, C)`` float32.
+        weights: the same, or with C = 1, float32 >= 0: the share of each pixel that the template covers, times its
+            mask.
+        box: where these pixels lie in the scene.
     """
 
     pixels: Plane
     weights: Plane
-    row: int
-    column: int
+    box: Box
 
 
 def turn_and_scale(angle: float, scale: float) -> NDArray[np.float64]:
-    """``(2, 2)`` matrix that maps ``(x, y)`` in a template to the scene; y points down, angles are counter-clockwise."""
+    """``(2, 2)`` matrix that maps ``(x, y)`` of a template to a scene; y points down, angles are counter-clockwise."""
     cosine, sine = scale * math.cos(math.radians(angle)), scale * math.sin(math.radians(angle))
     return np.array([[cosine, sine], [-sine, cosine]])
 
 
 def pose_template(
-    template: Picture, angle: float, scale: float, *, mask: Picture | None = None, x: float | None = None,
-    y: float | None = None,
-) -> PosedTemplate:  # fmt: skip
+    template: Array,
+    angle: float,
+    scale: float,
+    *,
+    mask: Array | None = None,
+    centre: tuple[float, float] | None = None,
+    box: Box | None = None,
+) -> PosedTemplate:
     """Turn and scale a template about its centre, with the mask that goes with it.
 
     A pixel of the result is the mean over its square, so that a template that is scaled down does not alias.
@@ -173,46 +189,48 @@ def pose_template(
         angle: degrees, counter-clockwise as seen.
         scale: size in the result by size in the template, > 0.
         mask: ``(h, w)`` or ``(h, w, C)``, weights >= 0; it is turned and scaled too.
-        x: where the centre comes to lie, pixel i covering [i, i + 1); None is the middle of the box.
-        y: likewise.
+        centre: ``(x, y)``, where the template's centre comes to lie, pixel i covering [i, i + 1). None puts the
+            template as far up and left as it goes.
+        box: pixels wanted; None is the smallest box that holds the template.
 
     Returns:
-        The template in this pose. ``row`` and ``column`` place it where its centre is at ``x, y``; without those they
-        are 0.
+        The template in this pose. Beyond its edge its pixels go on as they end, with a weight of zero.
     """
     height, width = template.shape[:2]
     forward = turn_and_scale(angle, scale)
     reach = np.abs(forward) @ (width / 2, height / 2)
-    # A hair is taken off, lest rounding add a row in which the template has no part.
-    columns, rows = (max(1, math.ceil(2 * side - 1e-6)) for side in reach)
-    centre = np.array([columns / 2 if x is None else x, rows / 2 if y is None else y])
-    first = np.floor(centre - reach + 1e-6).astype(int)
-    last = np.ceil(centre + reach - 1e-6).astype(int)
-    columns, rows = np.maximum(last - first, 1).tolist()
-
+    middle = np.ceil(2 * reach - _HAIR) / 2 if centre is None else np.array(centre)
+    if box is None:
+        first = np.floor(middle - reach + _HAIR).astype(int)
+        columns, rows = np.maximum(np.ceil(middle + reach - _HAIR).astype(int) - first, 1).tolist()
+        box = Box(int(first[1]), int(first[0]), rows, columns)
     fineness = max(1, math.ceil(1 / scale))
     finer = fineness * forward
     # OpenCV counts from the middle of the first pixel.
-    offset = fineness * (centre - first) - finer @ (width / 2, height / 2) + finer @ (0.5, 0.5) - 0.5
+    offset = fineness * (middle - (box.column, box.row)) - finer @ (width / 2 - 0.5, height / 2 - 0.5) - 0.5
     matrix = np.column_stack([finer, offset])
+    size = (fineness * box.columns, fineness * box.rows)
 
     def warp(picture: Plane, border: int) -> Plane:
-        size = (fineness * columns, fineness * rows)
-        samples = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
+        # OpenCV warps four channels at a time.
+        quarters = [picture[..., first : first + 4] for first in range(0, picture.shape[-1], 4)]
+        warped = [cv2.warpAffine(part, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border) for part in quarters]
+        samples = np.concatenate([part.reshape(*size[::-1], -1) for part in warped], 2)
         if fineness > 1:
-            samples = cv2.resize(samples, (columns, rows), interpolation=cv2.INTER_AREA)
-        return np.asarray(samples, np.float32).reshape(rows, columns, -1)
+            samples = cv2.resize(samples, (box.columns, box.rows), interpolation=cv2.INTER_AREA)
+        return np.asarray(samples, np.float32).reshape(box.rows, box.columns, -1)
 
     pixels = template.astype(np.float32).reshape(height, width, -1)
-    covered = warp(np.ones((height, width), np.float32), cv2.BORDER_CONSTANT)
+    covered = warp(np.ones((height, width, 1), np.float32), cv2.BORDER_CONSTANT)
     if mask is None:
-        return PosedTemplate(warp(pixels, cv2.BORDER_REPLICATE), covered, int(first[1]), int(first[0]))
+        return PosedTemplate(warp(pixels, cv2.BORDER_REPLICATE), covered, box)
     weights = mask.astype(np.float32).reshape(height, width, -1)
     # What the mask hides must not bleed into what it shows.
     seen = warp(weights, cv2.BORDER_REPLICATE)
     mixed = warp(pixels * weights, cv2.BORDER_REPLICATE)
-    values = np.divide(mixed, seen, out=np.zeros_like(mixed), where=np.broadcast_to(seen, mixed.shape) > _TRACE)
-    return PosedTemplate(values, np.where(seen > _TRACE, seen, 0) * covered, int(first[1]), int(first[0]))
+    shown = np.broadcast_to(seen, mixed.shape) > _TRACE
+    values = np.divide(mixed, seen, out=np.zeros_like(mixed), where=shown)
+    return PosedTemplate(values, np.where(seen > _TRACE, seen, 0) * covered, box)
 
 
 def _steps(option: AxisOption, single: float, auto: tuple[float, float]) -> Steps:
@@ -227,6 +245,6 @@ def _steps(option: AxisOption, single: float, auto: tuple[float, float]) -> Step
 
 def _unreadable(text: str) -> OptionError:
     return OptionError(
-        f"steps are numbers with commas between them, 'start:stop:step', 'start:stop' or 'auto', with start <= stop and "
-        f"step > 0; '{text}' came"
+        f"steps are numbers with commas between them, 'start:stop:step', 'start:stop' or 'auto', with start <= stop "
+        f"and step > 0; '{text}' came"
     )

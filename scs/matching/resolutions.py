@@ -15,6 +15,8 @@ Plane = NDArray[np.float32]
 # would match only where it lies exactly on the grid, and a search in whole steps would pass it by.
 BLUR = 0.7
 
+_ROW = 8192  # points that are sampled in one row
+
 _PIXEL_VARIANCE = 1 / 12  # of a pixel's square, which resizing by area averages over
 
 
@@ -50,7 +52,7 @@ class SceneResolutions:
         rows, columns = max(1, round(height * factor)), max(1, round(width * factor))
         pixels = self.scene
         if (rows, columns) != (height, width):
-            pixels = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
+            pixels = np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
         return Resized(blurred(pixels, BLUR), columns / width, rows / height)
 
     def rung(self, index: int) -> Resized:
@@ -62,7 +64,8 @@ class SceneResolutions:
 
 def nearest_rungs(factors: NDArray[np.float64]) -> NDArray[np.int64]:
     """Index of the rung that comes nearest to each factor."""
-    return np.maximum(np.rint(-2 * np.log2(factors)), 0).astype(np.int64)
+    rungs: NDArray[np.int64] = np.maximum(np.rint(-2 * np.log2(factors)), 0).astype(np.int64)
+    return rungs
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,11 @@ def blurred(plane: Plane, sigma: float) -> Plane:
 
 def interpolated(plane: Plane, x: NDArray[np.floating], y: NDArray[np.floating]) -> Plane:
     """Value at each point, in the shape of ``x``; pixel i covers [i, i + 1)."""
-    columns, rows = np.subtract(x, 0.5, dtype=np.float32), np.subtract(y, 0.5, dtype=np.float32)
-    shape = columns.shape
-    if columns.ndim == 1:
-        columns, rows = columns[None], rows[None]
-    values = cv2.remap(plane, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(values, np.float32).reshape(shape)
+    # OpenCV samples fewer points than 32,767 in a row.
+    count, width = x.size, min(x.size, _ROW)
+    places = np.zeros((2, -(-count // width) * width), np.float32)
+    for axis, values in zip(places, (x, y), strict=True):
+        np.subtract(values.ravel(), 0.5, out=axis[:count], casting="same_kind")
+    columns, rows = places.reshape(2, -1, width)
+    sampled = cv2.remap(plane, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, np.float32).ravel()[:count].reshape(x.shape)

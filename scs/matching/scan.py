@@ -12,12 +12,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from scs.matching.poses import turn_and_scale
+from scs.matching.products import Workers, padded, product
 from scs.matching.resolutions import Plane, TemplatePlane
 
 Indices = NDArray[np.intp]
 
 # Windows at a time: their pixels, side by side, should stay in the cache until they have met every angle.
-_WINDOWS = 4000
+_WINDOWS = 2000
 
 # A window is flat where its pixels vary by less than this share of the scene's largest contrast.
 _FLAT = 1e-3
@@ -47,9 +48,7 @@ class Scan:
 
     def profiles(self, rows: Indices, columns: Indices) -> Plane:
         """Cosine of each of these windows with each angle, ``(windows, angles)``."""
-        side = self._bank.side
-        windows = sliding_window_view(self._pixels, (side, side))[rows, columns]
-        return self._bank.compare(np.ascontiguousarray(windows[:, self._bank.inside].T), self._floor).T
+        return self._bank.profiles(self._pixels, rows, columns, self._floor)
 
 
 class TurnedBank:
@@ -92,7 +91,7 @@ class TurnedBank:
         shares = weights / total
         self._shares = np.ascontiguousarray(shares[:1] if self.disc else shares, np.float32)
 
-    def scan(self, pixels: Plane) -> Scan | None:
+    def scan(self, pixels: Plane, workers: Workers) -> Scan | None:
         """Compare with every window; None for a scene that is smaller than a window."""
         rows, columns = (side - self.side + 1 for side in pixels.shape)
         if rows < 1 or columns < 1:
@@ -103,29 +102,47 @@ class TurnedBank:
         inverse = self._disc_inverse(pixels, floor)[:rows, :columns] if self.disc else None
         windows = sliding_window_view(pixels, (rows, columns))  # (side, side, rows, columns)
         scores = np.empty((rows, columns), np.float32)
-        height = max(1, _WINDOWS // columns)
-        gathered = np.empty((self._kernels.shape[1], height, columns), np.float32)
-        for top in range(0, rows, height):
-            strip = gathered[:, : min(top + height, rows) - top]
-            bottom = top + strip.shape[1]
-            first = 0
-            for row, (start, length) in enumerate(self._runs):
-                strip[first : first + length] = windows[row, start : start + length, top:bottom]
-                first += length
-            flat = np.ascontiguousarray(strip).reshape(len(strip), -1)
+
+        def strip(part: slice) -> None:
+            gathered = self._gathered(windows[:, :, part])
             if inverse is None:
-                best = self.compare(flat, floor).max(0)
+                scores[part] = self._compare(gathered, floor).max(0)[: scores[part].size].reshape(-1, columns)
             else:
-                best = (self._kernels @ flat).max(0) * inverse[top:bottom].ravel()
-            scores[top:bottom] = best.reshape(-1, columns)
+                best = product(self._kernels, gathered).max(0)[: scores[part].size]
+                np.multiply(best.reshape(-1, columns), inverse[part], out=scores[part])
+
+        height = max(1, _WINDOWS // columns)
+        list(workers(strip, [slice(top, min(top + height, rows)) for top in range(0, rows, height)]))
         return Scan(scores, pixels, floor, self)
 
-    def compare(self, windows: Plane, floor: float) -> Plane:
+    def profiles(self, pixels: Plane, rows: Indices, columns: Indices, floor: float) -> Plane:
+        """Cosine of each of these windows with each angle, ``(windows, angles)``."""
+        windows = sliding_window_view(pixels, (self.side, self.side))[rows, columns]
+        points = windows[:, self.inside].T
+        wide = np.zeros((len(points), padded(len(rows), *self._kernels.shape)), np.float32)
+        wide[:, : len(rows)] = points
+        return self._compare(wide, floor)[:, : len(rows)].T
+
+    def _gathered(self, windows: Plane) -> Plane:
+        """The pixels of every window below one another, ``(points, windows and padding)``."""
+        rows, columns = windows.shape[2:]
+        points, angles = self._kernels.shape[1], self._kernels.shape[0]
+        gathered = np.empty((points, padded(rows * columns, angles, points)), np.float32)
+        gathered[:, rows * columns :] = 0
+        grid = gathered[:, : rows * columns].reshape(points, rows, columns)
+        first = 0
+        for row, (start, length) in enumerate(self._runs):
+            grid[first : first + length] = windows[row, start : start + length]
+            first += length
+        return gathered
+
+    def _compare(self, windows: Plane, floor: float) -> Plane:
         """Cosine of each column of ``(points, windows)`` with each angle, ``(angles, windows)``."""
-        squares = self._shares @ (windows * windows)
+        multiply = np.matmul if self.disc else product  # a single row of shares is no matter for many threads
+        squares = multiply(self._shares, windows * windows)
         if self.centred:
-            squares -= (self._shares @ windows) ** 2
-        return (self._kernels @ windows) * _inverse_roots(squares, floor)
+            squares -= multiply(self._shares, windows) ** 2
+        return product(self._kernels, windows) * _inverse_roots(squares, floor)
 
     def _disc_inverse(self, pixels: Plane, floor: float) -> Plane:
         """One by the root of the mean square, of every window's disc, placed at its top left."""

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError, ShapeError
 from scs.matching.align import ANGLE, LOG_SCALE, Aligner, Limits, Poses, X, Y
+from scs.matching.arrays import Array, as_picture, as_weights, check_options
+from scs.matching.goal import Goal, PosedMatch
+from scs.matching.methods import METHODS, Method, method_named
 from scs.matching.poses import (
     AxisOption,
-    Picture,
-    PosedTemplate,
     Steps,
     angle_steps,
     fitting_angles,
     fitting_scales,
-    pose_template,
     scale_steps,
-    turn_and_scale,
 )
+from scs.matching.products import Workers, workers
 from scs.matching.resolutions import Plane, SceneResolutions, TemplatePlane
 from scs.matching.scan import TurnedBank, is_round
-
-# Methods whose scores mean the same at every size, and whether they take a window's mean off.
-CENTRED = {"ccoeff_normed": True, "ccorr_normed": False, "scs": False, "scs_centred": True}
-_SHARPENED = ("scs", "scs_centred")
 
 # What a match may score below the threshold at the coarsest resolution, where it lies between steps. Measured:
 # docs/matching.md says how many matches of the full search that loses.
@@ -49,70 +44,59 @@ _FIRST_STEPS, _LATER_STEPS = 3, 2  # of alignment, at the coarsest resolution an
 _LEAST_KEPT = 30  # poses, at every resolution
 _LEAST_SCORED = 10  # poses, with the posed template itself
 
-# Poses on the way up are the same when their centres, rims and outlines are this close, in sides of the template.
+# Poses on the way up are the same when they fall into one cell this wide: in sides of the template for its centre, in
+# radians and in powers of e for angle and scale.
 _SAME = 0.1
 
 # Of two matches the lower goes when their centres are closer than this share of the template's shorter side.
 _APART = 0.5
 
-# A posed template may leave its scene by this much, in pixels: its pose is not known more exactly than that.
-_OVERHANG = 1.0
+# Matches that are polished beyond those asked for, in case one of them comes out on top, and how far below the
+# threshold they may begin.
+_SPARE = 2
+_GAIN = 0.1
 
 
-@dataclass(frozen=True)
-class PosedMatch:
-    """Where a template was found, and how it lies there.
-
-    Attributes:
-        x: of the template's centre in the scene, in pixels, pixel i covering [i, i + 1).
-        y: likewise, downwards.
-        angle: degrees, counter-clockwise as seen.
-        scale: size in the scene by size in the template.
-        score: by the method asked for, between the scene and the template turned, scaled and shifted to this pose.
-    """
-
-    x: float
-    y: float
-    angle: float
-    scale: float
-    score: float
+_LONGEST = 32_766  # pixels; OpenCV warps nothing longer
 
 
 def find_poses(
-    scene: Picture,
-    template: Picture,
+    scene: Array,
+    template: Array,
     method: str = "ccoeff_normed",
     *,
     angles: AxisOption = None,
     scales: AxisOption = None,
-    mask: Picture | None = None,
+    mask: Array | None = None,
     p: float = 2.0,
     q: float = 0.0,
     threshold: float = 0.5,
     top: int = 1,
     candidates: int = 1000,
+    threads: int | None = None,
 ) -> list[PosedMatch]:
     """Find where in a scene a template lies, how far it is turned and how much larger or smaller it is.
 
     The scene is scanned at a low resolution with the template in every angle and scale. The best local maxima are
-    aligned with the scene below the pixel and below those steps, at one resolution after the other, fewer at each. Those
-    that are left are scored with the template turned and scaled at the scene's own resolution, through the mask that
-    goes with it.
+    aligned with the scene below the pixel and below those steps, at one resolution after the other, fewer at each.
+    Those that are left are scored with the template turned and scaled at the scene's own resolution, through the mask
+    that goes with it, and the best are moved to where that score is highest.
 
     Args:
         scene: ``(H, W)`` or ``(H, W, C)``.
         template: ``(h, w)`` or ``(h, w, C)``, of as many channels.
-        method: ``ccoeff_normed``, ``ccorr_normed``, ``scs`` or ``scs_centred``. The others of OpenCV's scores grow with
-            the size of a template or of its noise, and do not compare one scale with another.
+        method: ``ccoeff_normed``, ``ccorr_normed``, ``scs`` or ``scs_centred``, as `scs.matching.scores.score_map` has
+            them. Its others grow with the size of a template, and do not compare one scale with another.
         angles: degrees; a value, several, `Steps`, or text as `Steps.parse` reads it. None is 0.
         scales: likewise; None is 1.
-        mask: ``(h, w)`` or ``(h, w, C)``, weights >= 0; turned and scaled with the template.
+        mask: ``(h, w)`` or ``(h, w, C)``, weights >= 0, as `score_map` takes it; turned and scaled with the template.
         p: exponent of the sharpened methods, > 0.
         q: their noise floor, >= 0, in the units of the norms at the scene's own resolution.
         threshold: least score of a match.
         top: how many matches at most.
         candidates: poses that are followed from the coarsest resolution. More find more in a scene that is full of
             things like the template, and take longer.
+        threads: most threads to use; None uses every core this process may.
 
     Returns:
         Matches, best first, their centres at least half of the template's shorter side apart. The template lies wholly
@@ -130,103 +114,59 @@ def find_poses(
         >>> round(match.x, 1), round(match.y, 1), round(match.angle)
         (40.0, 28.0, 270)
     """
-    _check(scene, template, mask, method, p, q, top, candidates)
+    chosen_method = _method_that_compares_sizes(method)
+    check_options(p, q)
+    if top < 1 or candidates < 1:
+        raise OptionError(f"top and candidates are at least 1; {top} and {candidates} came")
+    scene, template = _picture("scene", scene), _picture("template", template)
+    if template.shape[2] != scene.shape[2]:
+        raise ShapeError(f"template has {template.shape[2]} channels but scene has {scene.shape[2]}")
     turn, growth = angle_steps(angles), scale_steps(scales)
-    goal = _Goal(scene, template, mask, method, p, q, threshold, top)
+    goal = Goal(scene, template, None if mask is None else _weights(mask, template), chosen_method, p, q)
     if not goal.fits(turn, growth.low):
         raise ShapeError(
-            f"a template must fit inside its scene in some pose; the template is {template.shape}, the scene "
-            f"{scene.shape}, the smallest scale {growth.low:g}"
+            f"template is {template.shape[1]}x{template.shape[0]} but scene is {scene.shape[1]}x{scene.shape[0]}; a "
+            f"template must fit inside its scene in some pose, and the smallest scale is {growth.low:g}"
         )
     if goal.flat:
         return []
-    poses = _climb(goal, turn, growth, candidates)
-    return _separated([match for match in map(goal.match, poses) if match is not None], template.shape, top)
+    limits = _limits(template, turn, growth)
+    with workers(threads) as spread:
+        poses = _climb(goal, turn, growth, limits, threshold, top, candidates, spread)
+        first = [(goal.match(pose), pose) for pose in poses if goal.holds(pose)]
+        first = [(match, pose) for match, pose in first if match.score >= threshold - _GAIN]
+        rough = dict(sorted(first, key=lambda pair: -pair[0].score))
+        chosen = _separated(list(rough), template.shape)[: top + _SPARE]
+        matches = spread(lambda match: goal.match(goal.polish(rough[match], limits)), chosen)
+        best = sorted((match for match in matches if match.score >= threshold), key=lambda match: -match.score)
+    return _separated(best, template.shape)[:top]
 
 
-class _Goal:
-    """What is looked for, where, and by which measure."""
-
-    def __init__(
-        self,
-        scene: Picture,
-        template: Picture,
-        mask: Picture | None,
-        method: str,
-        p: float,
-        q: float,
-        threshold: float,
-        top: int,
-    ) -> None:
-        self.scene, self.template, self.mask = scene, template, mask
-        self.centred, self.sharpened = CENTRED[method], method in _SHARPENED
-        self.p, self.q, self.threshold, self.top = p, q, threshold, top
-        self.scene_plane, self.template_plane = _planes(scene, template, mask, self.centred)
-        still = pose_template(template, 0, 1, mask=mask)
-        values = _weighted(still.pixels, still.weights, self.centred)
-        self.norm = float(np.linalg.norm(values))
-        self.flat = self.norm <= 1e-6 * float(np.linalg.norm(still.weights * still.pixels)) or self.norm == 0
-
-    @property
-    def least_cosine(self) -> float:
-        """What a cosine has to be at least for its score to reach the threshold."""
-        least = max(self.threshold, 0.0)
-        return float(least ** (1 / self.p)) if self.sharpened else least
-
-    def fits(self, angles: Steps, scale: float) -> bool:
-        """Whether the template lies within the scene in some angle, at this scale."""
-        tried = angles.values or np.linspace(angles.low, angles.high, 361).tolist()
-        return any(self._room(angle, scale) is not None for angle in tried)
-
-    def match(self, pose: NDArray[np.float64]) -> PosedMatch | None:
-        """Score a pose; None if the template leaves the scene or falls below the threshold."""
-        x, y, angle, scale = float(pose[X]), float(pose[Y]), float(pose[ANGLE]), math.exp(pose[LOG_SCALE])
-        room = self._room(angle, scale)
-        if room is None or abs(x - self.scene.shape[1] / 2) > room[0] or abs(y - self.scene.shape[0] / 2) > room[1]:
-            return None
-        posed = pose_template(self.template, angle, scale, mask=self.mask, x=x, y=y)
-        score = self._score(posed)
-        return PosedMatch(x, y, angle, scale, score) if score >= self.threshold else None
-
-    def _room(self, angle: float, scale: float) -> NDArray[np.float64] | None:
-        """How far the template's centre may lie from the scene's, across and down; None if it is too large."""
-        height, width = self.template.shape[:2]
-        reach = np.abs(turn_and_scale(angle, scale)) @ (width / 2, height / 2)
-        room = np.array(self.scene.shape[1::-1]) / 2 - reach + _OVERHANG
-        return room if (room >= _OVERHANG - 1e-6).all() else None
-
-    def _score(self, posed: PosedTemplate) -> float:
-        height, width = posed.weights.shape[:2]
-        rows = slice(max(posed.row, 0), posed.row + height)
-        columns = slice(max(posed.column, 0), posed.column + width)
-        window = self.scene[rows, columns].astype(np.float32)
-        window = window.reshape(*window.shape[:2], -1)
-        top, left = rows.start - posed.row, columns.start - posed.column
-        there = (slice(top, top + window.shape[0]), slice(left, left + window.shape[1]))
-        weights = posed.weights[there]
-        seen = _weighted(window, weights, self.centred)
-        sought = _weighted(posed.pixels[there], weights, self.centred)
-        seen_norm, sought_norm = float(np.linalg.norm(seen)), float(np.linalg.norm(sought))
-        if seen_norm <= 1e-6 * float(np.linalg.norm(weights * window)) or not seen_norm or not sought_norm:
-            return 0.0
-        if not self.sharpened:
-            return min(1.0, float(seen @ sought) / (seen_norm * sought_norm))
-        cosine = float(seen @ sought) / ((seen_norm + self.q) * (sought_norm + self.q))
-        return math.copysign(min(1.0, abs(cosine)) ** self.p, cosine)
-
-
-def _climb(goal: _Goal, turn: Steps, growth: Steps, candidates: int) -> Poses:
-    """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
-    template = goal.template_plane
-    radius = math.hypot(*template.pixels.shape) / 2
-    limits = Limits(
+def _limits(template: Array, turn: Steps, growth: Steps) -> Limits:
+    radius = math.hypot(*template.shape[:2]) / 2
+    return Limits(
         _widened(turn, math.degrees(1 / radius)),
         _widened(Steps.of([math.log(growth.low), math.log(growth.high)]), 1 / radius),
         turn.values is None and turn.high - turn.low >= 360,
     )
+
+
+def _climb(
+    goal: Goal,
+    turn: Steps,
+    growth: Steps,
+    limits: Limits,
+    threshold: float,
+    top: int,
+    candidates: int,
+    spread: Workers,
+) -> Poses:
+    """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
+    template = goal.template_plane
     scene = SceneResolutions(goal.scene_plane)
     coarsest = _coarsest(template, turn, growth)
-    poses, scores = _scan(goal, scene, coarsest, turn, growth, limits.turning)
+    least = max(goal.least_cosine(threshold) - MARGIN, 0.05)
+    poses, scores = _scan(goal, scene, coarsest, turn, growth, least, limits.turning, spread)
     chosen = np.argsort(-scores, kind="stable")[:candidates]
     poses, scores = poses[chosen], scores[chosen]
     smallest = min(coarsest, _size_in_scene(template, growth.low))
@@ -238,18 +178,24 @@ def _climb(goal: _Goal, turn: Steps, growth: Steps, candidates: int) -> Poses:
             aligner = Aligner(template, size, goal.centred)
             steps = _LATER_STEPS if points else _FIRST_STEPS
             points = points or aligner.points
-            poses[moving], scores[moving] = aligner.refine(scene, poses[moving], limits, steps)
-            kept = max(candidates * points // (2 * aligner.points), 3 * goal.top, _LEAST_KEPT)
+            poses[moving], scores[moving] = aligner.refine(scene, poses[moving], limits, steps, spread)
+            kept = max(candidates * points // (2 * aligner.points), 3 * top, _LEAST_KEPT)
             poses, scores = _distinct(poses, scores, template.size, kept)
-    return poses[: max(3 * goal.top, _LEAST_SCORED)]
+    return poses[: max(3 * top, _LEAST_SCORED)]
 
 
 def _scan(
-    goal: _Goal, scene: SceneResolutions, coarsest: float, turn: Steps, growth: Steps, turning: bool
+    goal: Goal,
+    scene: SceneResolutions,
+    coarsest: float,
+    turn: Steps,
+    growth: Steps,
+    least: float,
+    turning: bool,
+    spread: Workers,
 ) -> tuple[Poses, NDArray[np.float32]]:
     """Local maxima over place, angle and scale, and their cosines."""
     template = goal.template_plane
-    least = max(goal.least_cosine - MARGIN, 0.05)
     banks: dict[float, tuple[TurnedBank, NDArray[np.float64]]] = {}
     poses, scores = [np.empty((0, 4))], [np.empty(0, np.float32)]
     for scale in _covering(growth, fitting_scales(Steps(growth.low, growth.high), _rim(template, coarsest))):
@@ -260,7 +206,7 @@ def _scan(
             banks[size] = TurnedBank(template, size, angles.tolist(), goal.centred), angles
         bank, angles = banks[size]
         resized = scene.at(min(1.0, size / (template.size * scale)))
-        scan = bank.scan(resized.pixels)
+        scan = bank.scan(resized.pixels, spread)
         if scan is None:
             continue
         rows, columns = scan.peaks(least)
@@ -290,7 +236,7 @@ def _work(template: TemplatePlane, size: float, turn: Steps, growth: Steps) -> f
     angles = len(_covering(turn, fitting_angles(Steps(turn.low, turn.high), rim)))
     scales = _covering(growth, fitting_scales(Steps(growth.low, growth.high), rim))
     windows = sum(min(1.0, size / (template.size * scale)) ** 2 for scale in scales)
-    return windows * points * ((1 if disc else 3) * angles + _GATHERING)
+    return float(windows * points * ((1 if disc else 3) * angles + _GATHERING))
 
 
 def _rim(template: TemplatePlane, size: float) -> float:
@@ -342,73 +288,45 @@ def _distinct(poses: Poses, scores: NDArray[np.float32], side: float, most: int)
     """Best first, and only the best of those that have come to nearly the same pose."""
     order = np.argsort(-scores, kind="stable")
     poses, scores = poses[order], scores[order]
-    left = np.ones(len(poses), bool)
-    kept = []
-    for index in range(len(poses)):
-        if left[index]:
-            kept.append(index)
-            if len(kept) == most:
-                break
-            offsets = poses[index + 1 :] - poses[index]
-            turns = np.radians((offsets[:, ANGLE] + 180) % 360 - 180)
-            reach = _SAME * side * math.exp(poses[index, LOG_SCALE])
-            close = np.hypot(offsets[:, X], offsets[:, Y]) < reach
-            left[index + 1 :] &= ~(close & (np.abs(turns) < _SAME) & (np.abs(offsets[:, LOG_SCALE]) < _SAME))
+    growths = np.rint(poses[:, LOG_SCALE] / _SAME)
+    reach = _SAME * side * np.exp(_SAME * growths)
+    turns = np.rint(np.radians(poses[:, ANGLE] % 360) / _SAME)
+    cells = np.stack([np.rint(poses[:, X] / reach), np.rint(poses[:, Y] / reach), turns, growths], 1)
+    _, firsts = np.unique(cells, axis=0, return_index=True)
+    kept = np.sort(firsts)[:most]
     return poses[kept], scores[kept]
 
 
-def _separated(matches: list[PosedMatch], shape: tuple[int, ...], top: int) -> list[PosedMatch]:
+def _separated(matches: list[PosedMatch], shape: tuple[int, ...]) -> list[PosedMatch]:
+    """Those, of matches that come best first, which are not too close to a better one."""
     kept: list[PosedMatch] = []
-    for match in sorted(matches, key=lambda match: -match.score):
+    for match in matches:
         reach = _APART * min(shape[:2])
         if all(
             math.hypot(match.x - other.x, match.y - other.y) >= reach * max(match.scale, other.scale) for other in kept
         ):
             kept.append(match)
-    return kept[:top]
+    return kept
 
 
-def _weighted(pixels: Plane, weights: Plane, centred: bool) -> Plane:
-    """Pixels as one vector, times their weights, each channel without its weighted mean if so wanted."""
-    if centred:
-        total = np.maximum(np.broadcast_to(weights, pixels.shape).sum((0, 1)), 1e-12)
-        pixels = pixels - (weights * pixels).sum((0, 1)) / total
-    return (weights * pixels).ravel()
+def _method_that_compares_sizes(name: str) -> Method:
+    method = method_named(name)
+    if not method.normalised or method.lower_is_better:
+        able = [one.name for one in METHODS.values() if one.normalised and not one.lower_is_better]
+        raise OptionError(f"a search over angles and scales takes {', '.join(able)}; '{name}' came")
+    return method
 
 
-def _planes(scene: Picture, template: Picture, mask: Picture | None, centred: bool) -> tuple[Plane, TemplatePlane]:
-    """One channel of each: along the direction in which the template's own pixels differ most."""
-    weights = None if mask is None else np.asarray(mask, np.float32).reshape(*mask.shape[:2], -1).mean(2)
-    if scene.ndim == 2 or scene.shape[2] == 1:
-        planes = [np.ascontiguousarray(picture, np.float32).reshape(picture.shape[:2]) for picture in (scene, template)]
-        return planes[0], TemplatePlane(planes[1], weights)
-    colours = template.reshape(-1, template.shape[2]).astype(np.float64)
-    shares = np.full(len(colours), 1 / len(colours)) if weights is None else weights.ravel() / max(weights.sum(), 1e-12)
-    if centred:
-        colours = colours - shares @ colours
-    _, directions = np.linalg.eigh((colours * shares[:, None]).T @ colours)
-    direction = directions[:, -1].astype(np.float32)
-    if direction.sum() < 0:
-        direction = -direction
-    planes = [np.ascontiguousarray(picture.astype(np.float32) @ direction) for picture in (scene, template)]
-    return planes[0], TemplatePlane(planes[1], weights)
+def _picture(what: str, pixels: Array) -> Array:
+    if np.ndim(pixels) == 1:
+        raise ShapeError(f"a {what} that is to be turned or scaled is (H, W) or (H, W, C); {np.shape(pixels)} came")
+    picture = as_picture(what, pixels)
+    if max(picture.shape[:2]) > _LONGEST:
+        raise ShapeError(f"neither side of a {what} is longer than {_LONGEST} pixels; {picture.shape} came")
+    return picture
 
 
-def _check(
-    scene: Picture, template: Picture, mask: Picture | None, method: str, p: float, q: float, top: int, candidates: int
-) -> None:
-    shapes = f"the scene is {scene.shape}, the template {template.shape}"
-    if scene.ndim not in (2, 3) or scene.ndim != template.ndim or scene.shape[2:] != template.shape[2:]:
-        raise ShapeError(f"scene and template are both (H, W), or both (H, W, C) with as many channels; {shapes}")
-    if not scene.size or not template.size:
-        raise ShapeError(f"scene and template need at least one pixel each; {shapes}")
-    if mask is not None and mask.shape not in (template.shape[:2], template.shape):
-        raise ShapeError(
-            f"a mask has the template's size, with or without its channels; {shapes}, the mask {mask.shape}"
-        )
-    if method not in CENTRED:
-        raise OptionError(f"a search over angles and scales takes {', '.join(CENTRED)}; '{method}' came")
-    if not p > 0 or not q >= 0:
-        raise OptionError(f"p is above zero and q not below; p = {p:g} and q = {q:g} came")
-    if top < 1 or candidates < 1:
-        raise OptionError(f"top and candidates are at least 1; {top} and {candidates} came")
+def _weights(mask: Array, template: Array) -> Plane:
+    """``(h, w, 1)`` if all channels share their weights, else ``(h, w, C)``."""
+    weights = np.moveaxis(as_weights(mask, template.shape), 0, 2)
+    return np.ascontiguousarray(weights if np.ndim(mask) == 3 else weights[..., :1], np.float32)

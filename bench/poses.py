@@ -1,0 +1,337 @@
+"""How well and how fast a turned and scaled template is found: scs.matching.search, and peers on the same cases.
+
+The cases are those of bench/pose_cases.py. The peers are OpenCV's SIFT and ORB with a similarity fitted by RANSAC, and
+the full search: the template posed in every angle and scale and compared by OpenCV's matchTemplate with its mask. What
+the full search finds and the search does not is counted, on cases of half the size, for it takes its time.
+
+Prints tables and writes bench/results/poses.json. Needs scikit-image.
+
+    python bench/poses.py
+    python bench/poses.py --cases 40 --full 2       # sooner
+    python bench/poses.py --data ../shared/data     # with the Oxford photographs in its folder boat/, as well
+"""
+
+import argparse
+import json
+import math
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pose_cases import MINIMUM_EIGENVALUE, pose_case, pose_cases, smallest_eigenvalues
+
+from scs.matching.poses import angle_steps, fitting_angles, fitting_scales, pose_template, scale_steps
+from scs.matching.search import find_poses
+
+RESULTS = Path(__file__).parent / "results" / "poses.json"
+TOLERANCES = {"centre_px": 2.0, "angle_deg": 1.0, "scale": 0.02}
+WARM_UP = 3
+TIMED = 60  # cases, in turns with the peers
+SAMPLED_POSES = 60  # of the full search at full size, from which its time is reckoned
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+AS_GOOD = 0.02  # by which a match may score below that of the full search and still be the same
+OTHER_SHAPES = {
+    "16x16": {"template": (16, 16)},
+    "32x32": {"template": (32, 32)},
+    "32x96": {"template": (32, 96)},
+    "128x128": {"template": (128, 128)},
+    "64x64, colour": {"colour": True},
+    "64x64 in 4 megapixels": {"scene": (1732, 2309)},
+}
+DETECTORS = {"SIFT": (cv2.SIFT_create, cv2.NORM_L2), "ORB": (lambda: cv2.ORB_create(5000), cv2.NORM_HAMMING)}
+
+
+def product(scene, template, **options):
+    return find_poses(scene, template, angles="-180:180", scales="0.5:2", **options)
+
+
+def search(scene, template):
+    """Pose of the best match: x, y, angle, scale; None if there is none."""
+    found = product(scene, template)
+    return (found[0].x, found[0].y, found[0].angle, found[0].scale) if found else None
+
+
+def by_keypoints(name):
+    """Peer: keypoints and their descriptors in both pictures, the ratio test, a similarity by RANSAC."""
+    create, norm = DETECTORS[name]
+    detector, matcher = create(), cv2.BFMatcher(norm)
+
+    def find(scene, template):
+        seen, seen_words = detector.detectAndCompute(scene, None)
+        sought, sought_words = detector.detectAndCompute(template, None)
+        if len(seen) < 2 or len(sought) < 2:
+            return None
+        pairs = [pair for pair in matcher.knnMatch(sought_words, seen_words, 2) if len(pair) == 2]
+        good = [first for first, second in pairs if first.distance < 0.8 * second.distance]
+        if len(good) < 2:
+            return None
+        source = np.array([sought[match.queryIdx].pt for match in good])
+        target = np.array([seen[match.trainIdx].pt for match in good])
+        matrix, _ = cv2.estimateAffinePartial2D(source, target, ransacReprojThreshold=3.0)
+        if matrix is None:
+            return None
+        height, width = template.shape[:2]
+        x, y = matrix @ (width / 2 - 0.5, height / 2 - 0.5, 1) + 0.5
+        angle = math.degrees(math.atan2(matrix[0, 1], matrix[0, 0]))
+        return x, y, angle, math.hypot(matrix[0, 0], matrix[0, 1])
+
+    return find
+
+
+def errors(pose, case):
+    """Distances from the true pose: pixels, degrees, and the scale's as a share of it."""
+    if pose is None:
+        return math.inf, math.inf, math.inf
+    x, y, angle, scale = pose
+    turn = (angle - case.angle + 180) % 360 - 180
+    return math.hypot(x - case.x, y - case.y), abs(turn), abs(scale / case.scale - 1)
+
+
+def summary(rows):
+    """Shares within tolerance, each and together, and medians, of rows of three errors."""
+    rows = np.array(rows)
+    within = rows <= tuple(TOLERANCES.values())
+    low, high = interval(int(within.all(1).sum()), len(rows))
+    return {
+        "cases": len(rows),
+        "found": round(float(within.all(1).mean()), 4),
+        "interval_95": [round(low, 4), round(high, 4)],
+        **{f"within_{name}": round(float(share), 4) for name, share in zip(TOLERANCES, within.mean(0), strict=True)},
+        **{f"median_{name}": rounded(error) for name, error in zip(TOLERANCES, np.median(rows, 0), strict=True)},
+    }
+
+
+def interval(hits, trials):
+    """Wilson's interval of a share, 95%."""
+    z = 1.96
+    centre = (hits + z * z / 2) / (trials + z * z)
+    half = z / (trials + z * z) * math.sqrt(hits * (trials - hits) / trials + z * z / 4)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def rounded(error):
+    return round(float(error), 5) if math.isfinite(error) else None
+
+
+def milliseconds(times):
+    low, middle, high = statistics.quantiles(times, n=4)
+    return {"median_ms": round(middle, 1), "quartiles_ms": [round(low, 1), round(high, 1)], "n": len(times)}
+
+
+def accuracy(count, seed):
+    """Every method on every case; where the search fails, which cases those are."""
+    methods = {"search": search, **{name: by_keypoints(name) for name in DETECTORS}}
+    rows = {name: [] for name in methods}
+    failed = []
+    for case in pose_cases(count, seed):
+        for name, find in methods.items():
+            rows[name].append(errors(find(case.scene, case.template), case))
+        if not all(error <= most for error, most in zip(rows["search"][-1], TOLERANCES.values(), strict=True)):
+            away, turn, growth = (rounded(error) for error in rows["search"][-1])
+            failed.append({"case": case.number, "photograph": case.photograph, "scale": round(case.scale, 3),
+                           "errors": [away, turn, growth]})  # fmt: skip
+    results = {name: summary(found) for name, found in rows.items()}
+    print(f"{count} cases of 64x64 in 640x480{'found':>12}{'2 px':>9}{'1 deg':>9}{'2%':>9}   median errors")
+    for name, result in results.items():
+        shares = [result["found"], *(result[f"within_{key}"] for key in TOLERANCES)]
+        medians = [result[f"median_{key}"] for key in TOLERANCES]
+        print(f"{name:<32}" + "".join(f"{share:>9.1%}" for share in shares) + f"   {medians}", flush=True)
+    for case in failed:
+        print("  not found:", case)
+    return {**results, "failed": failed}
+
+
+def speed(count, seed):
+    """Times of the search and its peers, in turns on the same cases."""
+    methods = {"search": search, **{name: by_keypoints(name) for name in DETECTORS}}
+    times = {name: [] for name in methods}
+    for turn in range(WARM_UP + count):
+        case = pose_case(max(turn - WARM_UP, 0), seed)
+        for name, find in methods.items():
+            start = time.perf_counter()
+            find(case.scene, case.template)
+            if turn >= WARM_UP:
+                times[name].append(1000 * (time.perf_counter() - start))
+    results = {name: milliseconds(taken) for name, taken in times.items()}
+    for name, result in results.items():
+        print(f"{name:<12}{result['median_ms']:>9.1f} ms {result['quartiles_ms']}", flush=True)
+    return results
+
+
+def all_poses(template):
+    """Every angle and scale that the full search goes through: a pixel's step at the template's rim."""
+    radius = math.hypot(*template.shape[:2]) / 2
+    angles = fitting_angles(angle_steps("-180:180"), radius)
+    return [(angle, scale) for scale in fitting_scales(scale_steps("0.5:2"), radius) for angle in angles]
+
+
+def posed_scores(scene, template, angle, scale):
+    posed = pose_template(template, angle, scale)
+    if posed.box.rows > scene.shape[0] or posed.box.columns > scene.shape[1]:
+        return None
+    weights = posed.weights[..., 0]
+    scores = cv2.matchTemplate(scene, posed.pixels[..., 0], cv2.TM_CCOEFF_NORMED, mask=weights)
+    # OpenCV divides by what rounding leaves of a flat window.
+    return np.where(np.isfinite(scores) & (np.abs(scores) <= 1.001), scores, 0)
+
+
+def full_time(seed):
+    """How long the full search would take at full size, from a sample of its poses."""
+    case = pose_case(0, seed)
+    scene = case.scene.astype(np.float32)
+    poses = all_poses(case.template)
+    sample = poses[:: len(poses) // SAMPLED_POSES]
+    start = time.perf_counter()
+    for angle, scale in sample:
+        posed_scores(scene, case.template, angle, scale)
+    seconds = (time.perf_counter() - start) / len(sample) * len(poses)
+    print(
+        f"full search, 64x64 in 640x480: {len(poses)} poses, about {seconds:.0f} s, reckoned from {len(sample)} of them"
+    )
+    return {"poses": len(poses), "seconds": round(seconds, 1), "sampled": len(sample)}
+
+
+def full_search(case):
+    """Matches of the full search, best first, a place only once: x, y, scale, score."""
+    scene = case.scene.astype(np.float32)
+    best = np.zeros(scene.shape, np.float32)
+    scales = np.zeros_like(best)
+    for angle, scale in all_poses(case.template):
+        scores = posed_scores(scene, case.template, angle, scale)
+        if scores is None:
+            continue
+        row, column = ((side - part) // 2 for side, part in zip(scene.shape, scores.shape, strict=True))
+        there = (slice(row, row + scores.shape[0]), slice(column, column + scores.shape[1]))
+        better = scores > best[there]
+        best[there][better], scales[there][better] = scores[better], scale
+    rows, columns = np.nonzero(best >= THRESHOLDS[0])
+    order = np.argsort(-best[rows, columns])
+    kept = np.empty((0, 4))
+    for row, column in zip(rows[order], columns[order], strict=True):
+        scale = scales[row, column]
+        reach = 0.5 * min(case.template.shape) * np.maximum(kept[:, 2], scale)
+        if (np.hypot(kept[:, 0] - column, kept[:, 1] - row) >= reach).all():
+            kept = np.vstack([kept, (column, row, scale, best[row, column])])
+    return kept
+
+
+def misses(count, seed):
+    """Of the full search's matches above each threshold, how many the search has nothing as good for at their place."""
+    tally = {threshold: [0, 0] for threshold in THRESHOLDS}
+    best_missed, seconds = 0, 0.0
+    for number in range(count):
+        case = pose_case(number, seed, template=(32, 32), scene=(240, 320))
+        start = time.perf_counter()
+        full = full_search(case)
+        seconds += time.perf_counter() - start
+        best = product(case.scene, case.template)
+        best_missed += not best or best[0].score < full[0, 3] - AS_GOOD
+        for threshold in THRESHOLDS:
+            found = product(case.scene, case.template, threshold=threshold, top=1000)
+            places = np.array([(match.x, match.y, match.scale, match.score) for match in found]).reshape(-1, 4)
+            for x, y, scale, score in full[full[:, 3] >= threshold]:
+                reach = 0.5 * min(case.template.shape) * np.maximum(places[:, 2], scale)
+                near = np.hypot(places[:, 0] - x - 0.5, places[:, 1] - y - 0.5) < reach
+                tally[threshold][0] += 1
+                tally[threshold][1] += not (near & (places[:, 3] >= score - AS_GOOD)).any()
+    print(
+        f"full search, 32x32 in 320x240: {seconds / count:.1f} s a case; {best_missed} of {count} best matches missed"
+    )
+    for threshold, (matches, missed) in tally.items():
+        print(f"  above {threshold}: {missed} of {matches} matches missed", flush=True)
+    counted = {str(threshold): {"matches": all_, "missed": missed} for threshold, (all_, missed) in tally.items()}
+    return {"cases": count, "seconds_a_case": round(seconds / count, 2), "best_missed": best_missed, "above": counted}
+
+
+def other_shapes(count, seed):
+    results = {}
+    for name, options in OTHER_SHAPES.items():
+        rows, times = [], []
+        for case in pose_cases(count, seed, **options):
+            start = time.perf_counter()
+            pose = search(case.scene, case.template)
+            times.append(1000 * (time.perf_counter() - start))
+            rows.append(errors(pose, case))
+        results[name] = {**summary(rows), **milliseconds(times)}
+        print(f"{name:<24}{results[name]['found']:>9.1%}{results[name]['median_ms']:>9.1f} ms", flush=True)
+    return results
+
+
+def boat(folder):
+    """Templates on a grid of the first Oxford photograph, looked for in the second, third and fourth."""
+    first = cv2.imread(str(folder / "img1.pgm"), cv2.IMREAD_GRAYSCALE)
+    results = {}
+    for number in (2, 3, 4):
+        scene = cv2.imread(str(folder / f"img{number}.pgm"), cv2.IMREAD_GRAYSCALE)
+        homography = np.loadtxt(folder / f"H1to{number}p")
+        for side in (64, 96):
+            rows, times = [], []
+            for case in boat_cases(first, scene, homography, side):
+                start = time.perf_counter()
+                pose = search(scene, case.template)
+                times.append(1000 * (time.perf_counter() - start))
+                rows.append(errors(pose, case))
+            near = float(np.mean([away <= 5 for away, _, _ in rows]))
+            result = {**summary(rows), "within_5_px": round(near, 4), **milliseconds(times)}
+            results[f"image {number}, {side}x{side}"] = result
+            print(f"boat 1 to {number}, {side}x{side}: {result}", flush=True)
+    return results
+
+
+class BoatCase:
+    """A template of the first photograph and its pose in another, by the homography around its centre."""
+
+    def __init__(self, template, homography, x, y):
+        self.template = template
+        self.x, self.y = project(homography, x, y)
+        ahead, below = project(homography, x + 0.5, y), project(homography, x, y + 0.5)
+        behind, above = project(homography, x - 0.5, y), project(homography, x, y - 0.5)
+        across, down = np.subtract(ahead, behind), np.subtract(below, above)
+        self.scale = math.sqrt(abs(across[0] * down[1] - across[1] * down[0]))
+        self.angle = math.degrees(math.atan2(down[0] - across[1], across[0] + down[1]))
+
+
+def project(homography, x, y):
+    """Map a point; the homographies count from the middle of the first pixel, this project from its corner."""
+    u, v, w = homography @ (x - 0.5, y - 0.5, 1)
+    return u / w + 0.5, v / w + 0.5
+
+
+def boat_cases(first, scene, homography, side):
+    textured = smallest_eigenvalues(first.astype(np.float32), (side, side)) >= MINIMUM_EIGENVALUE
+    for row in range(0, first.shape[0] - side + 1, side):
+        for column in range(0, first.shape[1] - side + 1, side):
+            ends = [project(homography, column + i, row + j) for i in (0, side) for j in (0, side)]
+            inside = all(0 <= x <= scene.shape[1] and 0 <= y <= scene.shape[0] for x, y in ends)
+            if textured[row, column] and inside:
+                template = first[row : row + side, column : column + side]
+                yield BoatCase(template, homography, column + side / 2, row + side / 2)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=400)
+    parser.add_argument("--full", type=int, default=20, help="cases on which the full search runs, seconds each")
+    parser.add_argument("--others", type=int, default=40, help="cases of each other size")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, help="folder that holds boat/")
+    arguments = parser.parse_args()
+    results = {
+        "speed": speed(min(TIMED, arguments.cases), arguments.seed),
+        "accuracy": accuracy(arguments.cases, arguments.seed),
+        "full_search_time": full_time(arguments.seed),
+        "misses": misses(arguments.full, arguments.seed),
+        "other_shapes": other_shapes(arguments.others, arguments.seed),
+    }
+    if arguments.data:
+        results["boat"] = boat(arguments.data / "boat")
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "opencv": cv2.__version__}
+    written = {"versions": versions, "seed": arguments.seed, "tolerances": TOLERANCES, **results}
+    RESULTS.write_text(json.dumps(written, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What is accepted as a picture, a signal, a template, a mask and an option, and what is said of everything else."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scs.errors import OptionError, ShapeError
+
+Array = NDArray[Any]
+
+DTYPES = ("uint8", "uint16", "float32", "float64")
+_DIMENSIONS = "(H, W), (H, W, C) or (L,)"
+
+
+def as_picture(what: str, pixels: ArrayLike) -> Array:
+    """View pixels as ``(H, W, C)``; a signal becomes one row.
+
+    Args:
+        what: "scene" or "template", for messages.
+        pixels: ``(H, W)``, ``(H, W, C)`` or ``(L,)``.
+
+    Raises:
+        ShapeError: another number of dimensions, or no pixels.
+        OptionError: another type than those in ``DTYPES``, or pixels that are not finite.
+    """
+    array = np.asarray(pixels)
+    if array.ndim not in (1, 2, 3) or not array.size:
+        raise ShapeError(f"a {what} is {_DIMENSIONS} with at least one pixel but {array.shape} came")
+    if array.dtype.name not in DTYPES:
+        raise OptionError(f"a {what} holds {', '.join(DTYPES)} but this one holds {array.dtype}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise OptionError(f"a {what} needs finite numbers but {np.count_nonzero(~np.isfinite(array))} are not")
+    return _with_channels(array)
+
+
+def check_template(template: Array, scene: Array) -> None:
+    """Check that a template ``(h, w, C)`` fits into a scene ``(H, W, C)``.
+
+    Raises:
+        ShapeError: it does not; the message gives both shapes.
+    """
+    if template.shape[2] != scene.shape[2]:
+        raise ShapeError(f"template has {template.shape[2]} channels but scene has {scene.shape[2]}")
+    (height, width), (rows, columns) = template.shape[:2], scene.shape[:2]
+    if height > rows or width > columns:
+        raise ShapeError(
+            f"template is {width}x{height} but scene is {columns}x{rows}; a template must fit inside its scene"
+        )
+
+
+def as_weights(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Weights ``(C, h, w)`` of a template of shape ``(h, w, C)``.
+
+    Args:
+        mask: ``(h, w)``, ``(h, w, C)`` or, for a signal, ``(l,)``; of floating point, weights >= 0; else whatever is
+            not 0 counts as 1.
+        shape: of the template.
+
+    Raises:
+        ShapeError: the mask does not have the template's size.
+        OptionError: weights that are negative or not finite.
+    """
+    array = np.asarray(mask)
+    weights = array.astype(np.float64) if array.dtype.kind == "f" else (array != 0).astype(np.float64)
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise OptionError("a mask holds finite weights of 0 or more but some of these are not")
+    if weights.ndim in (1, 2, 3):
+        weights = _with_channels(weights)
+    if weights.ndim != 3 or weights.shape[:2] != shape[:2] or weights.shape[2] not in (1, shape[2]):
+        raise ShapeError(f"a mask has its template's size, {shape} here, or that without channels; {array.shape} came")
+    return np.ascontiguousarray(np.moveaxis(np.broadcast_to(weights, shape), 2, 0))
+
+
+def check_options(p: float, q: float) -> None:
+    """Check exponent and noise floor of the similarities.
+
+    Raises:
+        OptionError: out of range.
+    """
+    if not (math.isfinite(p) and p > 0):
+        raise OptionError(f"p is a number above 0; {p} came")
+    if not (math.isfinite(q) and q >= 0):
+        raise OptionError(f"q is a number of 0 or more; {q} came")
+
+
+def magnitude(pixels: Array) -> float:
+    """Power of two by which floating-point pixels are divided so that none is above 1 and squares stay in range."""
+    if pixels.dtype.kind == "u":
+        return 1.0
+    largest = max(float(pixels.max()), -float(pixels.min()))
+    return 2.0 ** math.ceil(math.log2(largest)) if largest else 1.0
+
+
+def _with_channels(array: Array) -> Array:
+    if array.ndim == 1:
+        return array[None, :, None]
+    return array[..., None] if array.ndim == 2 else array

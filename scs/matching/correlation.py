@@ -1,0 +1,143 @@
+"""Products of kernels with every patch of a block: directly where they are small, through spectra where not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.matching.compiled import compiled
+from scs.matching.scratch import Scratch
+from scs.matching.spectra import inverse, multiply, transform
+
+Array = NDArray[Any]
+
+_SAMPLES = 6  # along each side of a block
+_EPSILON = float(np.finfo(np.float32).eps) / 2
+
+
+class Correlator(Protocol):
+    """A kernel ``(C, h, w)`` that is correlated with blocks, in the precision of the block."""
+
+    def analyse(self, planes: Array, scratch: Scratch) -> list[Array]:
+        """What is made once of a block ``(C, rows, columns)`` and serves every kernel of this shape."""
+
+    def products(self, analysed: Sequence[Array], scratch: Scratch) -> Array:
+        """Products with every patch, ``(rows - h + 1, columns - w + 1)``, in the scratch."""
+
+    def rounding(self, energy: float, planes: Sequence[Array]) -> float:
+        """Largest error to be expected of a product in float32, for a kernel of norm 1.
+
+        Args:
+            energy: of the block.
+            planes: its channels.
+        """
+
+
+class DirectCorrelator:
+    """By definition, one product after the other; for small kernels the fastest."""
+
+    def __init__(self, unit: NDArray[np.float64]) -> None:
+        self.unit = unit
+
+    def analyse(self, planes: Array, scratch: Scratch) -> list[Array]:
+        """The block itself."""
+        return list(planes)
+
+    def products(self, analysed: Sequence[Array], scratch: Scratch) -> Array:
+        """See Correlator."""
+        shape, dtype = analysed[0].shape, analysed[0].dtype
+        total = scratch.array("products", shape, dtype)
+        for number, (plane, channel) in enumerate(zip(analysed, self.unit, strict=True)):
+            product = total if number == 0 else scratch.array("product", shape, dtype)
+            kernel = channel.astype(dtype)
+            cv2.filter2D(plane, -1, kernel, product, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+            if number:
+                total += product
+        _, height, width = self.unit.shape
+        return total[: shape[0] - height + 1, : shape[1] - width + 1]
+
+    def rounding(self, energy: float, planes: Sequence[Array]) -> float:
+        """See Correlator: a sum rounds in proportion to its own patch alone."""
+        largest = max(float(cv2.norm(plane, cv2.NORM_INF)) for plane in planes)
+        return _EPSILON * float(np.sqrt(self.unit.size)) * largest
+
+
+class SpectralCorrelator:
+    """By the convolution theorem; channels are summed before the one inverse transform."""
+
+    def __init__(self, unit: NDArray[np.float64], size: tuple[int, int]) -> None:
+        self.unit = unit
+        self.size = size
+
+    def analyse(self, planes: Array, scratch: Scratch) -> list[Array]:
+        """Spectra of the channels."""
+        spectra = scratch.array("spectra", planes.shape, planes.dtype)
+        return [transform(plane, spectrum) for plane, spectrum in zip(planes, spectra, strict=True)]
+
+    def products(self, analysed: Sequence[Array], scratch: Scratch) -> Array:
+        """See Correlator."""
+        kernels = self._single if analysed[0].dtype == np.float32 else self._double
+        total = scratch.array("total", self.size, analysed[0].dtype)
+        multiply(analysed[0], kernels[0], total)
+        for spectrum, kernel in zip(analysed[1:], kernels[1:], strict=True):
+            total += multiply(spectrum, kernel, scratch.array("term", self.size, total.dtype))
+        # The kernel is flipped, so that products wrap round into the first rows and columns, which are cut off.
+        products = inverse(total, scratch.array("products", self.size, total.dtype))
+        return products[self.unit.shape[1] - 1 :, self.unit.shape[2] - 1 :]
+
+    def rounding(self, energy: float, planes: Sequence[Array]) -> float:
+        """See Correlator: a transform rounds in proportion to the whole block. The factors are measured."""
+        share = self.unit[0].size / (self.size[0] * self.size[1])
+        rounding: float = 6 * share**0.25 * _EPSILON * max(energy, 0.0) ** 0.5
+        return rounding
+
+    @cached_property
+    def _single(self) -> list[Array]:
+        return self._spectra(np.float32)
+
+    @cached_property
+    def _double(self) -> list[Array]:
+        return self._spectra(np.float64)
+
+    def _spectra(self, dtype: type[np.floating[Any]]) -> list[Array]:
+        _, height, width = self.unit.shape
+        spectra = []
+        for channel in self.unit:
+            padded = np.zeros(self.size, dtype)
+            padded[:height, :width] = channel[::-1, ::-1]
+            spectra.append(transform(padded, np.empty_like(padded)))
+        return spectra
+
+
+def make_correlator(unit: NDArray[np.float64], size: tuple[int, int] | None) -> Correlator:
+    """Spectral for transforms of the given size, direct where there is none."""
+    return DirectCorrelator(unit) if size is None else SpectralCorrelator(unit, size)
+
+
+@compiled
+def sampled_error(planes: Array, unit: NDArray[np.float64], products: Array) -> float:
+    """Root mean square of what is wrong with products, from an even grid of places where they are taken in float64.
+
+    Args:
+        planes: the block ``(C, rows, columns)`` that they are of.
+        unit: the kernel ``(C, h, w)``.
+        products: ``(rows - h + 1, columns - w + 1)``, or fewer.
+    """
+    channels, height, width = unit.shape
+    squares = 0.0
+    for number in range(_SAMPLES * _SAMPLES):
+        row = (2 * (number // _SAMPLES) + 1) * products.shape[0] // (2 * _SAMPLES)
+        column = (2 * (number % _SAMPLES) + 1) * products.shape[1] // (2 * _SAMPLES)
+        exact = 0.0
+        for channel in range(channels):
+            for i in range(height):
+                for j in range(width):
+                    exact += planes[channel, row + i, column + j] * unit[channel, i, j]
+        squares += (products[row, column] - exact) ** 2
+    rms: float = (squares / (_SAMPLES * _SAMPLES)) ** 0.5
+    return rms

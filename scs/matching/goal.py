@@ -1,0 +1,202 @@
+"""A template that is looked for in a scene: its score in a pose, and the pose in which that is highest."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.matching.align import ANGLE, LOG_SCALE, Limits, Poses, X, Y, damped_solver
+from scs.matching.arrays import Array
+from scs.matching.methods import Method
+from scs.matching.poses import Box, Steps, pose_template, turn_and_scale
+from scs.matching.resolutions import Plane, TemplatePlane
+
+# A posed template may leave its scene by this much, in pixels: its pose is not known more exactly than that.
+_OVERHANG = 1.0
+
+_MOST_STEPS = 4
+_PROBE = 0.25  # pixels by which the centre or the rim is moved to see how the template changes
+_ENOUGH = 1e-6  # gain in cosine below which a step was the last
+
+# A window whose deviations, or a template whose, are below this share of its values is flat: it has no angle.
+_FLAT = 1e-6
+
+
+@dataclass(frozen=True)
+class PosedMatch:
+    """Where a template was found, and how it lies there.
+
+    Attributes:
+        x: of the template's centre in the scene, in pixels, pixel i covering [i, i + 1).
+        y: likewise, downwards.
+        angle: degrees, counter-clockwise as seen.
+        scale: size in the scene by size in the template.
+        score: by the method asked for, between the scene and the template turned, scaled and shifted to this pose.
+    """
+
+    x: float
+    y: float
+    angle: float
+    scale: float
+    score: float
+
+
+class Goal:
+    """What is looked for, where, and by which measure.
+
+    Args:
+        scene: ``(H, W, C)``.
+        template: ``(h, w, C)``.
+        mask: ``(h, w, 1)``, ``(h, w, C)`` or None.
+        method: a normalised one whose scores grow with likeness.
+        p: exponent of the sharpened methods.
+        q: their noise floor.
+    """
+
+    def __init__(self, scene: Array, template: Array, mask: Array | None, method: Method, p: float, q: float) -> None:
+        self.scene, self.template, self.mask = scene, template, mask
+        self.centred, self.sharpened = method.centred, method.kind == "similarity"
+        self.p, self.q = p, q
+        self.scene_plane, self.template_plane = _planes(scene, template, mask, self.centred)
+        still = pose_template(template, 0, 1, mask=mask)
+        self.flat = _norm(_weighted(still.pixels, still.weights, self.centred), still.pixels, still.weights) == 0
+        self._radius = math.hypot(*template.shape[:2]) / 2
+
+    def least_cosine(self, score: float) -> float:
+        """What a cosine has to be at least for its score to be this high."""
+        least = max(score, 0.0)
+        return float(least ** (1 / self.p)) if self.sharpened else least
+
+    def fits(self, angles: Steps, scale: float) -> bool:
+        """Whether the template lies within the scene in some angle, at this scale."""
+        tried = angles.values or np.linspace(angles.low, angles.high, 361).tolist()
+        return any(self._room(angle, scale) is not None for angle in tried)
+
+    def holds(self, pose: Poses) -> bool:
+        """Whether the template lies within the scene in this pose."""
+        room = self._room(pose[ANGLE], math.exp(pose[LOG_SCALE]))
+        middle = np.array(self.scene.shape[1::-1]) / 2
+        return room is not None and bool((np.abs(pose[[X, Y]] - middle) <= room).all())
+
+    def match(self, pose: Poses) -> PosedMatch:
+        """Score the template in a pose."""
+        angle, scale = float(pose[ANGLE]), math.exp(pose[LOG_SCALE])
+        centre = float(pose[X]), float(pose[Y])
+        posed = pose_template(self.template, angle, scale, mask=self.mask, centre=centre)
+        window, inside = self._window(posed.box)
+        weights = posed.weights * inside
+        seen, sought = _weighted(window, weights, self.centred), _weighted(posed.pixels, weights, self.centred)
+        score = self._score(float(seen @ sought), _norm(seen, window, weights), _norm(sought, posed.pixels, weights))
+        return PosedMatch(*centre, angle, scale, score)
+
+    def polish(self, pose: Poses, limits: Limits) -> Poses:
+        """Move a pose to where the cosine between the scene and the posed template is highest.
+
+        Gauss-Newton steps, with the template posed anew around each pose to see how it changes; they end where the
+        cosine no longer rises.
+        """
+        best, highest = pose, -1.0
+        for _ in range(_MOST_STEPS):
+            cosine, move = self._uphill(pose, limits.free)
+            if cosine <= highest + _ENOUGH:
+                break
+            best, highest = pose, cosine
+            pose = pose + move
+            limits.apply(pose[None])
+            if not self.holds(pose):
+                break
+        return best
+
+    def _uphill(self, pose: Poses, free: list[int]) -> tuple[float, NDArray[np.float64]]:
+        """Cosine in a pose, and the move that should raise it most."""
+        scale = math.exp(pose[LOG_SCALE])
+        rim = _PROBE / (self._radius * scale)
+        probes = np.diag([_PROBE, _PROBE, math.degrees(rim), rim])
+        box: Box | None = None
+
+        def posed(at: Poses) -> tuple[Plane, Plane]:
+            nonlocal box
+            angle, scale, centre = at[ANGLE], math.exp(at[LOG_SCALE]), (at[X], at[Y])
+            there = pose_template(self.template, angle, scale, mask=self.mask, centre=centre, box=box)
+            box = there.box
+            return there.pixels, there.weights
+
+        pixels, weights = posed(pose)
+        assert box is not None
+        window, inside = self._window(box)
+        weights = weights * inside
+        sought = _weighted(pixels, weights, self.centred)
+        seen = _weighted(window, weights, self.centred)
+        sought_norm, seen_norm = _norm(sought, pixels, weights), _norm(seen, window, weights)
+        if not sought_norm or not seen_norm:
+            return -1.0, np.zeros(4)
+        sought, seen = sought / sought_norm, seen / seen_norm
+        cosine = float(seen @ sought)
+        slopes = []
+        for column in free:
+            # Where the template comes to lie changes with the pose, but hardly within the step of a probe.
+            difference = posed(pose + probes[column])[0] - posed(pose - probes[column])[0]
+            slopes.append(_weighted(difference, weights, self.centred) / (2 * sought_norm))
+        slope = np.stack(slopes, 1)
+        slope = slope - np.outer(sought, sought @ slope)
+        move = np.zeros(4)
+        move[free] = (seen / max(cosine, 0.3)) @ damped_solver(slope) * np.diag(probes)[free]
+        return cosine, move
+
+    def _room(self, angle: float, scale: float) -> NDArray[np.float64] | None:
+        """How far the template's centre may lie from the scene's, across and down; None if it is too large."""
+        height, width = self.template.shape[:2]
+        room = np.array(self.scene.shape[1::-1]) / 2 - np.abs(turn_and_scale(angle, scale)) @ (width / 2, height / 2)
+        return room + _OVERHANG if (room >= -1e-6).all() else None
+
+    def _window(self, box: Box) -> tuple[Plane, Plane]:
+        """The scene's pixels in a box ``(rows, columns, C)``, and which of them there are ``(rows, columns, 1)``."""
+        rows, columns = np.arange(box.row, box.row + box.rows), np.arange(box.column, box.column + box.columns)
+        height, width = self.scene.shape[:2]
+        window = self.scene[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)].astype(np.float32)
+        inside = ((rows >= 0) & (rows < height))[:, None] & (columns >= 0) & (columns < width)
+        return window.reshape(box.rows, box.columns, -1), inside[..., None].astype(np.float32)
+
+    def _score(self, product: float, seen: float, sought: float) -> float:
+        """From the product of two vectors and their norms, zero where one of them is flat."""
+        if not seen or not sought:
+            return 0.0
+        if not self.sharpened:
+            return min(1.0, product / (seen * sought))
+        cosine = product / ((seen + self.q) * (sought + self.q))
+        return math.copysign(min(1.0, abs(cosine)) ** self.p, cosine)
+
+
+def _weighted(pixels: Plane, weights: Plane, centred: bool) -> Plane:
+    """Pixels as one vector, times their weights, each channel without its weighted mean if so wanted."""
+    if centred:
+        total = np.maximum(np.broadcast_to(weights, pixels.shape).sum((0, 1)), 1e-12)
+        pixels = pixels - (weights * pixels).sum((0, 1)) / total
+    return (weights * pixels).ravel()
+
+
+def _norm(vector: Plane, pixels: Plane, weights: Plane) -> float:
+    """Norm of weighted pixels, zero if that is nothing but what rounding left of them."""
+    norm = float(np.linalg.norm(vector))
+    return norm if norm > _FLAT * float(np.linalg.norm(weights * pixels)) else 0.0
+
+
+def _planes(scene: Array, template: Array, mask: Array | None, centred: bool) -> tuple[Plane, TemplatePlane]:
+    """One channel of each: along the direction in which the template's own pixels differ most."""
+    weights = None if mask is None else np.asarray(mask, np.float32).mean(2)
+    direction = np.ones(1, np.float32)
+    if scene.shape[2] > 1:
+        colours = template.reshape(-1, template.shape[2]).astype(np.float64)
+        shares = np.ones(len(colours)) if weights is None else weights.ravel().astype(np.float64)
+        shares /= max(shares.sum(), 1e-12)
+        if centred:
+            colours = colours - shares @ colours
+        _, directions = np.linalg.eigh((colours * shares[:, None]).T @ colours)
+        direction = directions[:, -1].astype(np.float32)
+        if direction.sum() < 0:
+            direction = -direction
+    scene_plane, template_plane = (picture.astype(np.float32) @ direction for picture in (scene, template))
+    return scene_plane, TemplatePlane(template_plane, weights)

@@ -1,0 +1,52 @@
+"""A template made ready to be compared with patches: what is correlated with the scene, and its norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.matching.methods import Method
+
+_FLAT = 1e-13  # a template whose energy falls below this share as its mean is removed holds nothing but rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """What a template's score is computed with.
+
+    The product of patch and template, weighted and centred as the method asks, is ``norm`` times the plain product of
+    the patch with ``unit``: centring the template is enough, since what it takes from a patch is orthogonal to it.
+
+    Attributes:
+        unit: ``(C, h, w)``, float64, divided by ``norm``; zeros where the template is flat.
+        norm: of the weighted (and centred) template; 0 where it is flat.
+    """
+
+    unit: NDArray[np.float64]
+    norm: float
+
+
+def prepare_kernel(template: NDArray[Any], weights: NDArray[np.float64] | None, method: Method) -> Kernel:
+    """Centre, weigh and normalise a template ``(C, h, w)``; ``weights`` are of the same shape, and multiply patch and
+    template alike (as OpenCV's masks do).
+    """
+    values = template.astype(np.float64)
+    weights = np.ones_like(values) if weights is None else weights
+    weighed = weights * (values - weighted_means(values, weights)) if method.centred else weights * values
+    norm = float(np.linalg.norm(weighed))
+    if norm**2 <= _FLAT * float(np.sum(np.square(weights * values))):
+        return Kernel(np.zeros_like(values), 0.0)
+    if method.centred:
+        weighed = weighed - weighted_means(weighed, weights)
+    return Kernel(weights * weighed / norm, norm)
+
+
+def weighted_means(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of each channel, ``(C, 1, 1)``; 0 where a channel has no weight."""
+    totals = weights.sum((1, 2), keepdims=True)
+    sums = (weights * values).sum((1, 2), keepdims=True)
+    means: NDArray[np.float64] = np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
+    return means

@@ -1,0 +1,311 @@
+"""Scores of templates at every place of a scene."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.matching.arrays import as_picture, as_weights, check_options, check_template, magnitude
+from scs.matching.blocks import Block, Size, cut, plan_blocks
+from scs.matching.correlation import make_correlator, sampled_error
+from scs.matching.finish import write_scores
+from scs.matching.kernel import Kernel, prepare_kernel
+from scs.matching.masked import MaskSums
+from scs.matching.methods import Method, method_named
+from scs.matching.norms import PatchNorms, flat_energy, patch_energies, patch_norms
+from scs.matching.region import Region
+from scs.matching.scratch import Scratch
+
+Array = NDArray[Any]
+Scores = NDArray[np.float32]
+Weights = NDArray[np.float64]
+
+# Kernels of at most so many pixels are correlated directly, in blocks of this size; measured by bench/match.py.
+DIRECT_PIXELS = 36
+_DIRECT_BLOCK = 448, 448
+_PRECISION = 8e-6  # error that a normalised score may have
+_SPREAD = 8  # the largest error of a block, in errors that are typical of it
+_HOPELESS = 5  # times the allowed error: not worth trying float32
+_GROUP = 4  # maps of a bank that are made at once
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreMap:
+    """How well a template fits at every place of a scene.
+
+    Attributes:
+        scores: ``(H - h + 1, W - w + 1)``; entry (row, column) is for the patch that begins there. ``(L - l + 1,)``
+            for a signal.
+        flat: share of the patches, 0 to 1, that have no angle to the template, because they or the template are
+            constant (for the methods that remove no mean: zero). It is 0 for the methods that are not normalised.
+    """
+
+    scores: Scores
+    flat: float
+
+
+def score_map(
+    scene: Array,
+    template: Array,
+    method: str = "ccoeff_normed",
+    *,
+    mask: Array | None = None,
+    p: float = 2.0,
+    q: float = 0.0,
+    threads: int | None = None,
+) -> ScoreMap:
+    """Compare a template with every patch of a scene.
+
+    Args:
+        scene: a picture ``(H, W)`` or ``(H, W, C)``, or a signal ``(L,)``; uint8, uint16, float32 or float64, finite.
+        template: of the same kind, with as many channels, no larger than the scene.
+        method: one of ``METHODS``. With patch s, template t, and s', t' the same less their own mean (per channel)::
+
+                sqdiff         |s - t|²                       sqdiff_normed  |s - t|² / (|s| |t|), at most 1
+                ccorr          s·t                            ccorr_normed   s·t / (|s| |t|)
+                ccoeff         s'·t'                          ccoeff_normed  s'·t' / (|s'| |t'|), Pearson's r
+                scs            sign(a) |a|^p with a = s·t / ((|s| + q) (|t| + q))
+                scs_centred    the same of s' and t'
+
+        mask: ``(h, w)`` or ``(h, w, C)``, weights >= 0 by which patch and template are multiplied, as OpenCV's are
+            (means are weighted means); of a mask of integers or booleans, whatever is not 0 counts as 1.
+        p: exponent > 0 of the similarities; larger is sharper.
+        q: noise floor >= 0 of the similarities, in the units of the norms; mutes patches fainter than it.
+        threads: most threads to use; None uses every core this process may.
+
+    Returns:
+        Scores in float32. Normalised ones lie in [-1, 1] ([0, 1] for sqdiff_normed) and are within 1e-5 of the
+        definition in exact arithmetic. A flat patch, or a flat template, has no angle: it scores 0 (sqdiff_normed: 1,
+        the worst). Scores that are not normalised are as exact as float32 can hold the largest of their block.
+
+    Raises:
+        ShapeError: the shapes do not fit each other; the message gives both.
+        OptionError: an unknown method, p, q or mask out of range, or pixels that are not finite or of another type.
+
+    Source:
+        The first six are those of OpenCV's ``matchTemplate``; J. P. Lewis, "Fast Normalized Cross-Correlation" (1995).
+        SCS: B. Rohrer (2020).
+
+    Example:
+        >>> scene = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
+        >>> found = score_map(scene, scene[12:20, 30:40])
+        >>> np.unravel_index(found.scores.argmax(), found.scores.shape) == (12, 30)
+        True
+    """
+    return next(score_maps(scene, [template], method, masks=[mask], p=p, q=q, threads=threads))
+
+
+def score_maps(
+    scene: Array,
+    templates: Sequence[Array],
+    method: str = "ccoeff_normed",
+    *,
+    masks: Sequence[Array | None] | None = None,
+    p: float = 2.0,
+    q: float = 0.0,
+    threads: int | None = None,
+) -> Iterator[ScoreMap]:
+    """Compare several templates with every patch of a scene, one map after the other.
+
+    Neighbouring templates of one size and without masks share the scene's transforms and norms. A few maps are made
+    at a time, however many templates there are: keep what you need of each and let it go.
+
+    Args:
+        scene: see ``score_map``.
+        templates: see ``score_map``, of any sizes.
+        method: see ``score_map``.
+        masks: one, or None, for each template.
+        p: see ``score_map``.
+        q: see ``score_map``.
+        threads: see ``score_map``.
+
+    Returns:
+        A map for each template, in their order.
+
+    Raises:
+        ShapeError: see ``score_map``, before the first map is made.
+        OptionError: likewise.
+    """
+    chosen = method_named(method)
+    check_options(p, q)
+    picture = as_picture("scene", scene)
+    pairs = []
+    for template, mask in zip(templates, masks or [None] * len(templates), strict=True):
+        pixels = as_picture("template", template)
+        check_template(pixels, picture)
+        pairs.append((pixels, None if mask is None else as_weights(mask, pixels.shape)))
+    return _score_in_groups(picture, pairs, chosen, p, q, threads or available_threads(), signal=np.ndim(scene) == 1)
+
+
+def available_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _score_in_groups(
+    scene: Array,
+    templates: list[tuple[Array, Weights | None]],
+    method: Method,
+    p: float,
+    q: float,
+    threads: int,
+    signal: bool,
+) -> Iterator[ScoreMap]:
+    def kind(template: tuple[Array, Weights | None]) -> object:
+        return template[0].shape if template[1] is None else id(template[1])
+
+    scale = magnitude(scene)
+    for _, alike in groupby(templates, kind):
+        while group := list(islice(alike, _GROUP)):
+            weights = group[0][1]
+            kernels = [prepare_kernel(np.moveaxis(pixels, 2, 0) / scale, weights, method) for pixels, _ in group]
+            for scores, flat in _Scorer(scene, scale, kernels, weights, method, p, q / scale, threads).run():
+                if scale != 1 and not method.normalised:
+                    scores = _scaled(scores, scale**2)
+                yield ScoreMap(scores[0] if signal else scores, flat)
+
+
+def _scaled(scores: Scores, factor: float) -> Scores:
+    largest = float(np.finfo(np.float32).max)
+    return np.clip(scores * np.float64(factor), -largest, largest).astype(np.float32)
+
+
+class _Scorer:
+    """Scores of a few kernels of one size and one mask, block by block."""
+
+    def __init__(
+        self,
+        scene: Array,
+        scale: float,
+        kernels: list[Kernel],
+        weights: Weights | None,
+        method: Method,
+        p: float,
+        q: float,
+        threads: int,
+    ) -> None:
+        self._scene = scene
+        self._scale = scale
+        self._kernels = kernels
+        self._weights = weights
+        self._method = method
+        self._p = p
+        self._q = q
+        self._threads = threads
+        _, height, width = kernels[0].unit.shape
+        self._window: Size = height, width
+        self._places: Size = scene.shape[0] - height + 1, scene.shape[1] - width + 1
+        self._maps = [np.empty(self._places, np.float32) for _ in kernels]
+        self._size, self._blocks = self._plan()
+        self._correlators = [make_correlator(kernel.unit, self._size) for kernel in kernels]
+
+    def run(self) -> list[tuple[Scores, float]]:
+        """Every kernel's map, and the share of it that is flat."""
+        in_order = map if min(self._threads, len(self._blocks)) == 1 else _pool(self._threads).map
+        flat = sum(in_order(self._score_block, self._blocks)) / (self._places[0] * self._places[1])
+        shares = [flat if kernel.norm else float(self._method.normalised) for kernel in self._kernels]
+        return list(zip(self._maps, shares, strict=True))
+
+    def _plan(self) -> tuple[Size | None, list[Block]]:
+        if self._window[0] * self._window[1] <= DIRECT_PIXELS:
+            return None, cut(self._places, _DIRECT_BLOCK)
+        return plan_blocks(self._places, self._window, self._threads)
+
+    def _score_block(self, block: Block) -> int:
+        """Write one block of every map; the result is how many of its patches are flat."""
+        scratch = _scratch()
+        region = Region.of(self._scene, self._scale, block, self._window)
+        norms = self._norms(region, block, scratch)
+        self._correlate(region, block, norms, scratch)
+        return norms.flat if norms else 0
+
+    def _norms(self, region: Region, block: Block, scratch: Scratch) -> PatchNorms | None:
+        method = self._method
+        if method.kind == "product" and not method.normalised:
+            return None
+        epsilon = region.epsilon
+        planes: Sequence[Array] = region.planes
+        if self._weights is not None:
+            padded = region.levelled(self._size, np.float64, scratch)
+            if not method.centred:
+                padded += np.array(region.levels)[:, None, None]
+            planes = list(padded)
+            sums = self._mask_sums
+            energy = sums.energies(padded, method.centred, region.whole, scratch)[: block.rows, : block.columns]
+            epsilon = epsilon if sums.binary else max(epsilon, float(np.finfo(np.float64).eps))
+        else:
+            if method.centred and not region.whole:
+                planes = list(region.levelled(None, planes[0].dtype.type, scratch))
+            energy = patch_energies(planes, self._window, method.centred, scratch)
+        floor = flat_energy(planes, self._window, epsilon)
+        return patch_norms(energy, self._q if method.kind == "similarity" else 0.0, floor, scratch)
+
+    def _correlate(self, region: Region, block: Block, norms: PatchNorms | None, scratch: Scratch) -> None:
+        """Write the scores of a block, in the precision that its faintest patch asks for.
+
+        What rounds off in float32 grows with the energy of the block, and counts in proportion to the norm of the
+        patch. Where it may show it is measured, and where it does show the block is computed in float64, which takes
+        twice the time.
+        """
+        allowed = self._allowed_error(norms)
+        expected = self._correlators[0].rounding(region.energy, region.planes)
+        precise = expected > _HOPELESS * allowed
+        analyse = functools.cache(lambda dtype: self._analyse(region, dtype, scratch))
+        rows, columns = slice(block.row, block.row + block.rows), slice(block.column, block.column + block.columns)
+        for kernel, correlator, scores in zip(self._kernels, self._correlators, self._maps, strict=True):
+            if not precise:
+                planes, analysed = analyse(np.float32)
+                products = correlator.products(analysed, scratch)[: block.rows, : block.columns]
+                precise = expected > allowed and _SPREAD * sampled_error(planes, kernel.unit, products) > allowed
+            if precise:
+                products = correlator.products(analyse(np.float64)[1], scratch)[: block.rows, : block.columns]
+            if not self._method.centred:
+                products += products.dtype.type(kernel.unit.sum((1, 2)) @ region.levels)
+            write_scores(products, norms, kernel, self._method, self._p, self._q, scores[rows, columns])
+
+    def _analyse(
+        self, region: Region, dtype: type[np.floating[Any]], scratch: Scratch
+    ) -> tuple[Array, Sequence[Array]]:
+        planes = region.levelled(self._size, dtype, scratch)
+        return planes, self._correlators[0].analyse(planes, scratch)
+
+    def _allowed_error(self, norms: PatchNorms | None) -> float:
+        """Error of a product up to which float32 will do; 0 where it never does."""
+        # Differences of nearly equal sums lose digits that float32 does not have.
+        if self._scene.dtype == np.float64 or self._method.kind == "difference":
+            return 0.0
+        if norms is None or not self._method.normalised:
+            return math.inf
+        sharpening = max(1.0, self._p) if self._method.kind == "similarity" else 1.0
+        return _PRECISION / max(norms.largest_reciprocal * sharpening, 1e-30)
+
+    @functools.cached_property
+    def _mask_sums(self) -> MaskSums:
+        assert self._weights is not None
+        return MaskSums(self._weights, self._size)
+
+
+_threads = threading.local()
+
+
+def _scratch() -> Scratch:
+    """This thread's own."""
+    if not hasattr(_threads, "scratch"):
+        _threads.scratch = Scratch()
+    scratch: Scratch = _threads.scratch
+    return scratch
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="matching")
