@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import ShapeError
-from scs.matching.poses import Picture
+from scs.matching.arrays import Array, as_picture
 
 # Where a window's energy about its mean is below this share of the scene's mean square it is flat: rounding is left.
 FLAT = 1e-9
@@ -55,22 +55,13 @@ def window_sums(scene: NDArray[np.float64], weights: NDArray[np.float64]) -> NDA
     return sums.reshape(scene.shape)[height // 2 :, width // 2 :][:rows, :columns]
 
 
-def as_planes(picture: Picture, name: str) -> NDArray[np.float64]:
+def as_planes(what: str, pixels: Array) -> NDArray[np.float64]:
     """Give a picture ``(H, W)`` or ``(H, W, C)`` its axis of channels, in double.
 
     Raises:
-        ShapeError: another number of axes, or an empty one.
+        ShapeError: another number of axes, or no pixels.
+        OptionError: pixels that are not finite or of another type than `scs.matching.arrays.DTYPES`.
     """
-    if picture.ndim not in (2, 3) or not picture.size:
-        raise ShapeError(f"{name} is (H, W) or (H, W, C), none of them 0; {picture.shape} came")
-    return picture.reshape(*picture.shape[:2], -1).astype(np.float64)
-
-
-def check_fit(scene: Picture, template: Picture) -> None:
-    """Raise a `ShapeError` where a template has other channels than its scene, or does not fit inside."""
-    sides = zip(scene.shape[:2], template.shape[:2], strict=True)
-    if scene.shape[2] != template.shape[2] or any(s < t for s, t in sides):
-        raise ShapeError(
-            "a template has its scene's channels and fits inside; as (H, W, C) the template is "
-            f"{template.shape}, the scene {scene.shape}"
-        )
+    if np.ndim(pixels) not in (2, 3):
+        raise ShapeError(f"a {what} that may be turned or scaled is (H, W) or (H, W, C) but {np.shape(pixels)} came")
+    return as_picture(what, pixels).astype(np.float64)

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
+from scs.matching.arrays import Array
 from scs.matching.discs import as_planes, disc_weights
-from scs.matching.poses import Picture, turn_and_scale
+from scs.matching.poses import turn_and_scale
 
 
 def fractal(
-    kernel: Picture, depth: int = 2, copies: int = 6, ratio: float = 0.4, twist: float = 0.0
+    kernel: Array, depth: int = 2, copies: int = 6, ratio: float = 0.4, twist: float = 0.0
 ) -> NDArray[np.float64]:
     """Make a kernel out of turned and shrunken copies of itself.
 
@@ -53,7 +54,7 @@ def fractal(
     if depth < 0 or copies < 1 or not 0 < ratio <= 1:
         came = f"depth {depth}, copies {copies}, ratio {ratio:g}"
         raise OptionError(f"a fractal has depth >= 0, copies >= 1 and a ratio above 0 and at most 1; {came} came")
-    planes = as_planes(kernel, "kernel")
+    planes = as_planes("kernel", kernel)
     weights = disc_weights(*planes.shape[:2])[..., None]
     ground = _unit(planes, weights)
     result = ground

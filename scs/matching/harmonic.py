@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
-from scs.matching.discs import as_planes, centred_norms, check_fit, disc_weights, polar_coordinates
-from scs.matching.poses import Picture
+from scs.matching.arrays import Array, check_template
+from scs.matching.discs import as_planes, centred_norms, disc_weights, polar_coordinates
 
 # The highest order decides how fine a shape is told apart: bench/kernels.py has the table for 8 and 16.
 ORDERS = tuple(range(17))
@@ -37,7 +37,7 @@ class HarmonicScores:
     angles: NDArray[np.float32]
 
 
-def circular_harmonics(template: Picture, orders: Sequence[int] = ORDERS) -> NDArray[np.complex128]:
+def circular_harmonics(template: Array, orders: Sequence[int] = ORDERS) -> NDArray[np.complex128]:
     r"""Decompose a template about its centre into components that oscillate along circles.
 
     In polar coordinates about its middle, a template is ``t(r, φ) = Σ_m f_m(r) exp(i m φ)``. The component of order m
@@ -53,7 +53,7 @@ def circular_harmonics(template: Picture, orders: Sequence[int] = ORDERS) -> NDA
         ``(orders, h, w, C)``, zero outside of the disc.
 
     Raises:
-        OptionError: no order, a negative one or one twice.
+        OptionError: no order, a negative one or one twice; pixels that are not finite.
         ShapeError: the template is not a picture.
 
     Source:
@@ -61,7 +61,7 @@ def circular_harmonics(template: Picture, orders: Sequence[int] = ORDERS) -> NDA
     """
     if not orders or min(orders) < 0 or len(set(orders)) < len(orders):
         raise OptionError(f"orders are one or more different whole numbers >= 0; {list(orders)} came")
-    planes = as_planes(template, "template")
+    planes = as_planes("template", template)
     height, width, channels = planes.shape
     radius, angle = polar_coordinates(height, width)
     weights = disc_weights(height, width)
@@ -76,9 +76,9 @@ def circular_harmonics(template: Picture, orders: Sequence[int] = ORDERS) -> NDA
 
     harmonics = np.zeros((len(orders), height, width, channels), np.complex128)
     for channel in range(channels):
-        plane = np.ascontiguousarray(planes[..., channel])
+        plane = np.ascontiguousarray(planes[..., channel], np.float32)  # of doubles OpenCV 5.0.0 drops the fractions
         circles = cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)  # (radii, steps)
-        profiles = np.fft.fft(circles, axis=1) / steps
+        profiles = np.fft.fft(circles.astype(np.float64), axis=1) / steps
         for harmonic, order in zip(harmonics, orders, strict=True):
             profile = profiles[:, order]
             component = np.interp(radius, radii, profile.real) + 1j * np.interp(radius, radii, profile.imag)
@@ -88,7 +88,7 @@ def circular_harmonics(template: Picture, orders: Sequence[int] = ORDERS) -> NDA
     return harmonics
 
 
-def harmonic_scores(scene: Picture, template: Picture, orders: Sequence[int] = ORDERS) -> HarmonicScores:
+def harmonic_scores(scene: Array, template: Array, orders: Sequence[int] = ORDERS) -> HarmonicScores:
     r"""Compare a template with every window of a scene, whatever the window's turn.
 
     With ``c_m`` the product of a window ``s`` with the component ``k_m`` of order m, the template's given orders,
@@ -111,12 +111,12 @@ def harmonic_scores(scene: Picture, template: Picture, orders: Sequence[int] = O
         divisor d know the angle only up to a turn of 360 / d degrees.
 
     Raises:
-        OptionError: no order, a negative one or one twice.
+        OptionError: no order, a negative one or one twice; pixels that are not finite.
         ShapeError: the shapes do not fit; the message gives both.
     """
-    seen = as_planes(scene, "scene")
+    seen = as_planes("scene", scene)
     harmonics = circular_harmonics(template, orders)
-    check_fit(seen, harmonics[0])
+    check_template(harmonics[0], seen)
     height, width = harmonics.shape[1:3]
     weights = disc_weights(height, width)
     gains = np.array([1.0 if order == 0 else 2.0 for order in orders])
@@ -124,7 +124,7 @@ def harmonic_scores(scene: Picture, template: Picture, orders: Sequence[int] = O
     inverse = np.divide(1, weights, out=np.zeros_like(weights), where=weights > 0)[..., None]
     norm = math.sqrt(float(gains @ (np.abs(harmonics) ** 2 * inverse).sum((1, 2, 3))))
     norms = centred_norms(seen, weights)
-    if norm <= 1e-6 * np.abs(as_planes(template, "template")).max() or not norms.any():
+    if norm <= 1e-6 * np.abs(as_planes("template", template)).max() or not norms.any():
         return HarmonicScores(np.zeros(norms.shape, np.float32), np.zeros(norms.shape, np.float32))
 
     scale = np.divide(1 / norm, norms, out=np.zeros_like(norms), where=norms > 0)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
+from scs.matching.arrays import Array
 from scs.matching.discs import as_planes
-from scs.matching.poses import Picture
 
-Scorer = Callable[[Picture, Picture], NDArray[np.float32]]
+Scorer = Callable[[Array, Array], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PyramidScores:
     window: tuple[int, int]
 
 
-def scaled_copy(template: Picture, scale: float) -> NDArray[np.float64]:
+def scaled_copy(template: Array, scale: float) -> NDArray[np.float64]:
     """Scale a template about its centre.
 
     Each pixel is the mean over its square. Sides are cut to the largest that lie inside the scaled template and are odd
@@ -50,7 +50,7 @@ def scaled_copy(template: Picture, scale: float) -> NDArray[np.float64]:
         OptionError: a scale that is not finite or leaves less than a pixel.
         ShapeError: the template is not a picture.
     """
-    planes = as_planes(template, "template")
+    planes = as_planes("template", template)
     height, width = planes.shape[:2]
     rows, columns = (_side(side, scale) for side in (height, width))
     if rows < 1 or columns < 1:
@@ -67,7 +67,7 @@ def scaled_copy(template: Picture, scale: float) -> NDArray[np.float64]:
     size = (fineness * columns, fineness * rows)
     copies = []
     for channel in range(planes.shape[2]):  # cubic interpolation takes four at most
-        plane = np.ascontiguousarray(planes[..., channel])
+        plane = np.ascontiguousarray(planes[..., channel], np.float32)  # of doubles OpenCV 5.0.0 drops the fractions
         fine = cv2.warpAffine(plane, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         copies.append(np.asarray(cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA), np.float64))
     return np.stack(copies, -1)
@@ -78,7 +78,7 @@ def _side(side: int, scale: float) -> int:
     return side + 2 * math.floor((scale * side - side) / 2 + 1e-9) if 0 < scale < math.inf else 0
 
 
-def pyramid_scores(scene: Picture, template: Picture, scales: Sequence[float], score: Scorer) -> PyramidScores:
+def pyramid_scores(scene: Array, template: Array, scales: Sequence[float], score: Scorer) -> PyramidScores:
     """Score a template at several sizes, and keep the best at every place.
 
     Args:
@@ -86,7 +86,8 @@ def pyramid_scores(scene: Picture, template: Picture, scales: Sequence[float], s
         template: ``(h, w)`` or ``(h, w, C)``.
         scales: sizes in the scene by size in the template, each > 0. Those whose copy does not fit inside the scene are
             passed over; the smallest has to fit.
-        score: called with ``(H, W, C)`` and ``(h', w', C)``; answers ``(H - h' + 1, W - w' + 1)``.
+        score: called with ``(H, W, C)`` and ``(h', w', C)``, both in double; answers ``(H - h' + 1, W - w' + 1)``. Its
+            scores have to mean the same at every size, as those that are normalised do.
 
     Returns:
         The best score at every place where the smallest copy fits, and its scale.
@@ -98,10 +99,18 @@ def pyramid_scores(scene: Picture, template: Picture, scales: Sequence[float], s
     Source:
         E. H. Adelson, C. H. Anderson, J. R. Bergen, P. J. Burt and J. M. Ogden, "Pyramid methods in image processing"
         (1984), which scales the scene; here the template is scaled, so that places stay whole pixels of the scene.
+
+    Example:
+        >>> from scs.matching.scores import score_map
+        >>> scene = np.random.default_rng(0).random((60, 80))
+        >>> found = pyramid_scores(scene, scene[20:29, 30:45], [0.5, 1, 2], lambda *pair: score_map(*pair).scores)
+        >>> row, column = np.unravel_index(found.scores.argmax(), found.scores.shape)
+        >>> float(column + found.window[1] / 2), float(row + found.window[0] / 2), float(found.scales[row, column])
+        (37.5, 24.5, 1.0)
     """
     if not scales:
         raise OptionError("a pyramid has at least one scale; none came")
-    seen = as_planes(scene, "scene")
+    seen = as_planes("scene", scene)
     ascending = sorted(scales)
     smallest = scaled_copy(template, ascending[0])
     window = (smallest.shape[0], smallest.shape[1])

@@ -43,7 +43,7 @@ def share_of_energy(template, orders):
 
 
 def test_all_orders_together_are_the_template(template):
-    smooth = cv2.GaussianBlur(template.astype(float), (0, 0), 1.5)
+    smooth = cv2.GaussianBlur(template / 255, (0, 0), 1.5)
     harmonics = circular_harmonics(smooth, range(60))
     whole = harmonics[0].real + 2 * harmonics[1:].real.sum(0)
     assert np.linalg.norm(whole - in_disc(smooth)) < 0.02 * np.linalg.norm(in_disc(smooth))
@@ -149,5 +149,5 @@ def test_orders_that_make_no_sense_are_refused(camera, template):
 
 
 def test_a_template_larger_than_its_scene_is_refused(camera):
-    with pytest.raises(ShapeError, match=r"the template is \(130, 130, 1\), the scene \(50, 60, 1\)"):
+    with pytest.raises(ShapeError, match="template is 130x130 but scene is 60x50"):
         harmonic_scores(camera[:50, :60], camera)
