@@ -336,10 +336,8 @@ class _Scorer:
 
     def _allowed_error(self, norms: PatchNorms | None) -> float:
         """Error of a product up to which float32 will do; 0 where it never does."""
-        normalised = norms is not None and self._method.normalised
-        return allowed_error(
-            self._method, self._scene.dtype, self._p, norms.largest_reciprocal if norms and normalised else None
-        )
+        largest_reciprocal = norms.largest_reciprocal if norms else None
+        return allowed_error(self._method, self._scene.dtype, self._p, largest_reciprocal)
 
     @functools.cached_property
     def _mask_sums(self) -> MaskSums:

@@ -24,6 +24,15 @@ without_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a
 on_each_device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=without_cuda)])
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Torch's threads wait for each other at every small step, which takes ten times as long on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def random(*shape):
     return np.random.default_rng(0).random(shape)
 
