@@ -100,6 +100,8 @@ class Search:
         threshold: a match scores above it (below it, where lower is better). None keeps whatever has an angle to the
             template.
         overlap: largest intersection over union of two matches of one template.
+        device: where torch computes scores; see ``score_map``. The search over angles and scales, and the method
+            ``parts``, run on the CPU all the same.
     """
 
     method: str = "ccoeff_normed"
@@ -110,6 +112,7 @@ class Search:
     top: int = 1
     threshold: float | None = None
     overlap: float = 0.3
+    device: str | None = None
 
     def __post_init__(self) -> None:
         if self.method != PARTS:
@@ -148,6 +151,8 @@ def find(
     Raises:
         ShapeError: the shapes do not fit each other; the message gives both.
         OptionError: an option that makes no sense.
+        MissingPackageError: a device is given, and torch is not installed.
+        DeviceError: torch cannot use that device.
 
     Example:
         >>> scene = np.random.default_rng(0).integers(0, 256, (100, 200), dtype=np.uint8)
@@ -193,9 +198,11 @@ def heatmap(
         return ScoreMap(parts_map(scene, template), 0.0)
     pixels = _pixels(template)
     if angle == 0 and scale == 1:
-        return score_map(scene, pixels, search.method, mask=mask, p=search.p, q=search.q)
+        return score_map(scene, pixels, search.method, mask=mask, p=search.p, q=search.q, device=search.device)
     posed = pose_template(pixels, angle, scale, mask=mask)
-    return score_map(scene, posed.pixels, search.method, mask=posed.weights, p=search.p, q=search.q)
+    return score_map(
+        scene, posed.pixels, search.method, mask=posed.weights, p=search.p, q=search.q, device=search.device
+    )
 
 
 def _find_upright(
@@ -205,7 +212,7 @@ def _find_upright(
         maps: Iterator[ScoreMap] = (ScoreMap(parts_map(scene, template), 0.0) for template in templates)
     else:
         pixels = [_pixels(template) for template in templates]
-        maps = score_maps(scene, pixels, search.method, masks=masks, p=search.p, q=search.q)
+        maps = score_maps(scene, pixels, search.method, masks=masks, p=search.p, q=search.q, device=search.device)
     found = []
     for scored, template, mask in zip(maps, templates, masks, strict=True):
         height, width = _size(template)
@@ -292,7 +299,7 @@ def _judge(
         exponent = _exponent(search)
         told = judge(np.atleast_2d(scored.scores), peaks, window, p=exponent)
         return [max(peak.score, 0) ** (1 / exponent) for peak in peaks], told
-    angles = np.atleast_2d(score_map(scene, _pixels(template), mask=mask).scores)
+    angles = np.atleast_2d(score_map(scene, _pixels(template), mask=mask, device=search.device).scores)
     rows, columns = angles.shape
     there = [
         Peak(peak.row, peak.column, float(angles[min(round(peak.row), rows - 1), min(round(peak.column), columns - 1)]))
