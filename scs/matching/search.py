@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,11 @@ from scs.matching.poses import (
     fitting_angles,
     fitting_scales,
     scale_steps,
+    turn_and_scale,
 )
 from scs.matching.products import Workers, workers
 from scs.matching.resolutions import Plane, SceneResolutions, TemplatePlane
-from scs.matching.scan import TurnedBank, is_round
+from scs.matching.scan import TurnedBank, core, is_round
 
 # What a match may score below the threshold at the coarsest resolution, where it lies between steps. Measured:
 # docs/matching.md says how many matches of the full search that loses.
@@ -174,11 +176,19 @@ def _climb(
     """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
     template = goal.template_plane
     scene = SceneResolutions(goal.scene_plane)
-    coarsest = _coarsest(template, turn, growth)
+    part, offset = core(template)
+    coarsest = _coarsest(part, turn, growth)
     least = max(goal.least_cosine(threshold) - MARGIN, 0.05)
-    poses, scores = _scan(goal, scene, coarsest, turn, growth, least, limits.turning, spread)
+    poses, scores = _scan(part, goal.centred, scene, coarsest, turn, growth, least, limits.turning, spread)
     chosen = np.argsort(-scores, kind="stable")[:candidates]
     poses, scores = poses[chosen], scores[chosen]
+    if part is not template:  # aligned by itself, or the error of its angle would throw the far end of the whole off
+        aligner = Aligner(part, coarsest, goal.centred)
+        height, width = part.pixels.shape
+        poses, scores = aligner.refine(scene, poses, replace(limits, template=(height, width)), _FIRST_STEPS, spread)
+        for pose in poses:
+            pose[:2] -= turn_and_scale(pose[ANGLE], math.exp(pose[LOG_SCALE])) @ offset
+        coarsest *= template.size / part.size
     limits.apply(poses)
     smallest = min(coarsest, _size_in_scene(template, growth.low))
     points = None
@@ -196,7 +206,8 @@ def _climb(
 
 
 def _scan(
-    goal: Goal,
+    template: TemplatePlane,
+    centred: bool,
     scene: SceneResolutions,
     coarsest: float,
     turn: Steps,
@@ -206,7 +217,6 @@ def _scan(
     spread: Workers,
 ) -> tuple[Poses, NDArray[np.float32]]:
     """Local maxima over place, angle and scale, and their cosines."""
-    template = goal.template_plane
     banks: dict[float, tuple[TurnedBank, NDArray[np.float64]]] = {}
     poses, scores = [np.empty((0, 4))], [np.empty(0, np.float32)]
     for scale in _covering(growth, fitting_scales(Steps(growth.low, growth.high), _rim(template, coarsest))):
@@ -214,7 +224,7 @@ def _scan(
         if size not in banks:
             tried = fitting_angles(Steps(turn.low, turn.high), _rim(template, size))
             angles = np.array(_covering(turn, tried))
-            banks[size] = TurnedBank(template, size, angles.tolist(), goal.centred), angles
+            banks[size] = TurnedBank(template, size, angles.tolist(), centred), angles
         bank, angles = banks[size]
         resized = scene.at(min(1.0, size / (template.size * scale)))
         scan = bank.scan(resized.pixels, spread)
