@@ -43,6 +43,7 @@ _STEPS_UP = 1.25  # between the sizes that are tried for it
 _MAGNIFICATION = 1.2
 
 _FIRST_STEPS, _LATER_STEPS = 3, 2  # of alignment, at the coarsest resolution and at those above it
+_FOR_EACH = 4  # poses followed, at least, for each match that is asked for
 _LEAST_KEPT = 30  # poses, at every resolution
 _LEAST_SCORED = 10  # poses, with the posed template itself
 
@@ -75,7 +76,7 @@ def find_poses(
     q: float = 0.0,
     threshold: float = 0.5,
     top: int = 1,
-    candidates: int = 1000,
+    candidates: int = 500,
     threads: int | None = None,
 ) -> list[PosedMatch]:
     """Find where in a scene a template lies, how far it is turned and how much larger or smaller it is.
@@ -97,8 +98,8 @@ def find_poses(
         q: their noise floor, >= 0, in the units of the norms at the scene's own resolution.
         threshold: least score of a match.
         top: how many matches at most.
-        candidates: poses that are followed from the coarsest resolution. More find more in a scene that is full of
-            things like the template, and take longer.
+        candidates: poses that are followed from the coarsest resolution, or four times ``top`` if that is more. More
+            find more in a scene that is full of things like the template, and take longer.
         threads: most threads to use; None uses every core this process may.
 
     Returns:
@@ -135,7 +136,7 @@ def find_poses(
     if goal.flat:
         return []
     with workers(threads) as spread:
-        poses = _climb(goal, turn, growth, limits, threshold, top, candidates, spread)
+        poses = _climb(goal, turn, growth, limits, threshold, top, max(candidates, _FOR_EACH * top), spread)
         first = [(goal.match(pose), pose) for pose in poses[(limits.room(poses) >= -_HAIR).all(1)]]
         first = [(match, pose) for match, pose in first if match.score >= threshold - _GAIN]
         rough = dict(sorted(first, key=lambda pair: -pair[0].score))
