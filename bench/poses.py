@@ -195,7 +195,11 @@ def full_time(seed):
 
 
 def full_search(case):
-    """Matches of the full search, best first, a place only once: x, y, scale, score."""
+    """Matches of the full search, best first: x, y, scale, score.
+
+    A match is the highest within half of the template's side, as the search has it; the flank of a higher one that lies
+    further off is none.
+    """
     scene = case.scene.astype(np.float32)
     best = np.zeros(scene.shape, np.float32)
     scales = np.zeros_like(best)
@@ -207,15 +211,13 @@ def full_search(case):
         there = (slice(row, row + scores.shape[0]), slice(column, column + scores.shape[1]))
         better = scores > best[there]
         best[there][better], scales[there][better] = scores[better], scale
-    rows, columns = np.nonzero(best >= THRESHOLDS[0])
-    order = np.argsort(-best[rows, columns])
-    kept = np.empty((0, 4))
-    for row, column in zip(rows[order], columns[order], strict=True):
-        scale = scales[row, column]
-        reach = 0.5 * min(case.template.shape) * np.maximum(kept[:, 2], scale)
-        if (np.hypot(kept[:, 0] - column, kept[:, 1] - row) >= reach).all():
-            kept = np.vstack([kept, (column, row, scale, best[row, column])])
-    return kept
+    matches = []
+    for row, column in zip(*np.nonzero(best >= THRESHOLDS[0]), strict=True):
+        reach = math.floor(0.5 * min(case.template.shape) * scales[row, column])
+        around = best[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
+        if best[row, column] == around.max():
+            matches.append((column + 0.5, row + 0.5, scales[row, column], best[row, column]))
+    return np.array(sorted(matches, key=lambda match: -match[3]))
 
 
 def misses(count, seed):
@@ -234,7 +236,7 @@ def misses(count, seed):
             places = np.array([(match.x, match.y, match.scale, match.score) for match in found]).reshape(-1, 4)
             for x, y, scale, score in full[full[:, 3] >= threshold]:
                 reach = 0.5 * min(case.template.shape) * np.maximum(places[:, 2], scale)
-                near = np.hypot(places[:, 0] - x - 0.5, places[:, 1] - y - 0.5) < reach
+                near = np.hypot(places[:, 0] - x, places[:, 1] - y) < reach
                 tally[threshold][0] += 1
                 tally[threshold][1] += not (near & (places[:, 3] >= score - AS_GOOD)).any()
     print(

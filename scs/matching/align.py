@@ -36,11 +36,15 @@ class Limits:
         angles: lowest and highest, degrees; equal where the angle is fixed.
         log_scales: likewise.
         turning: whether the angles are the whole circle, and have no ends.
+        template: its height and width.
+        scene: likewise; a template may not leave it.
     """
 
     angles: tuple[float, float]
     log_scales: tuple[float, float]
     turning: bool
+    template: tuple[int, int]
+    scene: tuple[int, int]
 
     @property
     def free(self) -> list[int]:
@@ -48,11 +52,23 @@ class Limits:
         fixed = {ANGLE: self.angles, LOG_SCALE: self.log_scales}
         return [column for column in range(4) if column not in fixed or fixed[column][0] < fixed[column][1]]
 
+    def room(self, poses: Poses) -> NDArray[np.float64]:
+        """How far a template's centre may lie from the scene's, ``(K, 2)``, across and down; below zero: nowhere."""
+        angles, scales = np.radians(poses[:, ANGLE]), np.exp(poses[:, LOG_SCALE])
+        cosines, sines = np.abs(scales * np.cos(angles)), np.abs(scales * np.sin(angles))
+        height, width = self.template
+        reach = np.stack([cosines * width + sines * height, sines * width + cosines * height], 1) / 2
+        return np.array(self.scene[::-1]) / 2 - reach
+
     def apply(self, poses: Poses) -> None:
-        """Bring poses back within the limits, in place."""
+        """Bring poses back within the limits, in place; those too large for the scene are left as they are."""
         if not self.turning:
             poses[:, ANGLE] = poses[:, ANGLE].clip(*self.angles)
         poses[:, LOG_SCALE] = poses[:, LOG_SCALE].clip(*self.log_scales)
+        room = self.room(poses)
+        room = np.where(room < 0, np.inf, room)
+        middle = np.array(self.scene[::-1]) / 2
+        poses[:, :2] = poses[:, :2].clip(middle - room, middle + room)
 
 
 class Aligner:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 # into the same few lines of the cache, and blocks that leave the cache.
 _ODD_PARTS = (1, 3, 5, 9, 15, 45, 135, 405, 1215, 3645, 10935)
 _MOST_DOUBLINGS = 6
-_CACHED_PIXELS = 190_000
+_CACHED_PIXELS = 200_000
 _SLOWDOWN_BEYOND_CACHE = 1.2
 _COST_OF_A_BLOCK = 12_000  # what starting one costs, in units of one pixel's transform
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.compiled import compiled
+from scs.matching.region import Region
 from scs.matching.scratch import Scratch
 from scs.matching.spectra import inverse, multiply, transform
 
 Array = NDArray[Any]
 
-_SAMPLES = 6  # along each side of a block
+_SAMPLES = 4  # along each side of a block
 _EPSILON = float(np.finfo(np.float32).eps) / 2
 
 
@@ -24,7 +25,7 @@ class Correlator(Protocol):
     """A kernel ``(C, h, w)`` that is correlated with blocks, in the precision of the block."""
 
     def analyse(self, planes: Array, scratch: Scratch) -> list[Array]:
-        """What is made once of a block ``(C, rows, columns)`` and serves every kernel of this shape."""
+        """What is made once of a block ``(C, rows, columns)``, in its place, and serves every kernel of this shape."""
 
     def products(self, analysed: Sequence[Array], scratch: Scratch) -> Array:
         """Products with every patch, ``(rows - h + 1, columns - w + 1)``, in the scratch."""
@@ -76,8 +77,7 @@ class SpectralCorrelator:
 
     def analyse(self, planes: Array, scratch: Scratch) -> list[Array]:
         """Spectra of the channels."""
-        spectra = scratch.array("spectra", planes.shape, planes.dtype)
-        return [transform(plane, spectrum) for plane, spectrum in zip(planes, spectra, strict=True)]
+        return [transform(plane, plane) for plane in planes]
 
     def products(self, analysed: Sequence[Array], scratch: Scratch) -> Array:
         """See Correlator."""
@@ -87,8 +87,7 @@ class SpectralCorrelator:
         for spectrum, kernel in zip(analysed[1:], kernels[1:], strict=True):
             total += multiply(spectrum, kernel, scratch.array("term", self.size, total.dtype))
         # The kernel is flipped, so that products wrap round into the first rows and columns, which are cut off.
-        products = inverse(total, scratch.array("products", self.size, total.dtype))
-        return products[self.unit.shape[1] - 1 :, self.unit.shape[2] - 1 :]
+        return inverse(total, total)[self.unit.shape[1] - 1 :, self.unit.shape[2] - 1 :]
 
     def rounding(self, energy: float, planes: Sequence[Array]) -> float:
         """See Correlator: a transform rounds in proportion to the whole block. The factors are measured."""
@@ -119,25 +118,29 @@ def make_correlator(unit: NDArray[np.float64], size: tuple[int, int] | None) -> 
     return DirectCorrelator(unit) if size is None else SpectralCorrelator(unit, size)
 
 
-@compiled
-def sampled_error(planes: Array, unit: NDArray[np.float64], products: Array) -> float:
+def sampled_error(region: Region, unit: NDArray[np.float64], products: Array) -> float:
     """Root mean square of what is wrong with products, from an even grid of places where they are taken in float64.
 
     Args:
-        planes: the block ``(C, rows, columns)`` that they are of.
+        region: what they are products of.
         unit: the kernel ``(C, h, w)``.
         products: ``(rows - h + 1, columns - w + 1)``, or fewer.
     """
-    channels, height, width = unit.shape
-    squares = 0.0
-    for number in range(_SAMPLES * _SAMPLES):
-        row = (2 * (number // _SAMPLES) + 1) * products.shape[0] // (2 * _SAMPLES)
-        column = (2 * (number % _SAMPLES) + 1) * products.shape[1] // (2 * _SAMPLES)
-        exact = 0.0
-        for channel in range(channels):
-            for i in range(height):
-                for j in range(width):
-                    exact += planes[channel, row + i, column + j] * unit[channel, i, j]
-        squares += (products[row, column] - exact) ** 2
-    rms: float = (squares / (_SAMPLES * _SAMPLES)) ** 0.5
-    return rms
+    rows, columns = ((2 * np.arange(_SAMPLES) + 1) * places // (2 * _SAMPLES) for places in products.shape)
+    exact = np.zeros((_SAMPLES, _SAMPLES))
+    for plane, level, channel in zip(region.planes, region.levels, unit, strict=True):
+        _add_products(plane, level, channel, rows, columns, exact)
+    return float(np.sqrt(np.mean(np.square(products[np.ix_(rows, columns)] - exact))))
+
+
+@compiled
+def _add_products(
+    plane: Array, level: float, channel: Array, rows: NDArray[Any], columns: NDArray[Any], exact: Array
+) -> None:
+    for row in range(rows.size):
+        for column in range(columns.size):
+            total = 0.0
+            for i in range(channel.shape[0]):
+                for j in range(channel.shape[1]):
+                    total += (plane[rows[row] + i, columns[column] + j] - level) * channel[i, j]
+            exact[row, column] += total

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scs.matching.compiled import compiled
 from scs.matching.kernel import Kernel
 from scs.matching.methods import Method
-from scs.matching.norms import PatchNorms
+from scs.matching.norms import Energies, PatchNorms
 
 Array = NDArray[Any]
 Scores = NDArray[np.float32]
@@ -19,23 +19,31 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def write_scores(
-    products: Array, norms: PatchNorms | None, kernel: Kernel, method: Method, p: float, q: float, out: Scores
+    products: Array,
+    energy: Energies | None,
+    norms: PatchNorms | None,
+    kernel: Kernel,
+    method: Method,
+    p: float,
+    q: float,
+    out: Scores,
 ) -> None:
     """Write a method's scores of one block.
 
     Args:
         products: ``(rows, columns)``, of every patch with the kernel's unit.
-        norms: of the same patches; None for methods that are plain products.
+        energy: of the same patches, float64, for the differences.
+        norms: of the same patches, for the methods that are normalised.
         kernel: the template.
         method: how they are compared.
         p: exponent of the similarities.
         q: noise floor of the similarities, already part of the norms.
         out: ``(rows, columns)``.
     """
-    if norms is None:
+    if energy is not None:
+        _write_differences(products, energy, norms, kernel, out)
+    elif norms is None:
         np.clip(products * kernel.norm, -_LARGEST, _LARGEST, out=out, casting="unsafe")
-    elif method.kind == "difference":
-        _write_differences(products, norms, kernel, method.normalised, out)
     else:
         sharpened = method.kind == "similarity"
         gain = kernel.norm / (kernel.norm + q) if sharpened and kernel.norm else 1.0
@@ -45,14 +53,17 @@ def write_scores(
             np.copysign(np.abs(out) ** np.float32(p), out, out=out)
 
 
-def _write_differences(products: Array, norms: PatchNorms, kernel: Kernel, normalised: bool, out: Scores) -> None:
-    differences = norms.energy + kernel.norm**2 - 2 * kernel.norm * products
-    np.maximum(differences, 0, out=differences)
-    if normalised and kernel.norm:
+def _write_differences(
+    products: Array, energy: Energies, norms: PatchNorms | None, kernel: Kernel, out: Scores
+) -> None:
+    differences = energy + kernel.norm**2 - 2 * kernel.norm * products
+    if norms is None:
+        np.clip(differences, 0, _LARGEST, out=out, casting="unsafe")
+    elif kernel.norm:
         differences *= norms.reciprocal / kernel.norm
         differences[norms.reciprocal == 0] = 1
-    np.clip(differences, 0, 1 if normalised else _LARGEST, out=out, casting="unsafe")
-    if normalised and not kernel.norm:
+        np.clip(differences, 0, 1, out=out, casting="unsafe")
+    else:
         out[:] = 1
 
 

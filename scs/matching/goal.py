@@ -9,15 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.align import ANGLE, LOG_SCALE, Limits, Poses, X, Y, damped_solver
-from scs.matching.poses import Box, Picture, Steps, pose_template, turn_and_scale
+from scs.matching.arrays import Array
+from scs.matching.methods import Method
+from scs.matching.poses import Box, pose_template
 from scs.matching.resolutions import Plane, TemplatePlane
-
-# Methods whose scores mean the same at every size, and whether they take a window's mean off.
-CENTRED = {"ccoeff_normed": True, "ccorr_normed": False, "scs": False, "scs_centred": True}
-SHARPENED = ("scs", "scs_centred")
-
-# A posed template may leave its scene by this much, in pixels: its pose is not known more exactly than that.
-_OVERHANG = 1.0
 
 _MOST_STEPS = 4
 _PROBE = 0.25  # pixels by which the centre or the rim is moved to see how the template changes
@@ -50,19 +45,17 @@ class Goal:
     """What is looked for, where, and by which measure.
 
     Args:
-        scene: ``(H, W)`` or ``(H, W, C)``.
-        template: ``(h, w)`` or ``(h, w, C)``.
-        mask: ``(h, w)``, ``(h, w, C)`` or None.
-        method: one of `CENTRED`.
+        scene: ``(H, W, C)``.
+        template: ``(h, w, C)``.
+        mask: ``(h, w, 1)``, ``(h, w, C)`` or None.
+        method: a normalised one whose scores grow with likeness.
         p: exponent of the sharpened methods.
         q: their noise floor.
     """
 
-    def __init__(
-        self, scene: Picture, template: Picture, mask: Picture | None, method: str, p: float, q: float
-    ) -> None:
+    def __init__(self, scene: Array, template: Array, mask: Array | None, method: Method, p: float, q: float) -> None:
         self.scene, self.template, self.mask = scene, template, mask
-        self.centred, self.sharpened = CENTRED[method], method in SHARPENED
+        self.centred, self.sharpened = method.centred, method.kind == "similarity"
         self.p, self.q = p, q
         self.scene_plane, self.template_plane = _planes(scene, template, mask, self.centred)
         still = pose_template(template, 0, 1, mask=mask)
@@ -73,17 +66,6 @@ class Goal:
         """What a cosine has to be at least for its score to be this high."""
         least = max(score, 0.0)
         return float(least ** (1 / self.p)) if self.sharpened else least
-
-    def fits(self, angles: Steps, scale: float) -> bool:
-        """Whether the template lies within the scene in some angle, at this scale."""
-        tried = angles.values or np.linspace(angles.low, angles.high, 361).tolist()
-        return any(self._room(angle, scale) is not None for angle in tried)
-
-    def holds(self, pose: Poses) -> bool:
-        """Whether the template lies within the scene in this pose."""
-        room = self._room(pose[ANGLE], math.exp(pose[LOG_SCALE]))
-        middle = np.array(self.scene.shape[1::-1]) / 2
-        return room is not None and bool((np.abs(pose[[X, Y]] - middle) <= room).all())
 
     def match(self, pose: Poses) -> PosedMatch:
         """Score the template in a pose."""
@@ -110,8 +92,6 @@ class Goal:
             best, highest = pose, cosine
             pose = pose + move
             limits.apply(pose[None])
-            if not self.holds(pose):
-                break
         return best
 
     def _uphill(self, pose: Poses, free: list[int]) -> tuple[float, NDArray[np.float64]]:
@@ -150,12 +130,6 @@ class Goal:
         move[free] = (seen / max(cosine, 0.3)) @ damped_solver(slope) * np.diag(probes)[free]
         return cosine, move
 
-    def _room(self, angle: float, scale: float) -> NDArray[np.float64] | None:
-        """How far the template's centre may lie from the scene's, across and down; None if it is too large."""
-        height, width = self.template.shape[:2]
-        room = np.array(self.scene.shape[1::-1]) / 2 - np.abs(turn_and_scale(angle, scale)) @ (width / 2, height / 2)
-        return room + _OVERHANG if (room >= -1e-6).all() else None
-
     def _window(self, box: Box) -> tuple[Plane, Plane]:
         """The scene's pixels in a box ``(rows, columns, C)``, and which of them there are ``(rows, columns, 1)``."""
         rows, columns = np.arange(box.row, box.row + box.rows), np.arange(box.column, box.column + box.columns)
@@ -188,12 +162,12 @@ def _norm(vector: Plane, pixels: Plane, weights: Plane) -> float:
     return norm if norm > _FLAT * float(np.linalg.norm(weights * pixels)) else 0.0
 
 
-def _planes(scene: Picture, template: Picture, mask: Picture | None, centred: bool) -> tuple[Plane, TemplatePlane]:
+def _planes(scene: Array, template: Array, mask: Array | None, centred: bool) -> tuple[Plane, TemplatePlane]:
     """One channel of each: along the direction in which the template's own pixels differ most."""
-    weights = None if mask is None else np.asarray(mask, np.float32).reshape(*mask.shape[:2], -1).mean(2)
-    pictures = [np.ascontiguousarray(picture, np.float32) for picture in (scene, template)]
-    if scene.ndim == 3:
-        colours = pictures[1].reshape(-1, template.shape[2]).astype(np.float64)
+    weights = None if mask is None else np.asarray(mask, np.float32).mean(2)
+    direction = np.ones(1, np.float32)
+    if scene.shape[2] > 1:
+        colours = template.reshape(-1, template.shape[2]).astype(np.float64)
         shares = np.ones(len(colours)) if weights is None else weights.ravel().astype(np.float64)
         shares /= max(shares.sum(), 1e-12)
         if centred:
@@ -202,5 +176,5 @@ def _planes(scene: Picture, template: Picture, mask: Picture | None, centred: bo
         direction = directions[:, -1].astype(np.float32)
         if direction.sum() < 0:
             direction = -direction
-        pictures = [np.ascontiguousarray(picture @ direction) for picture in pictures]
-    return pictures[0], TemplatePlane(pictures[1], weights)
+    scene_plane, template_plane = (picture.astype(np.float32) @ direction for picture in (scene, template))
+    return scene_plane, TemplatePlane(template_plane, weights)

@@ -38,7 +38,7 @@ class MaskSums:
         """Energy of every patch.
 
         Args:
-            planes: ``(C, H, W)``, padded to the size of the transform.
+            planes: ``(C, H, W)``, padded to the size of the transform; they are lost.
             centred: less the energy of each channel's mean.
             whole: the pixels are whole numbers, so that sums under a mask of zeros and ones are rounded to such.
             scratch: memory for one thread.

@@ -15,7 +15,7 @@ from scs.matching.compiled import compiled
 from scs.matching.scratch import Scratch
 
 Plane = NDArray[Any]
-Energies = NDArray[np.float64]
+Energies = NDArray[Any]  # float32 or float64
 
 _WHOLE_NUMBERS = 0.25
 _FLOAT_ROUNDING = 1e-6
@@ -27,12 +27,10 @@ class PatchNorms:
     """What the patches of a block are divided by.
 
     Attributes:
-        energy: ``(rows, columns)``, sum of squares of each patch, less that of its mean if centred.
-        reciprocal: one over (norm + q); 0 where the patch is flat.
+        reciprocal: ``(rows, columns)``, one over (norm + q); 0 where the patch is flat.
         flat: how many patches are flat.
     """
 
-    energy: Energies
     reciprocal: NDArray[np.float32]
     flat: int
 
@@ -42,13 +40,16 @@ class PatchNorms:
         return float(self.reciprocal.max())
 
 
-def patch_energies(planes: Sequence[Plane], window: Size, centred: bool, scratch: Scratch) -> Energies:
-    """Sums of squares of every patch, over all channels; exact for whole numbers.
+def patch_energies(
+    planes: Sequence[Plane], window: Size, centred: bool, dtype: type[np.floating[Any]], scratch: Scratch
+) -> Energies:
+    """Sums of squares of every patch, over all channels; taken in exact arithmetic for whole numbers, then rounded.
 
     Args:
         planes: the channels, ``(H, W)`` each, uint8, float32 or float64.
         window: height and width of a patch.
         centred: less the energy of each channel's mean.
+        dtype: of the result.
         scratch: holds the result, too.
 
     Returns:
@@ -56,7 +57,7 @@ def patch_energies(planes: Sequence[Plane], window: Size, centred: bool, scratch
     """
     height, width = window
     rows, columns = planes[0].shape
-    energy: Energies = scratch.array("energy", (rows - height + 1, columns - width + 1), np.float64)
+    energy = scratch.array("energy", (rows - height + 1, columns - width + 1), dtype)
     energy[:] = 0
     # Sums of bytes fit 32 bits, those of their squares down one column as well.
     kind, wide = (np.int32, np.int64) if planes[0].dtype == np.uint8 else (np.float64, np.float64)
@@ -67,15 +68,14 @@ def patch_energies(planes: Sequence[Plane], window: Size, centred: bool, scratch
     return energy
 
 
-def patch_norms(energy: Energies, q: float, floor: float, scratch: Scratch) -> PatchNorms:
-    """Turn energies into norms; patches of no more energy than ``floor`` are flat."""
+def patch_norms(energy: Energies, q: float, floor: float) -> PatchNorms:
+    """Turn energies into norms, in their place if they are float32; patches of at most ``floor`` are flat."""
     floor = max(floor, float(np.finfo(np.float32).tiny))
-    reciprocal = scratch.array("reciprocal", energy.shape, np.float32)
-    np.copyto(reciprocal, energy, casting="unsafe")
+    reciprocal = np.ascontiguousarray(energy, np.float32)
     np.maximum(reciprocal, np.float32(floor), out=reciprocal)
     cv2.pow(reciprocal, -0.5, reciprocal)
     flat = _mute(reciprocal, np.float32(q), np.float32(floor**-0.5 * (1 - _FLOAT_ROUNDING)))
-    return PatchNorms(energy, reciprocal, flat)
+    return PatchNorms(reciprocal, flat)
 
 
 def flat_energy(planes: Sequence[Plane], window: Size, epsilon: float) -> float:
@@ -130,8 +130,8 @@ def _add_energies(
         energies = energy[row]
         if centred:
             for column in range(energies.size):
-                mean = np.float64(sums[column])
-                energies[column] += squares[column] - mean * mean * share
+                total_of_patch = np.float64(sums[column])
+                energies[column] += squares[column] - total_of_patch * total_of_patch * share
         else:
             for column in range(energies.size):
                 energies[column] += squares[column]

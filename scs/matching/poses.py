@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
+from scs.matching.arrays import Array
 
-Picture = NDArray[Any]
 Plane = NDArray[np.float32]
 
 ALL_ANGLES = (-180.0, 180.0)
@@ -177,11 +176,11 @@ def turn_and_scale(angle: float, scale: float) -> NDArray[np.float64]:
 
 
 def pose_template(
-    template: Picture,
+    template: Array,
     angle: float,
     scale: float,
     *,
-    mask: Picture | None = None,
+    mask: Array | None = None,
     centre: tuple[float, float] | None = None,
     box: Box | None = None,
 ) -> PosedTemplate:
@@ -217,16 +216,19 @@ def pose_template(
     size = (fineness * box.columns, fineness * box.rows)
 
     def warp(picture: Plane, border: int) -> Plane:
-        samples = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
+        # OpenCV warps four channels at a time.
+        quarters = [picture[..., first : first + 4] for first in range(0, picture.shape[-1], 4)]
+        warped = [cv2.warpAffine(part, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border) for part in quarters]
+        samples = np.concatenate([part.reshape(*size[::-1], -1) for part in warped], 2)
         if fineness > 1:
             samples = cv2.resize(samples, (box.columns, box.rows), interpolation=cv2.INTER_AREA)
         return np.asarray(samples, np.float32).reshape(box.rows, box.columns, -1)
 
-    pixels = template.astype(np.float32)
-    covered = warp(np.ones((height, width), np.float32), cv2.BORDER_CONSTANT)
+    pixels = template.astype(np.float32).reshape(height, width, -1)
+    covered = warp(np.ones((height, width, 1), np.float32), cv2.BORDER_CONSTANT)
     if mask is None:
         return PosedTemplate(warp(pixels, cv2.BORDER_REPLICATE), covered, box)
-    weights = mask.astype(np.float32).reshape(*mask.shape[:2], *[1] * (template.ndim - mask.ndim), *mask.shape[2:])
+    weights = mask.astype(np.float32).reshape(height, width, -1)
     # What the mask hides must not bleed into what it shows.
     seen = warp(weights, cv2.BORDER_REPLICATE)
     mixed = warp(pixels * weights, cv2.BORDER_REPLICATE)

@@ -33,10 +33,10 @@ class Workers(Protocol):
 
 
 @contextmanager
-def workers() -> Iterator[Workers]:
-    """Give a `map` that runs on as many threads as there are cores for this process."""
+def workers(threads: int | None = None) -> Iterator[Workers]:
+    """Give a `map` that runs on so many threads; None is as many as there are cores for this process."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
+    with ThreadPoolExecutor(threads or cores) as pool:
         yield pool.map
 
 

@@ -22,7 +22,7 @@ from scs.matching.finish import write_scores
 from scs.matching.kernel import Kernel, prepare_kernel
 from scs.matching.masked import MaskSums
 from scs.matching.methods import Method, method_named
-from scs.matching.norms import PatchNorms, flat_energy, patch_energies, patch_norms
+from scs.matching.norms import Energies, PatchNorms, flat_energy, patch_energies, patch_norms
 from scs.matching.region import Region
 from scs.matching.scratch import Scratch
 
@@ -35,8 +35,8 @@ DIRECT_PIXELS = 36
 _DIRECT_BLOCK = 448, 448
 _PRECISION = 8e-6  # error that a normalised score may have
 _SPREAD = 8  # the largest error of a block, in errors that are typical of it
-_HOPELESS = 5  # times the allowed error: not worth trying float32
-_GROUP = 4  # maps of a bank that are made at once
+_HOPELESS = 4  # times the allowed error: not worth trying float32
+_GROUP_BYTES = 2**27  # of the maps of a bank that are made at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +165,9 @@ def _score_in_groups(
         return template[0].shape if template[1] is None else id(template[1])
 
     scale = magnitude(scene)
+    most = max(1, _GROUP_BYTES // (4 * scene.shape[0] * scene.shape[1]))
     for _, alike in groupby(templates, kind):
-        while group := list(islice(alike, _GROUP)):
+        while group := list(islice(alike, most)):
             weights = group[0][1]
             kernels = [prepare_kernel(np.moveaxis(pixels, 2, 0) / scale, weights, method) for pixels, _ in group]
             for scores, flat in _Scorer(scene, scale, kernels, weights, method, p, q / scale, threads).run():
@@ -224,33 +225,40 @@ class _Scorer:
     def _score_block(self, block: Block) -> int:
         """Write one block of every map; the result is how many of its patches are flat."""
         scratch = _scratch()
+        method = self._method
         region = Region.of(self._scene, self._scale, block, self._window)
-        norms = self._norms(region, block, scratch)
-        self._correlate(region, block, norms, scratch)
+        energy, norms = None, None
+        if method.kind == "difference" or method.normalised:
+            energy, floor = self._energies(region, block, scratch)
+        if energy is not None and method.normalised:
+            norms = patch_norms(energy, self._q if method.kind == "similarity" else 0.0, floor)
+        self._correlate(region, block, energy if method.kind == "difference" else None, norms, scratch)
         return norms.flat if norms else 0
 
-    def _norms(self, region: Region, block: Block, scratch: Scratch) -> PatchNorms | None:
+    def _energies(self, region: Region, block: Block, scratch: Scratch) -> tuple[Energies, float]:
+        """Energy of every patch, and that up to which a patch is flat."""
         method = self._method
-        if method.kind == "product" and not method.normalised:
-            return None
         epsilon = region.epsilon
         planes: Sequence[Array] = region.planes
         if self._weights is not None:
             padded = region.levelled(self._size, np.float64, scratch)
             if not method.centred:
                 padded += np.array(region.levels)[:, None, None]
-            planes = list(padded)
             sums = self._mask_sums
-            energy = sums.energies(padded, method.centred, region.whole, scratch)[: block.rows, : block.columns]
             epsilon = epsilon if sums.binary else max(epsilon, float(np.finfo(np.float64).eps))
-        else:
-            if method.centred and not region.whole:
-                planes = list(region.levelled(None, planes[0].dtype.type, scratch))
-            energy = patch_energies(planes, self._window, method.centred, scratch)
-        floor = flat_energy(planes, self._window, epsilon)
-        return patch_norms(energy, self._q if method.kind == "similarity" else 0.0, floor, scratch)
+            floor = flat_energy(list(padded), self._window, epsilon)
+            energy = sums.energies(padded, method.centred, region.whole, scratch)
+            return energy[: block.rows, : block.columns], floor
+        if method.centred and not region.whole:
+            planes = list(region.levelled(None, planes[0].dtype.type, scratch))
+        # A difference is what is left of energies that nearly cancel.
+        dtype = np.float64 if method.kind == "difference" else np.float32
+        energy = patch_energies(planes, self._window, method.centred, dtype, scratch)
+        return energy, flat_energy(planes, self._window, epsilon)
 
-    def _correlate(self, region: Region, block: Block, norms: PatchNorms | None, scratch: Scratch) -> None:
+    def _correlate(
+        self, region: Region, block: Block, energy: Energies | None, norms: PatchNorms | None, scratch: Scratch
+    ) -> None:
         """Write the scores of a block, in the precision that its faintest patch asks for.
 
         What rounds off in float32 grows with the energy of the block, and counts in proportion to the norm of the
@@ -259,25 +267,23 @@ class _Scorer:
         """
         allowed = self._allowed_error(norms)
         expected = self._correlators[0].rounding(region.energy, region.planes)
-        precise = expected > _HOPELESS * allowed
+        hopeless = expected > _HOPELESS * allowed
         analyse = functools.cache(lambda dtype: self._analyse(region, dtype, scratch))
         rows, columns = slice(block.row, block.row + block.rows), slice(block.column, block.column + block.columns)
         for kernel, correlator, scores in zip(self._kernels, self._correlators, self._maps, strict=True):
-            if not precise:
-                planes, analysed = analyse(np.float32)
-                products = correlator.products(analysed, scratch)[: block.rows, : block.columns]
-                precise = expected > allowed and _SPREAD * sampled_error(planes, kernel.unit, products) > allowed
+            precise = hopeless
+            if not hopeless:
+                products = correlator.products(analyse(np.float32), scratch)[: block.rows, : block.columns]
+                precise = expected > allowed and _SPREAD * sampled_error(region, kernel.unit, products) > allowed
             if precise:
-                products = correlator.products(analyse(np.float64)[1], scratch)[: block.rows, : block.columns]
+                products = correlator.products(analyse(np.float64), scratch)[: block.rows, : block.columns]
             if not self._method.centred:
                 products += products.dtype.type(kernel.unit.sum((1, 2)) @ region.levels)
-            write_scores(products, norms, kernel, self._method, self._p, self._q, scores[rows, columns])
+            there = scores[rows, columns]
+            write_scores(products, energy, norms, kernel, self._method, self._p, self._q, there)
 
-    def _analyse(
-        self, region: Region, dtype: type[np.floating[Any]], scratch: Scratch
-    ) -> tuple[Array, Sequence[Array]]:
-        planes = region.levelled(self._size, dtype, scratch)
-        return planes, self._correlators[0].analyse(planes, scratch)
+    def _analyse(self, region: Region, dtype: type[np.floating[Any]], scratch: Scratch) -> Sequence[Array]:
+        return self._correlators[0].analyse(region.levelled(self._size, dtype, scratch), scratch)
 
     def _allowed_error(self, norms: PatchNorms | None) -> float:
         """Error of a product up to which float32 will do; 0 where it never does."""

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from scs.errors import OptionError, ShapeError
 from scs.matching.align import ANGLE, LOG_SCALE, Aligner, Limits, Poses, X, Y
-from scs.matching.goal import CENTRED, Goal, PosedMatch
+from scs.matching.arrays import Array, as_picture, as_weights, check_options
+from scs.matching.goal import Goal, PosedMatch
+from scs.matching.methods import METHODS, Method, method_named
 from scs.matching.poses import (
     AxisOption,
-    Picture,
     Steps,
     angle_steps,
     fitting_angles,
@@ -56,22 +57,24 @@ _SPARE = 2
 _GAIN = 0.1
 
 
+_HAIR = 1e-6  # pixels: what rounding may add to a template that just fits
 _LONGEST = 32_766  # pixels; OpenCV warps nothing longer
 
 
 def find_poses(
-    scene: Picture,
-    template: Picture,
+    scene: Array,
+    template: Array,
     method: str = "ccoeff_normed",
     *,
     angles: AxisOption = None,
     scales: AxisOption = None,
-    mask: Picture | None = None,
+    mask: Array | None = None,
     p: float = 2.0,
     q: float = 0.0,
     threshold: float = 0.5,
     top: int = 1,
     candidates: int = 1000,
+    threads: int | None = None,
 ) -> list[PosedMatch]:
     """Find where in a scene a template lies, how far it is turned and how much larger or smaller it is.
 
@@ -83,17 +86,18 @@ def find_poses(
     Args:
         scene: ``(H, W)`` or ``(H, W, C)``.
         template: ``(h, w)`` or ``(h, w, C)``, of as many channels.
-        method: ``ccoeff_normed``, ``ccorr_normed``, ``scs`` or ``scs_centred``. The others of OpenCV's scores grow with
-            the size of a template or of its noise, and do not compare one scale with another.
+        method: ``ccoeff_normed``, ``ccorr_normed``, ``scs`` or ``scs_centred``, as `scs.matching.scores.score_map` has
+            them. Its others grow with the size of a template, and do not compare one scale with another.
         angles: degrees; a value, several, `Steps`, or text as `Steps.parse` reads it. None is 0.
         scales: likewise; None is 1.
-        mask: ``(h, w)`` or ``(h, w, C)``, weights >= 0; turned and scaled with the template.
+        mask: ``(h, w)`` or ``(h, w, C)``, weights >= 0, as `score_map` takes it; turned and scaled with the template.
         p: exponent of the sharpened methods, > 0.
         q: their noise floor, >= 0, in the units of the norms at the scene's own resolution.
         threshold: least score of a match.
         top: how many matches at most.
         candidates: poses that are followed from the coarsest resolution. More find more in a scene that is full of
             things like the template, and take longer.
+        threads: most threads to use; None uses every core this process may.
 
     Returns:
         Matches, best first, their centres at least half of the template's shorter side apart. The template lies wholly
@@ -111,34 +115,49 @@ def find_poses(
         >>> round(match.x, 1), round(match.y, 1), round(match.angle)
         (40.0, 28.0, 270)
     """
-    _check(scene, template, mask, method, p, q, top, candidates)
+    chosen_method = _method_that_compares_sizes(method)
+    check_options(p, q)
+    if top < 1 or candidates < 1:
+        raise OptionError(f"top and candidates are at least 1; {top} and {candidates} came")
+    scene, template = _picture("scene", scene), _picture("template", template)
+    if template.shape[2] != scene.shape[2]:
+        raise ShapeError(f"template has {template.shape[2]} channels but scene has {scene.shape[2]}")
     turn, growth = angle_steps(angles), scale_steps(scales)
-    goal = Goal(scene, template, mask, method, p, q)
-    if not goal.fits(turn, growth.low):
+    goal = Goal(scene, template, None if mask is None else _weights(mask, template), chosen_method, p, q)
+    limits = _limits(template, scene, turn, growth)
+    if not _fits(limits, turn, growth.low):
         raise ShapeError(
-            f"a template must fit inside its scene in some pose; the template is {template.shape}, the scene "
-            f"{scene.shape}, the smallest scale {growth.low:g}"
+            f"template is {template.shape[1]}x{template.shape[0]} but scene is {scene.shape[1]}x{scene.shape[0]}; a "
+            f"template must fit inside its scene in some pose, and the smallest scale is {growth.low:g}"
         )
     if goal.flat:
         return []
-    limits = _limits(template, turn, growth)
-    with workers() as threads:
-        poses = _climb(goal, turn, growth, limits, threshold, top, candidates, threads)
-        first = [(goal.match(pose), pose) for pose in poses if goal.holds(pose)]
+    with workers(threads) as spread:
+        poses = _climb(goal, turn, growth, limits, threshold, top, candidates, spread)
+        first = [(goal.match(pose), pose) for pose in poses[(limits.room(poses) >= -_HAIR).all(1)]]
         first = [(match, pose) for match, pose in first if match.score >= threshold - _GAIN]
         rough = dict(sorted(first, key=lambda pair: -pair[0].score))
         chosen = _separated(list(rough), template.shape)[: top + _SPARE]
-        matches = threads(lambda match: goal.match(goal.polish(rough[match], limits)), chosen)
+        matches = spread(lambda match: goal.match(goal.polish(rough[match], limits)), chosen)
         best = sorted((match for match in matches if match.score >= threshold), key=lambda match: -match.score)
     return _separated(best, template.shape)[:top]
 
 
-def _limits(template: Picture, turn: Steps, growth: Steps) -> Limits:
+def _fits(limits: Limits, turn: Steps, scale: float) -> bool:
+    """Whether the template lies within the scene in some angle, at this scale."""
+    angles = turn.values or np.linspace(turn.low, turn.high, 361).tolist()
+    poses = np.array([(0, 0, angle, math.log(scale)) for angle in angles])
+    return bool((limits.room(poses) >= -_HAIR).all(1).any())
+
+
+def _limits(template: Array, scene: Array, turn: Steps, growth: Steps) -> Limits:
     radius = math.hypot(*template.shape[:2]) / 2
     return Limits(
-        _widened(turn, math.degrees(1 / radius)),
-        _widened(Steps.of([math.log(growth.low), math.log(growth.high)]), 1 / radius),
-        turn.values is None and turn.high - turn.low >= 360,
+        angles=_widened(turn, math.degrees(1 / radius)),
+        log_scales=_widened(Steps.of([math.log(growth.low), math.log(growth.high)]), 1 / radius),
+        turning=turn.values is None and turn.high - turn.low >= 360,
+        template=(template.shape[0], template.shape[1]),
+        scene=(scene.shape[0], scene.shape[1]),
     )
 
 
@@ -150,16 +169,17 @@ def _climb(
     threshold: float,
     top: int,
     candidates: int,
-    threads: Workers,
+    spread: Workers,
 ) -> Poses:
     """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
     template = goal.template_plane
     scene = SceneResolutions(goal.scene_plane)
     coarsest = _coarsest(template, turn, growth)
     least = max(goal.least_cosine(threshold) - MARGIN, 0.05)
-    poses, scores = _scan(goal, scene, coarsest, turn, growth, least, limits.turning, threads)
+    poses, scores = _scan(goal, scene, coarsest, turn, growth, least, limits.turning, spread)
     chosen = np.argsort(-scores, kind="stable")[:candidates]
     poses, scores = poses[chosen], scores[chosen]
+    limits.apply(poses)
     smallest = min(coarsest, _size_in_scene(template, growth.low))
     points = None
     for size in _sizes(smallest, coarsest, template.size):
@@ -169,7 +189,7 @@ def _climb(
             aligner = Aligner(template, size, goal.centred)
             steps = _LATER_STEPS if points else _FIRST_STEPS
             points = points or aligner.points
-            poses[moving], scores[moving] = aligner.refine(scene, poses[moving], limits, steps, threads)
+            poses[moving], scores[moving] = aligner.refine(scene, poses[moving], limits, steps, spread)
             kept = max(candidates * points // (2 * aligner.points), 3 * top, _LEAST_KEPT)
             poses, scores = _distinct(poses, scores, template.size, kept)
     return poses[: max(3 * top, _LEAST_SCORED)]
@@ -183,7 +203,7 @@ def _scan(
     growth: Steps,
     least: float,
     turning: bool,
-    threads: Workers,
+    spread: Workers,
 ) -> tuple[Poses, NDArray[np.float32]]:
     """Local maxima over place, angle and scale, and their cosines."""
     template = goal.template_plane
@@ -197,7 +217,7 @@ def _scan(
             banks[size] = TurnedBank(template, size, angles.tolist(), goal.centred), angles
         bank, angles = banks[size]
         resized = scene.at(min(1.0, size / (template.size * scale)))
-        scan = bank.scan(resized.pixels, threads)
+        scan = bank.scan(resized.pixels, spread)
         if scan is None:
             continue
         rows, columns = scan.peaks(least)
@@ -300,23 +320,24 @@ def _separated(matches: list[PosedMatch], shape: tuple[int, ...]) -> list[PosedM
     return kept
 
 
-def _check(
-    scene: Picture, template: Picture, mask: Picture | None, method: str, p: float, q: float, top: int, candidates: int
-) -> None:
-    shapes = f"the scene is {scene.shape}, the template {template.shape}"
-    if scene.ndim not in (2, 3) or scene.ndim != template.ndim or scene.shape[2:] != template.shape[2:]:
-        raise ShapeError(f"scene and template are both (H, W), or both (H, W, C) with as many channels; {shapes}")
-    if not scene.size or not template.size:
-        raise ShapeError(f"scene and template need at least one pixel each; {shapes}")
-    if max(scene.shape[:2]) > _LONGEST:
-        raise ShapeError(f"neither side of a scene is longer than {_LONGEST} pixels; {shapes}")
-    if mask is not None and mask.shape not in (template.shape[:2], template.shape):
-        raise ShapeError(
-            f"a mask has the template's size, with or without its channels; {shapes}, the mask {mask.shape}"
-        )
-    if method not in CENTRED:
-        raise OptionError(f"a search over angles and scales takes {', '.join(CENTRED)}; '{method}' came")
-    if not p > 0 or not q >= 0:
-        raise OptionError(f"p is above zero and q not below; p = {p:g} and q = {q:g} came")
-    if top < 1 or candidates < 1:
-        raise OptionError(f"top and candidates are at least 1; {top} and {candidates} came")
+def _method_that_compares_sizes(name: str) -> Method:
+    method = method_named(name)
+    if not method.normalised or method.lower_is_better:
+        able = [one.name for one in METHODS.values() if one.normalised and not one.lower_is_better]
+        raise OptionError(f"a search over angles and scales takes {', '.join(able)}; '{name}' came")
+    return method
+
+
+def _picture(what: str, pixels: Array) -> Array:
+    if np.ndim(pixels) == 1:
+        raise ShapeError(f"a {what} that is to be turned or scaled is (H, W) or (H, W, C); {np.shape(pixels)} came")
+    picture = as_picture(what, pixels)
+    if max(picture.shape[:2]) > _LONGEST:
+        raise ShapeError(f"neither side of a {what} is longer than {_LONGEST} pixels; {picture.shape} came")
+    return picture
+
+
+def _weights(mask: Array, template: Array) -> Plane:
+    """``(h, w, 1)`` if all channels share their weights, else ``(h, w, C)``."""
+    weights = np.moveaxis(as_weights(mask, template.shape), 0, 2)
+    return np.ascontiguousarray(weights if np.ndim(mask) == 3 else weights[..., :1], np.float32)
