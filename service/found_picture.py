@@ -17,9 +17,9 @@ COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#c
 
 
 def draw_found(scene: NamedBytes, answer: MatchResponse, max_pixels: int) -> Image.Image:
-    """Draw a scene, the outline of each match that is present, and beside it its template and its score.
+    """Draw a scene, the outline of each match that is more than chance, and above it its template and its score.
 
-    Matches that may be chance are hairlines without words. Arrays of another kind than 8-bit grey or RGB are drawn in
+    Arrays of another kind than 8-bit grey or RGB are drawn in
     grey, from their least mean of channels to their largest.
 
     Raises:
@@ -28,14 +28,13 @@ def draw_found(scene: NamedBytes, answer: MatchResponse, max_pixels: int) -> Ima
     """
     image = to_image(_shown(scene, max_pixels)).convert("RGB")
     draw = ImageDraw.Draw(image)
-    line = max(2, round(max(image.size) / 300))
-    for match in reversed(answer.matches):  # the best on top
-        colour = COLOURS[match.template % len(COLOURS)]
+    line = max(2, round(max(image.size) / 250))
+    present = [match for match in answer.matches if match.present]
+    for match in reversed(present):  # the best on top
         outline = [*match.corners, *match.corners[:2]]
-        draw.line(outline, fill=colour, width=line if match.present else 1, joint="curve")
-    for match in answer.matches:
-        if match.present:
-            _label(image, match, several=len(answer.templates) > 1, line=line)
+        draw.line(outline, fill=COLOURS[match.template % len(COLOURS)], width=line, joint="curve")
+    for match in reversed(present):
+        _label(image, match, several=len(answer.templates) > 1, line=line)
     return image
 
 
