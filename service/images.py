@@ -91,13 +91,14 @@ def decode_cutout(data: bytes, *, channels: int, max_pixels: int) -> tuple[Pictu
     return picture, None if opacity.min() == 255 else opacity
 
 
-def is_grey(data: bytes) -> bool:
+def is_grey(data: bytes, max_pixels: int) -> bool:
     """Whether an image file says of itself that it has no colours.
 
     Raises:
-        UnsupportedImageError, ImageError: as ``decode_image``, of what the header shows.
+        UnsupportedImageError, TooLargeError, ImageError: as ``decode_image``, of what the header shows.
     """
     _check_beginning(data)
+    _check_png_header(data, max_pixels)
     return _open(data).mode in GREY_MODES
 
 

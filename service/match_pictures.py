@@ -52,7 +52,7 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
     templates = _named("template", upload.templates)
     named = [("scene", upload.scene), *templates]
     named += [("reference", upload.reference)] if upload.reference else []
-    most = max(_channels(name, file) for name, file in named)
+    most = max(_channels(name, file, max_pixels) for name, file in named)
     channels = 1 if most == 1 else 3
 
     def read(name: str, file: NamedBytes) -> Array:
@@ -116,12 +116,12 @@ def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:
     return pixels.astype(np.float32) / max(1, int(pixels.max()))
 
 
-def _channels(name: str, file: NamedBytes) -> int:
+def _channels(name: str, file: NamedBytes, max_pixels: int) -> int:
     with _said_of(name):
         if file.is_npy:
             shape = npy_header(file.content)[1]
             return shape[2] if len(shape) == 3 else 1
-        return 1 if is_grey(file.content) else 3
+        return 1 if is_grey(file.content, max_pixels) else 3
 
 
 def _repeated(array: Array, channels: int) -> Array:
