@@ -10,8 +10,6 @@ import numpy as np
 from models.card import LayerCard, ReceptiveFieldCard
 from models.runtime import Array
 from scs.errors import OptionError
-from scs.matching.peaks import find_peaks
-from scs.matching.scores import score_map
 
 _ROUNDING = 1e-6
 
@@ -98,6 +96,10 @@ def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, in
     Raises:
         ShapeError: the template is larger than the picture.
     """
+    # Imported here, so that a service starts without waiting for a compiler that its first match needs.
+    from scs.matching.peaks import find_peaks
+    from scs.matching.scores import score_map
+
     stride = layer.receptive_field.stride
     x, y = (corner - first * stride for corner, first in zip(template.corner, reversed(template.first), strict=True))
     rows, columns = _places(y, template.height, size[0], stride), _places(x, template.width, size[1], stride)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scs.errors import OptionError
 from scs.matching.boxes import corners, suppress
-from scs.matching.methods import METHODS, method_named
+from scs.matching.methods import METHODS
 from scs.matching.parts import PartsTemplate, parts_map
 from scs.matching.peaks import Peak, find_peaks
 from scs.matching.poses import AxisOption, angle_steps, pose_template, scale_steps
@@ -115,8 +115,8 @@ class Search:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        if self.method != PARTS:
-            method_named(self.method)
+        if self.method not in METHOD_NAMES:
+            raise OptionError(f"no method '{self.method[:60]}'; there are: {', '.join(METHOD_NAMES)}")
         if self.top < 1:
             raise OptionError(f"top is 1 or more; {self.top} came")
         if self.posed and self.method == PARTS:
