@@ -1,10 +1,10 @@
 """A bank of templates as an ONNX graph: one layer of sharpened cosine similarity, whose kernels are the templates.
 
-A template has thousands of pixels, and a sum of so many products is off by up to 1e-3 of a score in float32 where the
-scene is faint. But pixels are whole numbers. So each product of windows is a few convolutions whose kernels are whole
-numbers, too, and none so large that a sum could pass 2^24: float32, and TF32 on a GPU, hold every one of them exactly, in
-whatever order they are added. The few results are added up in float64. Sums over plain windows are differences of
-running sums in float64. The rest is ``ai.scs::Sharpen``, the second half of the op of :mod:`models.onnx_op`.
+A template has thousands of pixels. Added up in float32, that many products are off by up to 1e-3 of a score where the
+scene is faint. But pixels are whole numbers, so each sum over a window is made of a few convolutions whose kernels are
+whole numbers, too, and so small that no sum passes 2^24: float32, and TF32 on a GPU, hold every one of them exactly, in
+whatever order they are added. Those few are added up in float64. Sums over plain windows are differences of running
+sums in float64. The rest is ``ai.scs::Sharpen``, the second half of the op of :mod:`models.onnx_op`.
 """
 
 from __future__ import annotations
@@ -361,9 +361,7 @@ def _flat_energies(masks: Wide | None, channels: int) -> Wide:
     return floors
 
 
-def _kernel_digits(
-    templates: Sequence[Template], kernels: Sequence[Kernel], centred: bool
-) -> list[tuple[Wide, Wide]]:
+def _kernel_digits(templates: Sequence[Template], kernels: Sequence[Kernel], centred: bool) -> list[tuple[Wide, Wide]]:
     """What patches are multiplied by, as whole kernels ``(K, C, h, w)`` and their scales ``(K,)``.
 
     Under no mask, or one of zeros and ones, the pixels are such kernels; the mean that is left in them is accounted for

@@ -21,12 +21,8 @@ from service.feature_match import (
 )
 from service.images import Picture, resize_image
 from service.model_store import LoadedModel
-from service.predicting import check_analysed_size, decode, milliseconds, rank_classes
-from service.schemas import (
-    ActivationOptions,
-    ClassProbability,
-    Timing,
-)
+from service.predicting import check_analysed_size, decode, milliseconds, rank
+from service.schemas import ActivationOptions, Ranking, Timing
 from service.settings import Settings
 from service.uploads import NamedBytes, Upload
 
@@ -62,7 +58,7 @@ class Activations:
 
     card: ModelCard
     picture: Picture
-    classes: list[ClassProbability]
+    classes: Ranking
     layers: list[SeenLayer]
     class_map: SeenClass | None
     timing: Timing
@@ -74,11 +70,12 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
     Raises:
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
         UnknownNameError: a layer, channel or class that the model does not have.
-        OptionError: more than one picture, a box outside it, a template larger than it, or both a box and a template.
+        OptionError: a class of a model without class maps, more than one picture, a box outside it, a template larger
+            than it, or both a box and a template.
     """
     card = model.card
     layers = _chosen_layers(card, options.layers)
-    class_index = None if options.class_name is None else _class_index(card, options.class_name)
+    class_map = None if options.class_name is None else _class_map(card, options.class_name)
     if options.box and upload.template:
         raise OptionError("what to look for is a template or a box; both came")
 
@@ -92,7 +89,7 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
     decoded = time.perf_counter()
 
     names = [layer.name for layer in layers]
-    kept = names if class_index is None else [*dict.fromkeys([*names, card.class_map])]
+    kept = names if class_map is None else [*dict.fromkeys([*names, class_map[0]])]
     maps = {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], kept).items()}
     templates: dict[str, Template] = {}
     if box is not None:
@@ -106,14 +103,14 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
         if templates
     }
     seen = [_see(layer, maps[layer.name], options.channels, matches.get(layer.name)) for layer in layers]
-    class_map = None if class_index is None else _see_class(card, class_index, maps)
+    seen_class = None if class_map is None else _see_class(card, *class_map, maps)
     inferred = time.perf_counter()
     return Activations(
         card=card,
         picture=picture,
-        classes=rank_classes(maps["logits"], card.labels, _CLASSES_SHOWN),
+        classes=rank(maps["logits"], card, _CLASSES_SHOWN),
         layers=seen,
-        class_map=class_map,
+        class_map=seen_class,
         timing=Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, inferred)),
     )
 
@@ -136,10 +133,13 @@ def _chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
     return chosen
 
 
-def _class_index(card: ModelCard, label: str) -> int:
+def _class_map(card: ModelCard, label: str) -> tuple[str, int]:
+    """The layer of the class maps, and the class's number."""
+    if card.class_map is None:
+        raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
     if label not in card.labels:
         raise UnknownNameError(f"no class '{label[:60]}' in {card.name}; there are: {', '.join(card.labels)}")
-    return card.labels.index(label)
+    return card.class_map, card.labels.index(label)
 
 
 def _chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:
@@ -160,12 +160,12 @@ def _see(card: LayerCard, maps: Array, channels: str, found: LayerMatch | None) 
     return SeenLayer(card, maps, energies, _chosen_channels(energies, channels, card), found)
 
 
-def _see_class(card: ModelCard, index: int, maps: dict[str, Array]) -> SeenClass:
-    layer = card.layer(card.class_map)
+def _see_class(card: ModelCard, name: str, index: int, maps: dict[str, Array]) -> SeenClass:
+    layer = card.layer(name)
     return SeenClass(
         index=index,
         label=card.labels[index],
-        values=maps[card.class_map][index],
+        values=maps[name][index],
         bias=card.class_bias[index],
         logit=float(maps["logits"][index]),
         signed=layer is None or layer.signed,

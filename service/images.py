@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BEGINNINGS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II[*+]\0|MM\0[*+]", re.DOTALL)
 PNG_SIZE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(....)(....)", re.DOTALL)
 MODES = {1: "L", 3: "RGB"}
+GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 DRAFT_MARGIN = 2  # a JPEG is decoded at no less than this many times the size that is wanted
 TURNS = {  # EXIF orientation to what turns the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -72,6 +74,40 @@ def decode_image(data: bytes, *, channels: int, max_pixels: int, scale_to: Size 
         ImageError: there are no bytes, or they are truncated or damaged.
         OptionError: ``scale_to`` is less than one pixel.
     """
+    return _decode(data, MODES[channels], max_pixels, scale_to, _flatten)
+
+
+def decode_cutout(data: bytes, *, channels: int, max_pixels: int) -> tuple[Picture, Pixels | None]:
+    """Read an image as ``decode_image`` does, but for what is transparent: its colours are kept, beside its opacity.
+
+    Returns:
+        The picture and its opacity ``(H, W)``, None where all of it is opaque.
+
+    Raises:
+        UnsupportedImageError, TooLargeError, ImageError: as ``decode_image``.
+    """
+    picture = _decode(data, MODES[channels], max_pixels, None, _bare)
+    opacity = _decode(data, "L", max_pixels, None, _opacity).pixels[..., 0]
+    return picture, None if opacity.min() == 255 else opacity
+
+
+def is_grey(data: bytes) -> bool:
+    """Whether an image file says of itself that it has no colours.
+
+    Raises:
+        UnsupportedImageError, ImageError: as ``decode_image``, of what the header shows.
+    """
+    _check_beginning(data)
+    return _open(data).mode in GREY_MODES
+
+
+def _decode(
+    data: bytes,
+    mode: str,
+    max_pixels: int,
+    scale_to: Size | int | None,
+    flatten: Callable[[Image.Image, str], Image.Image],
+) -> Picture:
     _check_beginning(data)
     _check_png_header(data, max_pixels)
     image = _open(data)
@@ -79,10 +115,10 @@ def decode_image(data: bytes, *, channels: int, max_pixels: int, scale_to: Size 
     _check_pixels("the image", size, max_pixels)
     target = None if scale_to is None else scaled_size(size, scale_to, max_pixels)
     try:
-        image.draft(MODES[channels], _draft_size(target))
+        image.draft(mode, _draft_size(target))
         image.load()
         orientation = _orientation(image)
-        upright = _flatten(image, MODES[channels])
+        upright = flatten(image, mode)
     except Exception as error:  # on damaged bytes Pillow's decoders raise whatever they stumble over
         message = f"the {image.format} image is truncated, damaged or of a variant that is not read here"
         raise ImageError(message) from error
@@ -218,6 +254,18 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
         image = Image.new("RGB", image.size, "white")
         image.paste(colours, mask=colours)
     return image if image.mode == mode else image.convert(mode)
+
+
+def _bare(image: Image.Image, mode: str) -> Image.Image:
+    """Reduce any kind of pixel to 8 bits of ``mode``, whatever its opacity."""
+    return image.convert("RGBA").convert("RGB").convert(mode) if image.has_transparency_data else _flatten(image, mode)
+
+
+def _opacity(image: Image.Image, mode: str) -> Image.Image:
+    """How opaque each pixel is, from 0 to 255."""
+    if image.has_transparency_data:
+        return image.convert("RGBA").getchannel("A")
+    return Image.new(mode, image.size, 255)
 
 
 def _stretch(values: NDArray[np.float64]) -> Pixels:
