@@ -131,18 +131,14 @@ def build_graph(templates: Sequence[Template], method: Method, p: float, q: floa
     best: list[str] = []
     order: list[int] = []
     for layer in group_by_size(templates):
-        maps, made = [], []
         writer = _LayerWriter(graph, scene, layer.size, channels, method, p, q)
-        for chunk in _chunks(templates, layer.members):
-            scores = writer.scores([templates[i] for i in chunk])
-            maps.append(scores)
-            made.extend(chunk)
-            best.append(graph.add("ReduceMax", scores, graph.constant(np.array([2, 3])), keepdims=0))
-        order.extend(made)
-        together = maps[0] if len(maps) == 1 else graph.add("Concat", *maps, axis=1)
-        graph.add("Gather", together, graph.constant(np.argsort(made)), axis=1, name=layer.name)
-    logits = best[0] if len(best) == 1 else graph.add("Concat", *best, axis=1)
-    graph.add("Gather", logits, graph.constant(np.argsort(order)), axis=1, name="logits")
+        chunks = _chunks(templates, layer.members)
+        maps = [writer.scores([templates[i] for i in chunk]) for chunk in chunks]
+        best += [graph.add("ReduceMax", each, graph.constant(np.array([2, 3])), keepdims=0) for each in maps]
+        made = [number for chunk in chunks for number in chunk]
+        graph.together(maps, made, layer.name)
+        order += made
+    graph.together(best, order, "logits")
     return graph.model(channels, len(templates))
 
 
@@ -173,6 +169,22 @@ class _Graph:
         names = [f"split_{len(self._nodes)}_{part}" for part in range(parts)]
         self._nodes.append(helper.make_node("Split", [tensor], names, axis=1, num_outputs=parts))
         return names
+
+    def together(self, parts: Sequence[str], numbers: Sequence[int], name: str) -> None:
+        """Join channels that were made in parts, in the order of their numbers, under a name."""
+        whole = parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
+        if list(numbers) == sorted(numbers):
+            self.rename(whole, name)
+        else:
+            self.add("Gather", whole, self.constant(np.argsort(numbers)), axis=1, name=name)
+
+    def rename(self, tensor: str, name: str) -> None:
+        """Give a tensor another name, wherever it stands."""
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                for place, known in enumerate(names):
+                    if known == tensor:
+                        names[place] = name
 
     def constant(self, values: Array | np.generic) -> str:
         """Name of a constant; equal ones are kept once."""
@@ -234,16 +246,18 @@ class _LayerWriter:
                     part = self._subtract(part, self._graph.add("Mul", name, self._const(share)))
             else:
                 part = self._plus(part, self._const(_LEVEL * of_channels.sum(1)[:, None, None]))
-            part = self._graph.add("Mul", part, self._const((scale * gains)[:, None, None]))
+            if len(digits) > 1:
+                part = self._graph.add("Mul", part, self._const(scale[:, None, None]))
             dot = self._plus(dot, part)
-        return dot
+        narrow = self._graph.add("Cast", dot, to=TensorProto.FLOAT)
+        return self._graph.add("Mul", narrow, self._const(gains.astype(np.float32)[:, None, None]))
 
     def _sharpen(self, dot: str, energy: str, floors: Wide, templates: int) -> str:
         graph = self._graph
         has_angle = graph.add("Greater", energy, self._const(floors[:, None, None]))
-        narrow_dot, narrow_energy = (graph.add("Cast", name, to=TensorProto.FLOAT) for name in (dot, energy))
-        dots = graph.add("Where", has_angle, narrow_dot, self._const(np.float32(0)))
-        energies = graph.add("Where", has_angle, narrow_energy, self._const(np.float32(1)))
+        narrow = graph.add("Cast", energy, to=TensorProto.FLOAT)
+        dots = graph.add("Where", has_angle, dot, self._const(np.float32(0)))
+        energies = graph.add("Where", has_angle, narrow, self._const(np.float32(1)))
         p, q = self._const(np.full(templates, self._p, np.float32)), self._const(np.float32(self._q))
         sharpened = graph.add("Sharpen", dots, energies, p, q, domain=DOMAIN)
         return graph.add("Clip", sharpened, self._const(np.float32(-1)), self._const(np.float32(1)))

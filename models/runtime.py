@@ -106,7 +106,7 @@ class OnnxModel:
             graph = onnx.load_from_string(content)
             if any(tensor.external_data for tensor in graph.graph.initializer):
                 raise ModelError(f"{card.name} needs to be one file; it refers to others")
-            self._fused = _session(content, device)
+            self._fused = _session(_without_unused(graph, content), device)
             self._open = _session(_with_outputs(graph, list(self._tensors.values())), device, keeps_memory=False)
         except (ModelError, DeviceError):
             raise
@@ -180,6 +180,24 @@ def _session(content: bytes, device: Device, keeps_memory: bool = True) -> ort.I
     if session.get_providers()[0] != _PROVIDERS[device]:
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; {session.get_providers()[0]} came")
     return session
+
+
+def _without_unused(model: onnx.ModelProto, content: bytes) -> bytes:
+    """The file without nodes that no output needs, such as the layers of a bank: the runtime would run them."""
+    needed = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output) or any(attribute.HasField("g") for attribute in node.attribute):
+            needed.update(node.input)
+            kept.append(node)
+    if len(kept) == len(model.graph.node):
+        return content
+    lean = onnx.ModelProto()
+    lean.CopyFrom(model)
+    del lean.graph.node[:]
+    lean.graph.node.extend(reversed(kept))
+    leaner: bytes = lean.SerializeToString()
+    return leaner
 
 
 def _with_outputs(graph: onnx.ModelProto, tensors: list[str]) -> bytes:
