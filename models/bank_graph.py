@@ -27,7 +27,7 @@ Array = NDArray[Any]
 Wide = NDArray[np.float64]
 
 WINDOW_SUM = "WindowSum"
-CHUNK = 16  # templates whose maps are made at once: bounds what a large bank takes, and fills a matrix product
+CHUNK = 8  # templates whose maps are made at once: bounds what a large bank takes, and fills a matrix product
 
 _LARGEST_SUM = 2**24  # up to which float32 holds every whole number
 _LEVEL = 128  # pixels are measured from here, so that they fit eight bits with their sign
@@ -336,7 +336,8 @@ class _LayerWriter:
                 bounds = (self._const(np.array([bound])) for bound in (first, end, 2))
                 strip = self._graph.add("Slice", planes, *bounds)
             kernel = self._const(kernels[:, :, first:last].astype(np.float32))
-            total = self._plus(total, self._wide(self._graph.add("Conv", strip, kernel)))
+            part = self._wide(self._graph.add("Conv", strip, kernel))
+            total = self._graph.add("Add", part, total) if total else part
         return total
 
     def _window_sum(self, planes: str) -> str:

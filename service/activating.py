@@ -9,7 +9,7 @@ import numpy as np
 
 from models.card import LayerCard, ModelCard
 from models.runtime import Array
-from scs.errors import OptionError, UnknownNameError
+from scs.errors import OptionError, TooLargeError, UnknownNameError
 from service.feature_match import (
     Box,
     LayerMatch,
@@ -27,6 +27,7 @@ from service.settings import Settings
 from service.uploads import NamedBytes, Upload
 
 _CLASSES_SHOWN = 5
+_MOST_NUMBERS = 128  # of all maps together, for each pixel that may be analysed
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
     """Run a network on one picture and keep the layers asked for.
 
     Raises:
-        ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
+        ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, or too large for
+            as many maps as the model has.
         UnknownNameError: a layer, channel or class that the model does not have.
         OptionError: a class of a model without class maps, more than one picture, a box outside it, a template larger
             than it, or both a box and a template.
@@ -84,6 +86,7 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
     if len(pictures) != 1:
         raise OptionError(f"activations are of one picture; {len(pictures)} came")
     picture = pictures[0][1]
+    _check_work(card, picture, settings)
     box = parse_box(options.box, picture.width, picture.height) if options.box else None
     template = None if upload.template is None else _decode_template(upload.template, picture, card, settings)
     decoded = time.perf_counter()
@@ -113,6 +116,18 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
         class_map=seen_class,
         timing=Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, inferred)),
     )
+
+
+def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
+    """Refuse maps that would not fit: a bank of templates has as many as it likes, each as large as the picture."""
+    height, width = picture.pixels.shape[:2]
+    deep = sum(layer.channels / layer.receptive_field.stride**2 for layer in card.layers)
+    most = int(settings.max_analysed_pixels * _MOST_NUMBERS / deep)
+    if height * width > most:
+        raise TooLargeError(
+            f"maps of {card.name} are made of at most {most} pixels; {width}x{height} came; "
+            "ask for it smaller with resize=1024, say"
+        )
 
 
 def _to_analysed(box: Box, picture: Picture) -> Box:

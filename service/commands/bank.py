@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import typer
@@ -17,6 +18,9 @@ from scs.errors import OptionError, ScsError
 from service.commands import options
 from service.commands.local import settings_for
 from service.images import decode_cutout, decode_image, is_grey
+
+Read = TypeVar("Read")
+Weights = NDArray[np.float64]
 
 
 class BankMethod(StrEnum):
@@ -57,20 +61,16 @@ def bank(
         raise OptionError(f"there may be one mask, or one for each of {len(templates)} templates; {len(masks)} came")
     contents = [path.read_bytes() for path in templates]
     if grey is None:
-        grey = all(is_grey(content) for content in contents)
-    weights = [_read_mask(path, settings.max_pixels) for path in masks]
+        grey = all(_said_of(path, is_grey, content) for path, content in zip(templates, contents, strict=True))
+    weights: list[Weights | None] = [
+        _said_of(path, _read_mask, path.read_bytes(), settings.max_pixels) for path in masks
+    ]
     if len(weights) == 1:
         weights *= len(templates)
-    made = []
-    for number, (path, content) in enumerate(zip(templates, contents, strict=True)):
-        try:
-            made.append(
-                _template(
-                    path.stem, content, weights[number] if weights else None, 1 if grey else 3, settings.max_pixels
-                )
-            )
-        except ScsError as error:
-            raise type(error)(f"'{path.name}': {error}") from error
+    made = [
+        _said_of(path, _template, path.stem, content, weight, 1 if grey else 3, settings.max_pixels)
+        for path, content, weight in zip(templates, contents, weights or [None] * len(templates), strict=True)
+    ]
     with Console(stderr=True).status(f"writing {name}: {len(made)} templates, each looked for in itself"):
         card = write_bank(name, made, settings.model_repository, method=method.value, p=p, q=q, version=version)
     if json:
@@ -81,17 +81,22 @@ def bank(
     print(f"try: scs predict photo.jpg --model {name} --repository {settings.model_repository}")
 
 
-def _template(
-    label: str, content: bytes, weights: NDArray[np.float64] | None, channels: int, max_pixels: int
-) -> Template:
+def _said_of(path: Path, read: Callable[..., Read], *arguments: Any) -> Read:
+    try:
+        return read(*arguments)
+    except ScsError as error:
+        raise type(error)(f"'{path.name}': {error}") from error
+
+
+def _template(label: str, content: bytes, weights: Weights | None, channels: int, max_pixels: int) -> Template:
     if weights is not None:
         return Template(label, decode_image(content, channels=channels, max_pixels=max_pixels).pixels, weights)
     picture, opacity = decode_cutout(content, channels=channels, max_pixels=max_pixels)
     return Template(label, picture.pixels, None if opacity is None else opacity / 255)
 
 
-def _read_mask(path: Path, max_pixels: int) -> NDArray[np.float64]:
+def _read_mask(content: bytes, max_pixels: int) -> Weights:
     """Weights of a template's pixels: the brightest pixel counts as 1, black as 0."""
-    pixels = decode_image(path.read_bytes(), channels=1, max_pixels=max_pixels).pixels[..., 0]
-    weights: NDArray[np.float64] = pixels / max(1, int(pixels.max()))
+    pixels = decode_image(content, channels=1, max_pixels=max_pixels).pixels[..., 0]
+    weights: Weights = pixels / max(1, int(pixels.max()))
     return weights

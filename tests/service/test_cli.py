@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-COMMANDS = ["serve", "predict", "activations", "models", "train", "evaluate", "export"]
+COMMANDS = ["serve", "predict", "activations", "bank", "models", "train", "evaluate", "export"]
 
 
 @pytest.fixture
