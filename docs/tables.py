@@ -155,7 +155,10 @@ def presence():
 def calibration():
     found = read("presence", "methods")["ccoeff_normed"]["reported on"]["calibration"]
     levels = list(found[ASIDE[0]])
-    rows = [[f"… came up: {where}", *(percent(share, 1) for share in found[where].values())] for where in ASIDE]
+    rows = [
+        [f"… came up: {where}", *(percent(share, 1 if share > 0.01 else 2) for share in found[where].values())]
+        for where in ASIDE
+    ]
     return table(["a chance below …", *(f"{100 * float(level):g} %" for level in levels)], rows)
 
 
