@@ -1,7 +1,10 @@
 """What docs/matching.md says is so: its tables are the results', its code runs, OpenCV answers as it says."""
 
+import json
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -14,9 +17,19 @@ from scs.matching.scores import score_map
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "matching.md").read_text()
+COMMAND, CURL = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 SCENE = skimage.data.camera()
 TEMPLATE = SCENE[300:340, 200:240]
 MASK = np.pad(np.ones((20, 20), np.uint8), 10)
+
+
+def run(command, folder):
+    """Run lines of shell as pasted, but for the name of this Python's scs."""
+    (folder / "docs").symlink_to(ROOT / "docs")
+    shell = f'set -e; scs() {{ "{sys.executable}" -m service.cli "$@"; }}\n{command}'
+    done = subprocess.run(["bash", "-c", shell], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def opencv(scene, template, method, mask=None):
@@ -32,6 +45,18 @@ def test_the_tables_are_those_of_the_results():
 def test_the_pieces_of_python_run(code, monkeypatch):
     monkeypatch.chdir(ROOT)
     exec(code, {})
+
+
+def test_the_command_finds_the_eye_and_draws_it(tmp_path):
+    assert "eye.png" in run(COMMAND, tmp_path)
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_request_finds_the_eye(serve, tmp_path):
+    with serve() as url:
+        answer = json.loads(run(CURL.replace("http://127.0.0.1:8000", url), tmp_path))
+    best = answer["matches"][0]
+    assert best["present"] and (best["x"], best["y"]) == pytest.approx((375, 290), abs=0.1)
 
 
 def test_files_that_are_linked_or_named_exist():
