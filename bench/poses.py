@@ -244,7 +244,7 @@ def misses(count, seed):
         full = full_search(case)
         seconds += time.perf_counter() - start
         best = product(case.scene, case.template)
-        best_missed += not best or best[0].score < full[0, 3] - AS_GOOD
+        best_missed += int(not best or best[0].score < full[0, 3] - AS_GOOD)
         for threshold in THRESHOLDS:
             found = product(case.scene, case.template, threshold=threshold, top=1000)
             places = np.array([(match.x, match.y, match.scale, match.score) for match in found]).reshape(-1, 4)
@@ -252,7 +252,7 @@ def misses(count, seed):
                 reach = 0.5 * min(case.template.shape) * np.maximum(places[:, 2], scale)
                 near = np.hypot(places[:, 0] - x, places[:, 1] - y) < reach
                 tally[threshold][0] += 1
-                tally[threshold][1] += not (near & (places[:, 3] >= score - AS_GOOD)).any()
+                tally[threshold][1] += int(not (near & (places[:, 3] >= score - AS_GOOD)).any())
     print(
         f"full search, 32x32 in 320x240: {seconds / count:.1f} s a case; {best_missed} of {count} best matches missed"
     )
