@@ -18,8 +18,10 @@ class MatchOptions(BaseModel):
         description="`ccoeff_normed`, `ccoeff`, `ccorr_normed`, `ccorr`, `sqdiff_normed` or `sqdiff`, OpenCV's; "
         "`scs` or `scs_centred`, sharpened cosine similarity; `parts`, for what bends.",
     )
-    p: float = Field(2.0, gt=0, allow_inf_nan=False, description="Exponent of `scs` and `scs_centred`.")
-    q: float = Field(0.0, ge=0, allow_inf_nan=False, description="Their noise floor, in the units of a patch's norm.")
+    p: float = Field(2.0, gt=0, le=1000, allow_inf_nan=False, description="Exponent of `scs` and `scs_centred`.")
+    q: float = Field(
+        0.0, ge=0, le=1e30, allow_inf_nan=False, description="Their noise floor, in the units of a patch's norm."
+    )
     angles: str | None = Field(
         None,
         max_length=2000,

@@ -278,6 +278,14 @@ def test_json_takes_the_same_as_a_form(client, png, part, photograph, encode):
     assert masked[3] == pytest.approx(1, abs=1e-4)
 
 
+def test_numbers_near_the_largest_there_are_do_no_harm(client):
+    scene = np.random.default_rng(0).random((50, 60)) * 1e300
+    for method in ("ccoeff_normed", "sqdiff"):
+        found = best(client, npy(scene), npy(scene[20:28, 30:42]), method=method, top=1)
+        assert np.isfinite(found["score"])
+    assert [found["x"], found["y"]] == pytest.approx([36, 24], abs=1)
+
+
 # What is sent, the options, the status, and words of the sentence that comes back.
 REFUSED = {
     "a template larger than its scene": (lambda s, t: (t, s), {}, 422, "template is 451x300 but scene is 80x60"),
@@ -287,6 +295,7 @@ REFUSED = {
     "a box without a reference": (lambda s, t: (s, t), {"box": "1,1,5,5"}, 422, "come together"),
     "a box of three numbers": (lambda s, t: (s, t), {"box": "1,1,5"}, 422, "box"),
     "nothing to look for": (lambda s, t: (s,), {}, 422, "neither came"),
+    "a q beyond float32": (lambda s, t: (s, t), {"q": 1e300}, 422, "q: "),
     "a p of nothing": (lambda s, t: (s, t), {"p": 0}, 422, "p: "),
     "a top of nothing": (lambda s, t: (s, t), {"top": 0}, 422, "top: "),
     "a threshold that is no number": (lambda s, t: (s, t), {"threshold": "nan"}, 422, "threshold: "),
