@@ -5,6 +5,7 @@ Nothing imports this file before a device is asked for, so torch stays optional.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -103,7 +104,7 @@ def _score_in_groups(
             kernels = [prepare_kernel(np.moveaxis(pixels, 2, 0) / scale, weights, method) for pixels, _ in group]
             for scores, kernel in zip(scorer.score(kernels), kernels, strict=True):
                 if scale != 1 and not method.normalised:
-                    scores = scaled(scores, scale**2)
+                    scores = scaled(scores, min(scale * scale, sys.float_info.max))
                 flat = scorer.flat if kernel.norm else float(method.normalised)
                 yield ScoreMap(scores[0] if signal else scores, flat)
 
