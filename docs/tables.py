@@ -207,33 +207,21 @@ def misses():
 
 
 def shapes():
+    found = read("poses", "other_shapes")
     rows = [
-        [name, percent(result["found"], 1), f"{result['median_ms']:.0f}"]
-        for name, result in read("poses", "other_shapes").items()
+        ["cases", *(result["cases"] for result in found.values())],
+        ["found", *(percent(result["found"]) for result in found.values())],
     ]
-    return table(["template", "found", "ms"], rows)
+    return table(["template", *found], rows)
 
 
 def boat():
     rows = []
     for name, result in read("poses", "boat").items():
+        shares = [percent(result[key]) for key in ("within_5_px", "found")]
         errors = [signed(result[f"median_{axis}"], 2) for axis in ("centre_px", "angle_deg")]
-        growth = result["median_scale"]
-        shares = [percent(result[f"within_{axis}"]) for axis in ("centre_px", "angle_deg", "scale")]
-        near = percent(result["within_5_px"])
-        rows.append([name, result["cases"], near, *shares, *errors, percent(growth, 2), f"{result['median_ms']:.0f}"])
-    heads = [
-        "in, template",
-        "templates",
-        "within 5 px",
-        "2 px",
-        "1°",
-        "2 %",
-        "median px",
-        "median °",
-        "median scale",
-        "ms",
-    ]
+        rows.append([name, result["cases"], *shares, *errors, percent(result["median_scale"], 1)])
+    heads = ["looked for in, template", "templates", "within 5 px", "found", "median px", "median °", "median scale"]
     return table(heads, rows)
 
 
