@@ -23,8 +23,12 @@ RUN useradd --no-create-home --shell /usr/sbin/nologin --uid 10001 scs
 ENV PATH=/opt/scs/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1 \
+    NUMBA_CACHE_DIR=/var/cache/scs \
     SCS_HOST=0.0.0.0 \
     SCS_PORT=8000
+# Loops of the matching are compiled when the image is made. The compiler also writes here where it serves on another
+# kind of processor; where it may not, it compiles in memory.
+RUN install --directory --owner 10001 "$NUMBA_CACHE_DIR"
 # By number, so that Kubernetes can see that it is not root.
 USER 10001
 EXPOSE 8000
@@ -37,6 +41,8 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     SCS_DEVICE=cuda
 COPY --from=build-gpu /opt/scs /opt/scs
+RUN python -m service.warming
 
 FROM run AS cpu
 COPY --from=build-cpu /opt/scs /opt/scs
+RUN python -m service.warming

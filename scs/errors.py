@@ -33,6 +33,14 @@ class TooLargeError(ScsError, ValueError):
     """A request over a limit in bytes, in pixels or in work; raised before the work is done."""
 
 
+class DeadlineError(ScsError):
+    """A request that could not be answered in the time it was given."""
+
+
+class NothingFoundError(ScsError):
+    """A search that ended well and found nothing."""
+
+
 class DataError(ScsError):
     """A data set that is missing, incomplete or not what its checksum says."""
 

@@ -15,8 +15,9 @@ from models.runtime import choose_device, cuda_obstacle
 from service.limits import BodyLimit
 from service.model_store import ModelStore
 from service.problems import install_problem_handlers
-from service.routes import activations, health, models, predict
+from service.routes import activations, health, match, models, predict
 from service.settings import Settings, read_settings
+from service.warming import warming
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             _log.warning(
                 "not ready: the default model %s, or one that is required, cannot be used", store.default_model
             )
-        yield
+        with warming():
+            yield
 
     app = FastAPIOffline(  # its /docs brings its scripts along instead of fetching them from a CDN
         title="scs-serve", version=version("scs-serve"), description=_DESCRIPTION, lifespan=lifespan, redoc_url=None
@@ -56,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings, app.state.models = settings, store
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
     install_problem_handlers(app)
-    for routes in (predict, activations, models, health):
+    for routes in (predict, activations, match, models, health):
         app.include_router(routes.router)
     return app
 

@@ -9,6 +9,8 @@ import httpx2 as httpx
 from pydantic import BaseModel
 
 from scs.errors import ServerError
+from service.match_schemas import MatchOptions, MatchResponse
+from service.match_upload import MatchUpload
 from service.schemas import ActivationOptions, ActivationsResponse, ModelList, PredictOptions, PredictResponse
 from service.uploads import NamedBytes, Upload
 
@@ -41,6 +43,14 @@ class Client:
         """The same as a picture (``image/png``) or as raw numbers (``application/x-npz``)."""
         return self._send("POST", "/activations", upload, options, accept=media_type).content
 
+    def match(self, upload: MatchUpload, options: MatchOptions) -> MatchResponse:
+        """Find templates in a scene."""
+        return self._json("POST", "/match", MatchResponse, upload, options)
+
+    def match_as(self, media_type: str, upload: MatchUpload, options: MatchOptions) -> bytes:
+        """The best match's scores as a picture (``image/png``) or as numbers (``application/x-npy``, ``-npz``)."""
+        return self._send("POST", "/match", upload, options, accept=media_type).content
+
     def models(self) -> ModelList:
         """List the models."""
         return self._json("GET", "/models", ModelList)
@@ -50,7 +60,7 @@ class Client:
         method: str,
         path: str,
         answer: type[Answer],
-        upload: Upload | None = None,
+        upload: Upload | MatchUpload | None = None,
         options: BaseModel | None = None,
     ) -> Answer:
         return answer.model_validate_json(self._send(method, path, upload, options).content)
@@ -59,7 +69,7 @@ class Client:
         self,
         method: str,
         path: str,
-        upload: Upload | None,
+        upload: Upload | MatchUpload | None,
         options: BaseModel | None,
         accept: str = "application/json",
     ) -> httpx.Response:
@@ -80,10 +90,14 @@ class Client:
         return response
 
 
-def _form(upload: Upload) -> list[tuple[str, tuple[str, bytes, str]]]:
-    fields = [("file", file) for file in upload.images]
-    if upload.template is not None:
-        fields.append(("template", upload.template))
+def _form(upload: Upload | MatchUpload) -> list[tuple[str, tuple[str, bytes, str]]]:
+    if isinstance(upload, MatchUpload):
+        fields = [("scene", upload.scene), *(("template", file) for file in upload.templates)]
+        fields += [("mask", file) for file in upload.masks]
+        fields += [("reference", upload.reference)] if upload.reference else []
+    else:
+        fields = [("file", file) for file in upload.images]
+        fields += [("template", upload.template)] if upload.template else []
     return [(field, (file.name, file.content, _media_type(file))) for field, file in fields]
 
 

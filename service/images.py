@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BEGINNINGS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II[*+]\0|MM\0[*+]", re.DOTALL)
 PNG_SIZE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(....)(....)", re.DOTALL)
 MODES = {1: "L", 3: "RGB"}
+GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 DRAFT_MARGIN = 2  # a JPEG is decoded at no less than this many times the size that is wanted
 TURNS = {  # EXIF orientation to what turns the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -72,6 +74,41 @@ def decode_image(data: bytes, *, channels: int, max_pixels: int, scale_to: Size 
         ImageError: there are no bytes, or they are truncated or damaged.
         OptionError: ``scale_to`` is less than one pixel.
     """
+    return _decode(data, MODES[channels], max_pixels, scale_to, _flatten)
+
+
+def decode_cutout(data: bytes, *, channels: int, max_pixels: int) -> tuple[Picture, Pixels | None]:
+    """Read an image as ``decode_image`` does, but for what is transparent: its colours are kept, beside its opacity.
+
+    Returns:
+        The picture and its opacity ``(H, W)``, None where all of it is opaque.
+
+    Raises:
+        UnsupportedImageError, TooLargeError, ImageError: as ``decode_image``.
+    """
+    picture = _decode(data, MODES[channels], max_pixels, None, _bare)
+    opacity = _decode(data, "L", max_pixels, None, _opacity).pixels[..., 0]
+    return picture, None if opacity.min() == 255 else opacity
+
+
+def is_grey(data: bytes, max_pixels: int) -> bool:
+    """Whether an image file says of itself that it has no colours.
+
+    Raises:
+        UnsupportedImageError, TooLargeError, ImageError: as ``decode_image``, of what the header shows.
+    """
+    _check_beginning(data)
+    _check_png_header(data, max_pixels)
+    return _open(data).mode in GREY_MODES
+
+
+def _decode(
+    data: bytes,
+    mode: str,
+    max_pixels: int,
+    scale_to: Size | int | None,
+    flatten: Callable[[Image.Image, str], Image.Image],
+) -> Picture:
     _check_beginning(data)
     _check_png_header(data, max_pixels)
     image = _open(data)
@@ -79,10 +116,10 @@ def decode_image(data: bytes, *, channels: int, max_pixels: int, scale_to: Size 
     _check_pixels("the image", size, max_pixels)
     target = None if scale_to is None else scaled_size(size, scale_to, max_pixels)
     try:
-        image.draft(MODES[channels], _draft_size(target))
+        image.draft(mode, _draft_size(target))
         image.load()
         orientation = _orientation(image)
-        upright = _flatten(image, MODES[channels])
+        upright = flatten(image, mode)
     except Exception as error:  # on damaged bytes Pillow's decoders raise whatever they stumble over
         message = f"the {image.format} image is truncated, damaged or of a variant that is not read here"
         raise ImageError(message) from error
@@ -113,7 +150,11 @@ def decode_npy(data: bytes, *, channels: int, max_pixels: int, scale_to: Size | 
         ImageError: the shape is not that of pictures, or more or fewer bytes follow than the header says.
         OptionError: ``scale_to`` is less than one pixel.
     """
-    shape, order, start = _npy_header(data)
+    dtype, shape, order, start = npy_header(data)
+    if dtype != np.uint8:
+        raise UnsupportedImageError(f"the array must hold uint8 but holds {dtype}")
+    if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) > 2 and shape[-1] not in MODES):
+        raise ImageError(f"the array must be (H, W), (H, W, C) or (N, H, W, C) with C 1 or 3 but is {shape}")
     height, width = shape if len(shape) == 2 else shape[-3:-1]
     count = shape[0] if len(shape) == 4 else 1
     if count > MAX_PICTURES:
@@ -159,6 +200,25 @@ def scaled_size(size: Size, scale_to: Size | int, max_pixels: int) -> Size:
         raise OptionError(f"an image can be scaled to 1 pixel or more but {width}x{height} was asked for")
     _check_pixels("the scaled image", (width, height), max_pixels)
     return width, height
+
+
+def npy_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], Literal["C", "F"], int]:
+    """What a ``.npy`` file says of itself: type, shape, memory order ("C" or "F") and the offset of the first number.
+
+    Raises:
+        UnsupportedImageError: the bytes are not a ``.npy`` file.
+        ImageError: there are no bytes.
+    """
+    if not data:
+        raise ImageError("an array was needed but there are no bytes")
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, fortran, dtype = read(stream)
+    except Exception as error:
+        raise UnsupportedImageError("a .npy array was needed but the bytes do not begin like one") from error
+    return dtype, shape, "F" if fortran else "C", stream.tell()
 
 
 def to_image(pixels: Pixels) -> Image.Image:
@@ -220,29 +280,23 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
+def _bare(image: Image.Image, mode: str) -> Image.Image:
+    """Reduce any kind of pixel to 8 bits of ``mode``, whatever its opacity."""
+    return image.convert("RGBA").convert("RGB").convert(mode) if image.has_transparency_data else _flatten(image, mode)
+
+
+def _opacity(image: Image.Image, mode: str) -> Image.Image:
+    """How opaque each pixel is, from 0 to 255."""
+    if image.has_transparency_data:
+        return image.convert("RGBA").getchannel("A")
+    return Image.new(mode, image.size, 255)
+
+
 def _stretch(values: NDArray[np.float64]) -> Pixels:
     finite = np.nan_to_num(values, posinf=0, neginf=0)
     low, high = float(finite.min()), float(finite.max())
     stretched: Pixels = np.rint((finite - low) * (255 / ((high - low) or 1))).astype(np.uint8)
     return stretched
-
-
-def _npy_header(data: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], int]:
-    """Shape, memory order ("C" or "F") and the offset of the first pixel."""
-    if not data:
-        raise ImageError("an array was needed but there are no bytes")
-    stream = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(stream)
-    except Exception as error:
-        raise UnsupportedImageError("a .npy array was needed but the bytes do not begin like one") from error
-    if dtype != np.uint8:
-        raise UnsupportedImageError(f"the array must hold uint8 but holds {dtype}")
-    if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) > 2 and shape[-1] not in MODES):
-        raise ImageError(f"the array must be (H, W), (H, W, C) or (N, H, W, C) with C 1 or 3 but is {shape}")
-    return shape, "F" if fortran else "C", stream.tell()
 
 
 def _resize(image: Image.Image, size: Size) -> Image.Image:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from scs.errors import (
+    DeadlineError,
     DeviceError,
     ImageError,
     MissingPackageError,
@@ -36,16 +37,19 @@ STATUSES: dict[type[ScsError], HTTPStatus] = {
     ModelError: HTTPStatus.SERVICE_UNAVAILABLE,
     MissingPackageError: HTTPStatus.SERVICE_UNAVAILABLE,
     DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeadlineError: HTTPStatus.GATEWAY_TIMEOUT,
 }
 
 _DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
-RESPONSES: dict[int | str, dict[str, object]] = {
-    status: {
-        "description": HTTPStatus(status).phrase,
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    }
-    for status in _DOCUMENTED
-}
+
+
+def _described(status: int) -> dict[str, object]:
+    schema = Problem.model_json_schema()
+    return {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {"schema": schema}}}
+
+
+RESPONSES: dict[int | str, dict[str, object]] = {status: _described(status) for status in _DOCUMENTED}
+DEADLINE_RESPONSE: dict[int | str, dict[str, object]] = {504: _described(504)}
 
 
 def status_of(error: ScsError) -> HTTPStatus:

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.catalogue import bundled_repository
 from scs.errors import OptionError
 
+WORK = 600_000_000  # a 4K picture in colour, its template in any pose; upright, 24 such templates
+
 
 class Settings(BaseSettings):
     """What the service can be told; the README has a table of these, and a test that compares the two."""
@@ -28,6 +30,18 @@ class Settings(BaseSettings):
     max_pixels: int = Field(50_000_000, gt=0, description="Largest picture that is decoded, in pixels.")
     max_analysed_pixels: int = Field(
         4 * 2**20, gt=0, description="Largest picture that a network is run on, in pixels, once it is resized."
+    )
+    max_templates: int = Field(64, gt=0, description="Most templates of one match.")
+    max_match_pixels: int = Field(
+        16 * 2**20, gt=0, description="Largest scene, template or reference that is matched, in pixels."
+    )
+    max_match_work: int = Field(
+        WORK,
+        gt=0,
+        description="Most work of one match: pixels of the scene x channels x templates x cost of the method.",
+    )
+    request_timeout_s: float = Field(
+        30.0, gt=0, allow_inf_nan=False, description="Seconds after which a match is given up."
     )
 
 

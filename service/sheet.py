@@ -76,14 +76,14 @@ def draw_sheet(picture: Pixels, rows: Sequence[LayerRow], title: str, overlay: b
 def _header(photograph: Pixels, title: str) -> Image.Image:
     headline, *details = title.splitlines() or [""]
     room = WIDTH - 2 * MARGIN - photograph.shape[1] - GAP
-    words = [_text(headline, HEADLINE, INK, room), *(_text(line, BODY, SOFT, room) for line in details)]
+    words = [lettering(headline, HEADLINE, INK, room), *(lettering(line, BODY, SOFT, room) for line in details)]
     return _beside([to_image(photograph).convert("RGB"), _above(words, gap=10)])
 
 
 def _layer(row: LayerRow, background: Pixels | None) -> Image.Image:
     room = WIDTH - 2 * MARGIN
     rule = Image.new("RGB", (room, 1), FAINT)
-    heading = _above([rule, _text(row.name, HEADING, INK, room), _text(row.caption, BODY, SOFT, room)], gap=8)
+    heading = _above([rule, lettering(row.name, HEADING, INK, room), lettering(row.caption, BODY, SOFT, room)], gap=8)
     panels = [_panel(panel, background) for panel in row.panels]
     lines = [_beside(panels[start : start + COLUMNS]) for start in range(0, len(panels), COLUMNS)]
     return _above([heading, *lines], gap=16)
@@ -97,7 +97,7 @@ def _panel(panel: Panel, background: Pixels | None) -> Image.Image:
         body = heatmap(_strongest(panel.values, size), scale).convert("RGB")
     else:
         body = lay_over(_strongest(panel.values, (min(width, size[0]), min(height, size[1]))), scale, background)
-    return _above([_text(panel.title, BODY, INK, PANEL[0]), _framed(body), _colour_bar(scale)], gap=6)
+    return _above([lettering(panel.title, BODY, INK, PANEL[0]), _framed(body), _colour_bar(scale)], gap=6)
 
 
 def _colour_bar(scale: ColourScale) -> Image.Image:
@@ -106,7 +106,7 @@ def _colour_bar(scale: ColourScale) -> Image.Image:
     steps = heatmap(np.linspace(scale.low, scale.high, width)[None], scale).convert("RGB").resize((width, BAR_HEIGHT))
     numbers = Image.new("RGB", (width + 2, SMALL + 4), WHITE)
     for place, tick in zip(np.linspace(0, 1, len(scale.ticks)), scale.ticks, strict=True):
-        number = _text(f"{tick + 0.0:.3g}", SMALL, SOFT, width)  # + 0.0 makes -0 0
+        number = lettering(f"{tick + 0.0:.3g}", SMALL, SOFT, width)  # + 0.0 makes -0 0
         numbers.paste(number, (round(place * (numbers.width - number.width)), 0))
     return _above([_framed(steps), numbers], gap=3)
 
@@ -139,7 +139,7 @@ def _fit(size: Size, box: Size) -> Size:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _text(text: str, size: int, colour: str, room: int) -> Image.Image:
+def lettering(text: str, size: int, colour: str, room: int) -> Image.Image:
     """Words in lines that are at most ``room`` pixels wide."""
     font = _font(size)
     lines = list(_wrap(_drawable(text), font, room))

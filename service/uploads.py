@@ -82,7 +82,7 @@ async def read_upload(request: Request) -> Upload:
     if kind == "application/json":
         return _from_json(body)
     if kind in ("", "application/octet-stream", _NPY) or kind.startswith("image/"):
-        return Upload([NamedBytes("0", body, is_npy=_is_npy(kind, body))])
+        return Upload([NamedBytes("0", body, is_npy=is_npy(kind, body))])
     raise UnsupportedImageError(
         f"a picture is sent as image/*, {_NPY}, multipart/form-data or application/json; {kind} came"
     )
@@ -90,8 +90,8 @@ async def read_upload(request: Request) -> Upload:
 
 async def _from_form(request: Request) -> Upload:
     async with request.form(max_files=MAX_FILES + 1, max_fields=MAX_FILES) as form:
-        images = await _read_all(form.getlist("file"), "file")
-        templates = await _read_all(form.getlist("template"), "template")
+        images = await read_files(form.getlist("file"), "file")
+        templates = await read_files(form.getlist("template"), "template")
         unknown = sorted(set(form.keys()) - {"file", "template"})
     if unknown:
         raise ImageError(f"a form's fields are file and template; '{unknown[0]}' came")
@@ -104,14 +104,19 @@ async def _from_form(request: Request) -> Upload:
     return Upload(images, templates[0] if templates else None)
 
 
-async def _read_all(values: Sequence[UploadFile | str], field: str) -> list[NamedBytes]:
+async def read_files(values: Sequence[UploadFile | str], field: str) -> list[NamedBytes]:
+    """Read the files that a form has in one field.
+
+    Raises:
+        ImageError: there is text in it.
+    """
     files = []
     for number, value in enumerate(values):
         if not isinstance(value, UploadFile):
             raise ImageError(f"the form's field {field} needs to be a file; text came")
         name = value.filename or str(number)
         content = await value.read()
-        files.append(NamedBytes(name, content, is_npy=_is_npy(value.content_type, content)))
+        files.append(NamedBytes(name, content, is_npy=is_npy(value.content_type, content)))
     return files
 
 
@@ -131,7 +136,7 @@ def _from_json(body: bytes) -> Upload:
     return Upload(images, None if template is None else NamedBytes("template", template))
 
 
-def _is_npy(kind: str | None, content: bytes) -> bool:
+def is_npy(kind: str | None, content: bytes) -> bool:
     """By the content type, or by how the bytes begin: few clients know the type."""
     return kind == _NPY or content.startswith(_NPY_MAGIC)
 

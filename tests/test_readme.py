@@ -36,8 +36,8 @@ def run(command: str, folder: Path, url: str = "") -> str:
     return done.stdout
 
 
-def test_there_are_four_curl_lines():
-    assert len(CURLS) == 4
+def test_there_are_five_curl_lines():
+    assert len(CURLS) == 5
 
 
 def test_the_first_names_the_picture(server, tmp_path):
@@ -66,10 +66,17 @@ def test_the_fourth_finds_the_box_itself_first_and_then_the_other_eye(server, tm
     assert abs(centre[0] - 750) < 50 and abs(centre[1] - 345) < 50, "where the other eye is, read off the photograph"
 
 
+def test_the_fifth_finds_the_box_where_it_was_cut_out(server, tmp_path):
+    first = json.loads(run(CURLS[4], tmp_path, server))["matches"][0]
+    assert [first["x"], first["y"], first["angle"]] == pytest.approx([375, 290, 0], abs=0.5)
+    assert first["present"]
+
+
 def test_the_commands_without_a_server_work_as_pasted(tmp_path):
     shown = run(SCS_HERE, tmp_path)
     assert "cat.jpg" in shown and "make the logit" in shown and "mnist-conv" in shown
-    assert (tmp_path / "heat.png").exists()
+    assert "yes" in shown
+    assert (tmp_path / "heat.png").exists() and (tmp_path / "found.png").exists()
 
 
 def test_the_piece_of_python_runs():

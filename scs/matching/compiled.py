@@ -1,8 +1,9 @@
-"""Loops over pixels, compiled to machine code when they are first called and kept on disk from then on."""
+"""Loops over pixels, compiled to machine code when first called, and kept on disk where that can be written to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar, cast
 
 import numba
@@ -15,5 +16,8 @@ def compiled(loop: Loop) -> Loop:
 
     Sums may be taken in any order, which lets several run at once in a register; values are taken to be finite.
     """
-    decorate = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-    return cast(Loop, decorate(loop))
+    compiler = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")
+    try:
+        return cast(Loop, compiler(cache=True)(loop))
+    except RuntimeError:  # no folder to keep it in may be written to, as in a read-only container
+        return cast(Loop, compiler()(loop))

@@ -18,6 +18,8 @@ Plane = NDArray[np.float32]
 ALL_ANGLES = (-180.0, 180.0)
 USUAL_SCALES = (0.5, 2.0)
 
+_MOST_VALUES = 10_000  # that a start, a stop and a step may stand for
+
 # Taken off a length before it is rounded up, lest rounding errors add a pixel in which the template has no part.
 _HAIR = 1e-6
 
@@ -84,6 +86,8 @@ class Steps:
             raise _unreadable(text)
         if step is None:
             return cls(low, high)
+        if not (high - low) / step < _MOST_VALUES:
+            raise OptionError(f"steps may list up to {_MOST_VALUES} values; '{text}' lists more")
         count = math.floor((high - low) / step + 1e-9) + 1
         return cls.of([low + step * index for index in range(count)])
 

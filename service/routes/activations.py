@@ -15,6 +15,7 @@ from service.colour import to_png
 from service.contact_sheet import draw_activations
 from service.model_store import LoadedModel
 from service.problems import RESPONSES
+from service.routes.accept import accepted_form
 from service.schemas import ActivationOptions, ActivationsResponse
 from service.settings import Settings
 from service.uploads import REQUEST_BODY, Upload, read_upload
@@ -48,7 +49,7 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
     """
     model = request.app.state.models.get(options.model, options.version)
     upload = await read_upload(request)
-    form = _form(request.headers.get("accept", ""))
+    form = accepted_form(request, _WRITERS)
     settings = request.app.state.settings
     return await anyio.to_thread.run_sync(_answer, model, upload, options, settings, form, limiter=_at_once)
 
@@ -63,9 +64,3 @@ _WRITERS: dict[str, Callable[[Activations, bool], str | bytes]] = {
     _PNG: lambda activations, overlay: to_png(draw_activations(activations, overlay)),
     _NPZ: lambda activations, overlay: to_npz(activations),
 }
-
-
-def _form(accept: str) -> str:
-    """The first form named in an ``Accept`` header that we can write; JSON where it names none."""
-    named = (part.partition(";")[0].strip().lower() for part in accept.split(","))
-    return next((kind for kind in named if kind in _WRITERS), _JSON)

@@ -15,6 +15,7 @@ import models
 from models.runtime import cuda_obstacle
 from scs.errors import DeviceError
 from service.app import create_app
+from service.match_schemas import MatchOptions, MatchResponse
 from service.schemas import ActivationsResponse, PredictResponse
 from service.settings import Settings
 
@@ -22,6 +23,7 @@ POSTS = ("/predict", "/activations")
 ROUTES = {
     ("post", "/predict"),
     ("post", "/activations"),
+    ("post", "/match"),
     ("get", "/models"),
     ("get", "/models/{name}"),
     ("get", "/v2/health/live"),
@@ -76,7 +78,21 @@ def test_every_option_is_described(description, path):
     assert all(option["schema"].get("description") or option.get("description") for option in options)
 
 
-@pytest.mark.parametrize("path", [*POSTS, "/models", "/models/{name}"])
+def test_every_way_to_send_a_match_and_every_option_is_described(description):
+    route = description["paths"]["/match"]["post"]
+    assert set(route["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
+    assert {option["name"] for option in route["parameters"]} == set(MatchOptions.model_fields)
+    assert all(option["schema"].get("description") or option.get("description") for option in route["parameters"])
+    assert set(route["responses"]["200"]["content"]) == {
+        "application/json",
+        "image/png",
+        "application/x-npy",
+        "application/x-npz",
+    }
+    assert list(route["responses"]["504"]["content"]) == ["application/problem+json"]
+
+
+@pytest.mark.parametrize("path", [*POSTS, "/match", "/models", "/models/{name}"])
 def test_every_failure_is_described_as_a_problem(description, path):
     (route,) = description["paths"][path].values()
     failures = {status: answer for status, answer in route["responses"].items() if status >= "400"}
@@ -85,7 +101,7 @@ def test_every_failure_is_described_as_a_problem(description, path):
         assert list(answer["content"]) == ["application/problem+json"]
 
 
-@pytest.mark.parametrize("answer", [PredictResponse, ActivationsResponse])
+@pytest.mark.parametrize("answer", [PredictResponse, ActivationsResponse, MatchResponse])
 def test_answers_have_an_example_that_is_one(description, answer):
     answer.model_validate(description["components"]["schemas"][answer.__name__]["example"])
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
-COMMANDS = ["serve", "predict", "activations", "models", "train", "evaluate", "export"]
+COMMANDS = ["serve", "predict", "activations", "match", "bank", "models", "train", "evaluate", "export"]
 
 
 @pytest.fixture
@@ -94,6 +95,79 @@ def test_activations_finds_a_template_from_a_file(scs, photo, tmp_path, photogra
     assert (abs(best["x"] - 120), abs(best["y"] - 100)) <= (2, 2)
 
 
+@pytest.fixture
+def part(tmp_path, photograph) -> Path:
+    path = tmp_path / "part.png"
+    Image.fromarray(photograph[100:160, 120:200]).save(path)
+    return path
+
+
+def test_match_here_and_at_a_server_say_the_same(scs, photo, part, server):
+    asked = ("match", photo, part, "--angles=-20:20", "--top", 2, "--json")
+    here, there = (json.loads(scs(*asked, *extra).stdout) for extra in ((), ("--url", server)))
+    assert {**here, "timing": None} == {**there, "timing": None}
+    assert [here["matches"][0]["x"], here["matches"][0]["y"]] == pytest.approx([160, 130], abs=0.5)
+
+
+def test_match_draws_what_it_found_and_writes_the_scores(scs, photo, part, tmp_path, server):
+    for name, extra in (("here", ()), ("there", ("--url", server))):
+        out, heat = tmp_path / f"{name}.png", tmp_path / f"{name}.npy"
+        made = scs("match", photo, part, "--out", out, "--heatmap", heat, *extra)
+        assert made.returncode == 0, made.stderr
+        assert "part.png" in made.stdout and "yes" in made.stdout
+        assert np.load(heat).shape == (241, 372)
+        with Image.open(out) as drawn, Image.open(photo) as scene:
+            changed = np.abs(np.asarray(drawn, int) - np.asarray(scene, int)).max(2) > 0
+        assert changed[100, 120:200].mean() > 0.9 and changed[100:160, 120].mean() > 0.9, "the outline"
+        assert not changed[110:150, 130:190].any() and not changed[200:].any(), "and no more"
+    assert np.array_equal(np.load(tmp_path / "here.npy"), np.load(tmp_path / "there.npy"))
+
+
+@pytest.mark.parametrize("suffix", ["png", "npz"])
+def test_match_writes_a_heatmap_of_every_kind(scs, photo, part, tmp_path, suffix):
+    made = scs("match", photo, part, "--heatmap", tmp_path / f"heat.{suffix}")
+    assert made.returncode == 0, made.stderr
+    if suffix == "png":
+        with Image.open(tmp_path / "heat.png") as image:
+            assert image.size == (372, 241)
+    else:
+        assert np.load(tmp_path / "heat.npz")["scores"].shape == (241, 372)
+
+
+def test_match_finds_a_box_of_a_reference_and_a_motif_in_a_signal(scs, photo, tmp_path):
+    boxed = scs("match", photo, "--reference", photo, "--box", "120,100,80,60", "--json")
+    assert boxed.returncode == 0, boxed.stderr
+    assert json.loads(boxed.stdout)["matches"][0]["x"] == pytest.approx(160, abs=0.1)
+
+    series = np.random.default_rng(0).normal(size=2000).cumsum()
+    np.save(tmp_path / "series.npy", series)
+    np.save(tmp_path / "motif.npy", series[700:800])
+    found = scs("match", "series.npy", "motif.npy")
+    assert found.returncode == 0 and "position" in found.stdout
+    assert any(f" {place} " in found.stdout for place in ("699.99", "700.00", "700.01")), found.stdout
+
+
+def test_match_with_a_mask(scs, photo, photograph, tmp_path):
+    half = photograph[100:160, 120:200].copy()
+    half[:, 40:] = 0
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:, :40] = 255
+    Image.fromarray(half).save(tmp_path / "half.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    found = json.loads(scs("match", photo, "half.png", "--mask", "mask.png", "--json").stdout)
+    assert found["matches"][0]["score"] > 0.98 and found["templates"][0]["masked"]
+
+
+def test_match_of_what_is_not_there_ends_with_one_line_and_status_1(scs, photo, tmp_path):
+    Image.fromarray(skimage.data.coffee()[50:110, 50:120]).save(tmp_path / "cup.png")
+    for extra, said in (((), "more than chance"), (("--threshold", 2), "better than the threshold")):
+        nothing = scs("match", photo, "cup.png", "--json", *extra)
+        assert nothing.returncode == 1
+        assert nothing.stderr.startswith("scs: nothing was found") and nothing.stderr.count("\n") == 1
+        assert said in nothing.stderr
+        assert not any(match["present"] for match in json.loads(nothing.stdout)["matches"])
+
+
 def test_models_lists_them_here_and_at_a_server(scs, server):
     here, there = scs("models", "--json"), scs("models", "--json", "--url", server)
     names = {"shapes-scs", "shapes-conv", "shapes-script"}
@@ -168,6 +242,13 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
         (["predict", "cat.jpg", "--url", "http://127.0.0.1:9"], 1, "no answer from"),
         (["activations", "cat.jpg", "--layers", "roof"], 2, "no layer 'roof'"),
         (["activations", "cat.jpg", "--box", "400,200,100,300"], 2, "451x300"),
+        (["match", "cat.jpg"], 2, "neither came"),
+        (["match", "cat.jpg", "none.png"], 1, "No such file"),
+        (["match", "cat.jpg", "text.txt"], 1, "template: an image was needed"),
+        (["match", "cat.jpg", "cat.jpg", "--method", "best"], 2, "there are: sqdiff"),
+        (["match", "cat.jpg", "cat.jpg", "--out", "found.jpg"], 2, "--out is a .png file"),
+        (["match", "cat.jpg", "cat.jpg", "--heatmap", "heat.txt"], 2, "--heatmap is a .png, .npz or .npy"),
+        (["match", "cat.jpg", "cat.jpg", "--overlap", "2"], 2, "overlap: "),
         (["train", "cats"], 2, "a model to train is one of"),
         (["train", "mnist-scs"], 1, "--download"),
         (["train", "mnist-scs", "--data", "."], 1, "--data (or SCS_DATA)"),

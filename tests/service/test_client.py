@@ -9,6 +9,8 @@ from PIL import Image
 from scs.errors import ServerError
 from service.app import create_app
 from service.client import Client, _detail
+from service.match_schemas import MatchOptions
+from service.match_upload import MatchUpload
 from service.schemas import ActivationOptions, PredictOptions
 from service.uploads import NamedBytes, Upload
 
@@ -75,6 +77,17 @@ def test_activations_come_as_a_picture_or_as_numbers(asking, picture):
 
     assert sheet.format == "PNG"
     assert arrays["stem"].shape == (8, 300, 451)
+
+
+def test_a_match_is_that_of_the_service(asking, picture, photograph, encode):
+    upload = MatchUpload(picture, [NamedBytes("part.png", encode(photograph[80:130, 100:160]))])
+    answer = asking.match(upload, MatchOptions(top=1))
+    assert [answer.matches[0].x, answer.matches[0].y] == pytest.approx([130, 105], abs=0.2)
+    assert (answer.matches[0].name, answer.matches[0].present) == ("part.png", True)
+
+    boxed = MatchUpload(picture, reference=picture, masks=[as_npy(np.ones((50, 60)))])
+    assert asking.match(boxed, MatchOptions(box="100,80,60,50", top=1)).matches[0].score == pytest.approx(1, abs=1e-4)
+    assert np.load(io.BytesIO(asking.match_as("application/x-npy", upload, MatchOptions()))).shape == (251, 392)
 
 
 def test_the_models_are_listed(asking):

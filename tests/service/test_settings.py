@@ -15,6 +15,10 @@ FROM_ENVIRONMENT = {
     "max_body_bytes": ("1000", 1000),
     "max_pixels": ("2000", 2000),
     "max_analysed_pixels": ("3000", 3000),
+    "max_templates": ("4", 4),
+    "max_match_pixels": ("5000", 5000),
+    "max_match_work": ("6000", 6000),
+    "request_timeout_s": ("0.5", 0.5),
 }
 WRONG = {
     "port": ["-1", "65536", "http", "80.5"],
@@ -22,6 +26,10 @@ WRONG = {
     "max_body_bytes": ["0", "-1", "much", "1.5"],
     "max_pixels": ["0", "-1", "much"],
     "max_analysed_pixels": ["0", "-1", "much"],
+    "max_templates": ["0", "-1", "many"],
+    "max_match_pixels": ["0", "-1", "much"],
+    "max_match_work": ["0", "-1", "much"],
+    "request_timeout_s": ["0", "-1", "inf", "nan", "long"],
 }
 
 

@@ -1,0 +1,71 @@
+"""What was found in a scene, written down: as JSON, as a heatmap, as arrays."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from service.colour import heatmap_png, scale_for
+from service.finding import Matches, best_map
+from service.match_schemas import FoundMatch, MatchResponse, MatchTemplate, MatchTiming
+
+
+def to_match_response(found: Matches) -> MatchResponse:
+    """The JSON answer."""
+    scene = found.scene
+    return MatchResponse(
+        width=scene.shape[0] if scene.ndim == 1 else scene.shape[1],
+        height=1 if scene.ndim == 1 else scene.shape[0],
+        options=found.options,
+        templates=[
+            MatchTemplate(
+                name=template.name,
+                width=template.width,
+                height=template.height,
+                masked=template.mask is not None,
+                flat=template.flat,
+            )
+            for template in found.templates
+        ],
+        matches=[
+            FoundMatch(
+                template=match.template,
+                name=found.templates[match.template].name,
+                score=match.score,
+                x=match.x,
+                y=match.y,
+                width=match.width,
+                height=match.height,
+                angle=match.angle,
+                scale=match.scale,
+                corners=[(float(x), float(y)) for x, y in match.corners],
+                psr=match.psr,
+                chance=match.chance,
+                present=match.present,
+            )
+            for match in found.matches
+        ],
+        timing=MatchTiming(decode_ms=found.decode_ms, match_ms=found.match_ms),
+    )
+
+
+def to_match_png(found: Matches) -> bytes:
+    """The scores of the best match's template, in its pose, one pixel a place where it fits; a signal's are one row."""
+    scores = np.atleast_2d(best_map(found)[0].scores)
+    return heatmap_png(scores, scale_for(scores, signed=bool(scores.min() < 0)))
+
+
+def to_match_npy(found: Matches) -> bytes:
+    """The same scores as a NumPy ``.npy``, float32."""
+    buffer = io.BytesIO()
+    np.save(buffer, best_map(found)[0].scores, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def to_match_npz(found: Matches) -> bytes:
+    """The same as a NumPy ``.npz``: ``scores``, and whose they are: ``template``, from 0, ``angle`` and ``scale``."""
+    scored, template, angle, scale = best_map(found)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, scores=scored.scores, template=template, angle=angle, scale=scale)
+    return buffer.getvalue()

@@ -1,0 +1,53 @@
+"""Have the matching's loops compiled before anybody waits for them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_log = logging.getLogger(__name__)
+
+_DELAY_S = 1.0  # lets the first requests through: reading what was compiled holds Python's lock for a while
+
+
+@contextmanager
+def warming() -> Iterator[None]:
+    """Compile, or load what was compiled, on a thread in the background, a second after this begins."""
+    later = threading.Timer(_DELAY_S, _try_to_warm)
+    later.name = "warming"
+    later.start()
+    try:
+        yield
+    finally:
+        later.cancel()
+        later.join()  # the compiler must not be cut off by the interpreter's end
+
+
+def warm() -> None:
+    """Run each kind of match once, on a few pixels."""
+    import numpy as np
+
+    from scs.matching.finding import Search, find
+
+    scene = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    grey = np.ascontiguousarray(scene[..., 0])
+    for side in (5, 24):
+        for pixels in (scene, grey, grey.astype(np.float32)):
+            template = pixels[30 : 30 + side, 40 : 40 + side]
+            for method in ("ccoeff_normed", "sqdiff", "scs"):
+                find(pixels, [template], Search(method))
+            find(pixels, [template], masks=[np.ones((side, side), np.float32)])
+    find(grey, [grey[30:54, 40:64]], Search(angles="auto", scales="0.8:1.2"))
+
+
+def _try_to_warm() -> None:
+    try:
+        warm()
+    except Exception:  # the first match will say to its caller what is wrong
+        _log.exception("matching could not be made ready")
+
+
+if __name__ == "__main__":
+    warm()

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+from skimage import data, transform
+
+from scs.errors import OptionError, ShapeError
+from scs.matching.finding import METHOD_NAMES, PARTS, Search, find, heatmap
+from scs.matching.methods import METHODS
+from scs.matching.parts import PartsTemplate
+
+SCENE = data.camera()[::2, ::2]
+ROW, COLUMN, HEIGHT, WIDTH = 50, 90, 30, 40
+TEMPLATE = SCENE[ROW : ROW + HEIGHT, COLUMN : COLUMN + WIDTH]
+CENTRE = COLUMN + WIDTH / 2, ROW + HEIGHT / 2
+
+
+@pytest.mark.parametrize("method", [name for name in METHOD_NAMES if name not in ("ccorr", "ccoeff")])
+def test_a_template_is_found_where_it_was_cut_out(method):
+    found = find(SCENE, [TEMPLATE], Search(method))
+    match = found.matches[0]
+    assert (match.x, match.y) == pytest.approx(CENTRE, abs=4 if method == PARTS else 0.1)
+    assert (match.width, match.height, match.angle, match.scale) == (WIDTH, HEIGHT, 0, 1)
+    if method != PARTS:
+        assert match.present
+        assert match.score == pytest.approx(0 if METHODS[method].lower_is_better else 1, abs=50)
+
+
+def test_corners_go_round_from_the_top_left():
+    match = find(SCENE, [TEMPLATE]).matches[0]
+    left, top = COLUMN, ROW
+    right, bottom = COLUMN + WIDTH, ROW + HEIGHT
+    np.testing.assert_allclose(match.corners, [[left, top], [right, top], [right, bottom], [left, bottom]], atol=0.1)
+
+
+def test_a_turned_and_smaller_copy_is_found_with_its_pose():
+    similar = transform.SimilarityTransform(rotation=np.radians(35), scale=1.6, translation=(150, 20))
+    large = data.camera()
+    scene = (255 * transform.warp(large, similar, output_shape=(240, 240), order=3)).clip(0, 255).astype(np.uint8)
+    x, y = 110.0, 120.0
+    column, row = np.rint(similar([[x - 0.5, y - 0.5]])[0]).astype(int)
+    x, y = similar.inverse([[column, row]])[0] + 0.5
+    template = large[row - 32 : row + 33, column - 32 : column + 33]
+    match = find(scene, [template], Search(angles="-180:180", scales="0.5:1")).matches[0]
+    assert (match.x, match.y) == pytest.approx((x, y), abs=0.5)
+    assert match.scale == pytest.approx(1 / 1.6, rel=0.02)
+    assert abs(match.angle) == pytest.approx(35, abs=1)
+    assert match.present
+
+
+def test_the_best_match_of_several_templates_comes_first_and_says_which():
+    absent = data.astronaut()[:30, :40, 0]
+    found = find(SCENE, [absent, TEMPLATE], Search(top=2))
+    assert found.matches[0].template == 1
+    assert [match.present for match in found.matches if match.template == 0] == [False] * 2
+    assert len(found.flat) == 2
+    scores = [match.score for match in found.matches]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_several_instances_are_found():
+    scene = np.random.default_rng(0).integers(0, 90, (200, 240)).astype(np.uint8)
+    places = [(20, 30), (90, 150), (150, 60)]
+    for row, column in places:
+        scene[row : row + HEIGHT, column : column + WIDTH] = TEMPLATE
+    found = find(scene, [TEMPLATE], Search(top=5))
+    present = {(round(match.y - HEIGHT / 2), round(match.x - WIDTH / 2)) for match in found.matches if match.present}
+    assert present == set(places)
+
+
+def test_a_threshold_drops_what_is_below_it_or_above_it_where_lower_is_better():
+    best = find(SCENE, [TEMPLATE], Search(top=20, threshold=0.9)).matches
+    assert len(best) == 1
+    differences = find(SCENE, [TEMPLATE], Search("sqdiff", top=20, threshold=1e6)).matches
+    assert [(round(match.y), round(match.x)) for match in differences] == [(round(CENTRE[1]), round(CENTRE[0]))]
+    assert find(SCENE, [TEMPLATE], Search(threshold=1.5)).matches == []
+
+
+def test_a_flat_template_is_found_nowhere():
+    found = find(SCENE, [np.full((20, 20), 9, np.uint8)])
+    assert found.matches == []
+    assert found.flat == [1.0]
+
+
+def test_a_mask_hides_what_is_not_the_thing():
+    spoilt = TEMPLATE.copy()
+    spoilt[:, :15] = np.random.default_rng(0).integers(0, 256, (HEIGHT, 15))
+    mask = np.ones((HEIGHT, WIDTH))
+    mask[:, :15] = 0
+    match = find(SCENE, [spoilt], masks=[mask]).matches[0]
+    assert match.score == pytest.approx(1, abs=1e-5)
+    assert (match.x, match.y) == pytest.approx(CENTRE, abs=0.1)
+    assert find(SCENE, [spoilt]).matches[0].score < 0.9
+
+
+def test_a_motif_in_a_series_has_a_position():
+    series = np.random.default_rng(0).normal(size=5000)
+    match = find(series, [series[1234:1300]]).matches[0]
+    assert match.x == pytest.approx(1234 + 33, abs=0.1)
+    assert match.present
+
+
+def test_parts_may_come_from_a_box_in_a_reference():
+    colour = data.astronaut()[::2, ::2]
+    template = PartsTemplate.from_box(colour, (90, 20, 50, 60))
+    match = find(colour, [template], Search(PARTS)).matches[0]
+    assert (match.x, match.y) == pytest.approx((115, 50), abs=5)
+
+
+def test_the_heatmap_of_a_pose_is_highest_at_the_match():
+    turned = np.rot90(TEMPLATE)
+    search = Search(angles=[0, 90, 180, 270])
+    match = find(SCENE, [turned], search).matches[0]
+    assert match.angle == pytest.approx(270, abs=0.5)
+    scores = heatmap(SCENE, turned, search, angle=match.angle, scale=match.scale).scores
+    row, column = np.unravel_index(scores.argmax(), scores.shape)
+    window = np.array(SCENE.shape) - scores.shape + 1
+    assert (column + window[1] / 2, row + window[0] / 2) == pytest.approx((match.x, match.y), abs=1)
+
+
+@pytest.mark.parametrize("method", ["ccoeff_normed", "scs_centred", "sqdiff", "ccorr"])
+def test_where_nothing_is_there_to_compare_with_the_score_decides(method):
+    scene = SCENE[ROW - 1 : ROW + HEIGHT + 1, COLUMN - 1 : COLUMN + WIDTH + 1]
+    match = find(scene, [TEMPLATE], Search(method)).matches[0]
+    assert match.chance is None
+    assert match.present
+    other = data.astronaut()[100 : 100 + HEIGHT, 100 : 100 + WIDTH, 0]
+    assert not any(match.present for match in find(scene, [other], Search(method)).matches)
+
+
+def test_a_search_that_makes_no_sense_is_refused():
+    with pytest.raises(OptionError, match="no method 'best'"):
+        Search("best")
+    with pytest.raises(OptionError, match="top is 1 or more; 0 came"):
+        Search(top=0)
+    with pytest.raises(OptionError, match="'parts' bends a template but does not turn"):
+        Search(PARTS, angles="auto")
+    with pytest.raises(OptionError, match="'parts' takes no mask"):
+        find(SCENE, [TEMPLATE], Search(PARTS), masks=[np.ones(TEMPLATE.shape)])
+    with pytest.raises(ShapeError, match="a template must fit inside its scene"):
+        find(TEMPLATE, [SCENE])
