@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -221,7 +220,7 @@ def _score_in_groups(
             kernels = [prepare_kernel(np.moveaxis(pixels, 2, 0) / scale, weights, method) for pixels, _ in group]
             for scores, flat in _Scorer(scene, scale, kernels, weights, method, p, q / scale, threads).run():
                 if scale != 1 and not method.normalised:
-                    scores = scaled(scores, min(scale * scale, sys.float_info.max))
+                    scores = scaled(scores, min(scale * scale, _LARGEST_FACTOR))
                 yield ScoreMap(scores[0] if signal else scores, flat)
 
 

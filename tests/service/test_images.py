@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 
 from scs.errors import ImageError, OptionError, TooLargeError, UnsupportedImageError
-from service.images import FORMATS, decode_image, decode_npy, resize_image, scaled_size
+from service.images import FORMATS, decode_cutout, decode_image, decode_npy, is_grey, resize_image, scaled_size
 
 MEGAPIXEL = 1_000_000
 ORIENTATION = 0x0112
@@ -350,3 +350,46 @@ def test_a_huge_array_header_is_refused_before_any_pixel_is_read():
 def test_what_is_not_an_array_is_unsupported(body):
     with pytest.raises(UnsupportedImageError, match="npy"):
         decode_npy(body, channels=3, max_pixels=MEGAPIXEL)
+
+
+def test_a_cutout_keeps_the_colours_of_what_is_transparent_beside_its_opacity():
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    alpha = np.random.default_rng(1).integers(0, 256, (20, 30), dtype=np.uint8)
+    picture, opacity = decode_cutout(encode(np.dstack([pixels, alpha]), "PNG"), channels=3, max_pixels=MEGAPIXEL)
+    assert np.array_equal(picture.pixels, pixels) and np.array_equal(opacity, alpha)
+
+    grey = np.dstack([pixels[..., 0], alpha])
+    picture, opacity = decode_cutout(encode(grey, "PNG"), channels=1, max_pixels=MEGAPIXEL)
+    assert np.array_equal(picture.pixels[..., 0], pixels[..., 0]) and np.array_equal(opacity, alpha)
+
+
+def test_a_cutout_of_a_palette_knows_its_transparent_colour():
+    image = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).convert("P")
+    picture, opacity = decode_cutout(encode(image, "PNG", transparency=5), channels=3, max_pixels=MEGAPIXEL)
+    assert np.array_equal(opacity == 0, np.arange(16).reshape(4, 4) == 5)
+    assert picture.pixels.shape == (4, 4, 3)
+
+
+def test_an_opaque_picture_is_no_cutout(photograph):
+    for body in (
+        encode(photograph, "JPEG"),
+        encode(np.dstack([photograph, np.full_like(photograph[..., 0], 255)]), "PNG"),
+    ):
+        picture, opacity = decode_cutout(body, channels=3, max_pixels=MEGAPIXEL)
+        assert opacity is None and np.array_equal(picture.pixels, decode(body).pixels)
+
+
+def test_a_file_says_whether_it_has_colours(photograph):
+    grey = Image.fromarray(photograph).convert("L")
+    for image, expected in (
+        (grey, True),
+        (grey.convert("1"), True),
+        (grey.convert("LA"), True),
+        (grey.convert("RGB"), False),
+    ):
+        assert is_grey(encode(image, "PNG"), MEGAPIXEL) is expected
+    assert is_grey(encode(photograph[..., 0].astype(np.uint16), "PNG"), MEGAPIXEL)
+    with pytest.raises(TooLargeError):
+        is_grey(png_header(50_000, 50_000), MEGAPIXEL)
+    with pytest.raises(UnsupportedImageError):
+        is_grey(b"hello", MEGAPIXEL)

@@ -53,6 +53,12 @@ def test_text_that_names_no_steps_is_refused_with_what_came(text):
         angle_steps(text)
 
 
+@pytest.mark.parametrize("text", ["0:1e300:1e-300", "0:1:1e-5"])
+def test_text_that_names_too_many_steps_is_refused_before_they_are_listed(text):
+    with pytest.raises(OptionError, match="up to 10000 values"):
+        angle_steps(text)
+
+
 @pytest.mark.parametrize("option", ["0:2", "-1", 0, [1, -0.5]])
 def test_a_scale_is_above_zero(option):
     with pytest.raises(OptionError, match="above zero"):
