@@ -194,12 +194,12 @@ def poses():
 
 def misses():
     found = read("poses", "misses")
-    above = found["above"]
+    above, best = found["above"], found["best_missed"]
     rows = [
         ["found by the full search", *(tally["matches"] for tally in above.values())],
         ["of these missed", *(tally["missed"] for tally in above.values())],
     ]
-    return table([f"{found['cases']} scenes, score above", *above], rows)
+    return table([f"{found['cases']} scenes, of whose best matches {best or 'none'} missed; score above", *above], rows)
 
 
 def shapes():
