@@ -61,7 +61,10 @@ def bank(
         raise OptionError(f"there may be one mask, or one for each of {len(templates)} templates; {len(masks)} came")
     contents = [path.read_bytes() for path in templates]
     if grey is None:
-        grey = all(_said_of(path, is_grey, content) for path, content in zip(templates, contents, strict=True))
+        grey = all(
+            _said_of(path, is_grey, content, settings.max_pixels)
+            for path, content in zip(templates, contents, strict=True)
+        )
     weights: list[Weights | None] = [
         _said_of(path, _read_mask, path.read_bytes(), settings.max_pixels) for path in masks
     ]
