@@ -89,7 +89,8 @@ def score_map(
     Returns:
         Scores in float32. Normalised ones lie in [-1, 1] ([0, 1] for sqdiff_normed) and are within 1e-5 of the
         definition in exact arithmetic. A flat patch, or a flat template, has no angle: it scores 0 (sqdiff_normed: 1,
-        the worst). Scores that are not normalised are as exact as float32 can hold the largest of their block.
+        the worst). Scores that are not normalised are as exact as float32 can hold the largest of their block, and
+            scaled down to what float32 can hold.
 
     Raises:
         ShapeError: the shapes do not fit each other; the message gives both.
@@ -220,14 +221,18 @@ def _score_in_groups(
             kernels = [prepare_kernel(np.moveaxis(pixels, 2, 0) / scale, weights, method) for pixels, _ in group]
             for scores, flat in _Scorer(scene, scale, kernels, weights, method, p, q / scale, threads).run():
                 if scale != 1 and not method.normalised:
-                    scores = scaled(scores, min(scale * scale, _LARGEST_FACTOR))
+                    scores = in_units(scores, scale)
                 yield ScoreMap(scores[0] if signal else scores, flat)
 
 
-def scaled(scores: Scores, factor: float) -> Scores:
-    """Multiply scores, as far as float32 goes."""
-    largest = float(np.finfo(np.float32).max)
-    return np.clip(scores * np.float64(factor), -largest, largest).astype(np.float32)
+def in_units(scores: Scores, scale: float) -> Scores:
+    """Scores that are not normalised, of pixels that were divided by a scale, as they are of the pixels themselves.
+
+    Where float32 cannot hold the largest, all of them are smaller by the same factor, so that the best stays the best.
+    """
+    largest = float(np.abs(scores).max())
+    factor = min(scale * scale, float(np.finfo(np.float32).max) / largest) if largest else 1.0
+    return (scores * np.float64(factor)).astype(np.float32)
 
 
 class _Scorer:

@@ -5,7 +5,6 @@ Nothing imports this file before a device is asked for, so torch stays optional.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,7 +23,7 @@ from scs.matching.correlation import SpectralCorrelator
 from scs.matching.kernel import Kernel, prepare_kernel
 from scs.matching.methods import Method
 from scs.matching.norms import flat_limit
-from scs.matching.scores import ScoreMap, Scores, Weights, allowed_error, scaled
+from scs.matching.scores import ScoreMap, Scores, Weights, allowed_error, in_units
 
 Array = NDArray[Any]
 
@@ -104,7 +103,7 @@ def _score_in_groups(
             kernels = [prepare_kernel(np.moveaxis(pixels, 2, 0) / scale, weights, method) for pixels, _ in group]
             for scores, kernel in zip(scorer.score(kernels), kernels, strict=True):
                 if scale != 1 and not method.normalised:
-                    scores = scaled(scores, min(scale * scale, sys.float_info.max))
+                    scores = in_units(scores, scale)
                 flat = scorer.flat if kernel.norm else float(method.normalised)
                 yield ScoreMap(scores[0] if signal else scores, flat)
 
