@@ -1,17 +1,28 @@
 """Draw the pictures of the documentation: ``python docs/draw.py`` writes them into ``docs/pictures/``.
 
-The photograph is Stefan van der Walt's cat Chelsea (CC0), from scikit-image; the heatmaps are the product's own.
+The photographs come with scikit-image, among them Stefan van der Walt's cat Chelsea (CC0) and NASA's Eileen Collins
+(public domain); heatmaps and matches are the product's own. Needs matplotlib, from ``.[train]``.
 """
 
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
 import skimage.data
 from PIL import Image
 
+from scs.matching.finding import Search, find
+from scs.matching.fractal import fractal
+from scs.matching.harmonic import circular_harmonics
+from scs.matching.scores import score_map
+
 PICTURES = Path(__file__).parent / "pictures"
+RIGHT, WRONG = "#00c896", "#ff5a1f"
 
 
 def draw_cat() -> Path:
@@ -20,6 +31,11 @@ def draw_cat() -> Path:
     path = PICTURES / "cat.jpg"
     cat.resize((1024, 768), Image.Resampling.LANCZOS).save(path, quality=85, optimize=True)
     return path
+
+
+def draw_eye(photograph: Path) -> None:
+    """A template of 150x120: the cat's left eye on the picture, cut out without loss."""
+    Image.open(photograph).crop((300, 230, 450, 350)).save(PICTURES / "eye.png", optimize=True)
 
 
 def draw_heatmaps(photograph: Path) -> None:
@@ -31,6 +47,146 @@ def draw_heatmaps(photograph: Path) -> None:
         Image.open(sheet).save(PICTURES / "heatmaps.jpg", quality=85, optimize=True)  # a quarter of the size
 
 
+def draw_outshouting() -> None:
+    """One template's scores by three methods: the brightest place wins by one of them, whatever it looks like."""
+    scene = skimage.data.camera()
+    row, column, height, width = box = 160, 330, 56, 56
+    template = cut(scene, box)
+    figure, (first, *others) = panels(4, 1)
+    show(first, scene, "template and scene")
+    outline(first, box, RIGHT)
+    for axes, method in zip(others, ("ccorr", "ccoeff_normed", "scs_centred"), strict=True):
+        scores = score_map(scene, template, method).scores
+        best = np.unravel_index(scores.argmax(), scores.shape)
+        at_centres = np.full(scene.shape, np.nan)
+        at_centres[height // 2 :, width // 2 :][: scores.shape[0], : scores.shape[1]] = scores
+        show(axes, at_centres, f"{method}, highest score", colours="inferno")
+        outline(axes, (*best, height, width), RIGHT if best == (row, column) else WRONG)
+    save(figure, "outshouting.jpg")
+
+
+def draw_poses() -> None:
+    """Three templates on a photograph, found where it is turned by 115 degrees and scaled by 0.75."""
+    photograph = skimage.data.coffee()
+    boxes = [(90, 220, 100, 120), (250, 330, 100, 130), (110, 70, 80, 80)]
+    matrix = cv2.getRotationMatrix2D((300, 200), 115, 0.75)
+    scene = cv2.warpAffine(photograph, matrix, (600, 400))
+    matches = find(scene, [cut(photograph, box) for box in boxes], Search(angles="auto", scales="auto")).matches
+    figure, (left, right) = panels(2, 1.5)
+    show(left, photograph, "templates")
+    show(right, scene, "found, with turn and scale; their tops in white")
+    colours = ("#ffd400", "#56b4e9", RIGHT)
+    for box, colour in zip(boxes, colours, strict=True):
+        outline(left, box, colour)
+    for match in matches:
+        corners = np.vstack([match.corners, match.corners[:1]]) - 0.5
+        right.plot(*corners.T, color=colours[match.template], lw=2.5)
+        right.plot(*corners[:2].T, color="white", lw=2.5)
+        note(right, corners[:, 0].max() + 6, match.y, f"{match.angle:.1f}°, {match.scale:.3f}")
+    save(figure, "poses.jpg")
+
+
+def draw_kernels() -> None:
+    """A template's first circular harmonics, what orders 0 to 16 hold of it, and fractal kernels made of it."""
+    template = skimage.data.astronaut()[20:180, 150:310].mean(2)
+    orders = circular_harmonics(template)[..., 0].real
+    harmonics = [fractal(template, depth=0), *orders[1:4], orders[0] + 2 * orders[1:].sum(0)]
+    fractals = [fractal(template, depth=depth, copies=5, ratio=0.35, twist=15) for depth in range(5)]
+    figure, grid = panels(5, 1, rows=2)
+    titles = ["template", "order 1", "order 2", "order 3", "orders 0-16", *(f"fractal, depth {i}" for i in range(5))]
+    for axes, kernel, title in zip(grid, [*harmonics, *fractals], titles, strict=True):
+        kernel = np.squeeze(kernel)
+        show(axes, np.clip(128 + 40 * kernel / kernel.std(), 0, 255).astype(np.uint8), title)
+    save(figure, "kernels.jpg")
+
+
+def draw_parts() -> None:
+    """A thing found again though it is bent: by its parts, where the best cosine of the whole is elsewhere."""
+    photograph = skimage.data.chelsea()
+    bent = bend(photograph, by=10, wave=120)
+    box = 203, 253, 74, 74
+    template = cut(photograph, box)
+    figure, (first, *others) = panels(3, 1.5)
+    show(first, photograph, "template")
+    outline(first, box, RIGHT)
+    for axes, method, colour in zip(others, ("ccoeff_normed", "parts"), (WRONG, RIGHT), strict=True):
+        match = find(bent, [template], Search(method=method)).matches[0]
+        show(axes, bent, f"bent, {method}")
+        outline_match(axes, match, colour)
+    save(figure, "parts.jpg")
+
+
+def draw_presence() -> None:
+    """A high score of what is not there, and a lower one of what is."""
+    camera = skimage.data.camera()
+    astronaut = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
+    matrix = cv2.getRotationMatrix2D((256, 256), 6, 1.04)
+    turned = cv2.warpAffine(camera, matrix, (512, 512), borderMode=cv2.BORDER_REFLECT)
+    noisy = np.clip(turned + np.random.default_rng(0).normal(0, 25, turned.shape), 0, 255).astype(np.uint8)
+    pairs = [(cut(astronaut, (250, 467, 40, 40)), camera), (cut(camera, (276, 308, 64, 64)), noisy)]
+    figure, grid = panels(4, 1)
+    for (left, right), (template, scene) in zip((grid[:2], grid[2:]), pairs, strict=True):
+        match = find(scene, [template]).matches[0]
+        show(left, template, "template")
+        show(right, scene, f"score {match.score:.2f}, chance {match.chance:.{2 if match.chance > 0.1 else 6}f}")
+        outline_match(right, match, RIGHT if match.present else WRONG)
+    save(figure, "presence.jpg")
+
+
+def bend(picture, by, wave):
+    """Move every pixel by a smooth wave, up to ``by`` pixels along each axis."""
+    rows, columns = np.indices(picture.shape[:2], dtype=np.float32)
+    across = columns + np.float32(by) * np.sin(2 * np.pi * rows / wave + 0.5)
+    down = rows + np.float32(by) * np.cos(2 * np.pi * columns / wave)
+    return cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+def cut(picture, box):
+    row, column, height, width = box
+    return picture[row : row + height, column : column + width]
+
+
+def panels(columns, ratio, rows=1):
+    """Panels side by side, 1000 pixels wide in all, each ``ratio`` times as wide as high."""
+    figure, grid = plt.subplots(rows, columns, figsize=(10, rows * (10 / columns / ratio + 0.3)), squeeze=False)
+    figure.subplots_adjust(0.002, 0.003, 0.998, 1 - 0.26 / figure.get_figheight(), 0.02, 0.12)
+    return figure, grid.ravel()
+
+
+def show(axes, pixels, title, colours="gray"):
+    axes.imshow(pixels, cmap=colours)
+    axes.set_title(title, fontsize=11, pad=4)
+    axes.autoscale(False)
+    axes.set_axis_off()
+
+
+def outline(axes, box, colour):
+    row, column, height, width = box
+    axes.add_patch(plt.Rectangle((column - 0.5, row - 0.5), width, height, fill=False, ec=colour, lw=2.5))
+
+
+def outline_match(axes, match, colour):
+    outline(axes, (match.y - match.height / 2, match.x - match.width / 2, match.height, match.width), colour)
+
+
+def note(axes, x, y, words):
+    axes.text(x, y, words, color="white", fontsize=9, va="center", bbox={"fc": "#1a1a1a", "lw": 0, "pad": 2})
+
+
+def save(figure, name):
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=100, format="png")
+    plt.close(figure)
+    Image.open(drawn).convert("RGB").save(PICTURES / name, quality=85, optimize=True)
+
+
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
-    draw_heatmaps(draw_cat())
+    cat = draw_cat()
+    draw_eye(cat)
+    draw_heatmaps(cat)
+    draw_outshouting()
+    draw_poses()
+    draw_kernels()
+    draw_parts()
+    draw_presence()

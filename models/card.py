@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,18 +22,34 @@ class _Part(BaseModel):
 class InputCard(_Part):
     """The images a model was trained on; it takes uint8 ``(N, H, W, channels)`` of any size from ``smallest`` up."""
 
-    width: int = Field(gt=0, description="Pixels; pictures are resized to this unless the request says otherwise.")
-    height: int = Field(gt=0, description="Pixels.")
+    width: int = Field(gt=0, description="Pixels; of a bank of templates, those of the widest.")
+    height: int = Field(gt=0, description="Pixels; of a bank of templates, those of the tallest.")
     channels: Literal[1, 3] = Field(description="1: grey, 3: red, green, blue.")
-    smallest: int = Field(gt=0, description="Pixels on either side below which the network leaves nothing.")
+    smallest: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] = Field(
+        description="Pixels on either side, or across and down, below which the network leaves nothing."
+    )
+    resize: bool = Field(
+        True, description="Whether pictures are resized to width and height unless the request says otherwise."
+    )
+
+    @property
+    def smallest_size(self) -> tuple[int, int]:
+        """Pixels across and down below which the network leaves nothing."""
+        return (self.smallest, self.smallest) if isinstance(self.smallest, int) else self.smallest
 
 
 class ReceptiveFieldCard(_Part):
     """Unit ``i`` of a layer sees ``size`` pixels from ``offset + i * stride`` on, along either axis."""
 
-    size: int = Field(gt=0, description="Pixels.")
+    size: int = Field(gt=0, description="Pixels; down only, where there is a width.")
+    width: int | None = Field(None, gt=0, description="Pixels across, where these are others than down.")
     stride: int = Field(gt=0, description="Pixels between neighbouring units.")
     offset: int = Field(description="First pixel of the first unit; negative where padding is seen.")
+
+    @property
+    def across(self) -> int:
+        """Pixels across."""
+        return self.width or self.size
 
 
 class LayerCard(_Part):
@@ -44,6 +60,15 @@ class LayerCard(_Part):
     channels: int = Field(gt=0)
     receptive_field: ReceptiveFieldCard
     signed: bool = Field(description="Whether its values take both signs.")
+    labels: list[str] | None = Field(None, description="What each channel stands for, where that has a name.")
+
+
+class BankCard(_Part):
+    """How a bank compares its templates with patches; its logits are the best scores, its layers' maps all of them."""
+
+    method: str = Field(description="One of the methods of /match.")
+    p: float = Field(ge=1, description="Exponent; larger is sharper.")
+    q: float = Field(ge=0, description="Noise floor, in units of the norms of pixels from 0 to 255.")
 
 
 class AccuracyCard(_Part):
@@ -89,8 +114,11 @@ class ModelCard(_Part):
     input: InputCard
     labels: list[str] = Field(min_length=1)
     layers: list[LayerCard]
-    class_map: str = Field(description="Layer with a map per class; its mean plus the class's bias is the logit.")
-    class_bias: list[float]
+    class_map: str | None = Field(
+        None, description="Layer with a map per class; its mean plus the class's bias is the logit."
+    )
+    class_bias: list[float] = Field([], description="One for each class, where there is a class map.")
+    bank: BankCard | None = Field(None, description="Where the model is a bank of templates: logits are scores then.")
     accuracy: AccuracyCard | None = None
     training: TrainingCard | None = None
     licence: str = "MIT"

@@ -102,11 +102,13 @@ class OnnxModel:
     def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
         self.device = device
         self._tensors = {layer.name: layer.tensor for layer in card.layers}
+        # What a bank's sums in float64 take is handed back after every picture, however small.
+        self._keeps_memory = card.bank is None
         try:
             graph = onnx.load_from_string(content)
             if any(tensor.external_data for tensor in graph.graph.initializer):
                 raise ModelError(f"{card.name} needs to be one file; it refers to others")
-            self._fused = _session(content, device)
+            self._fused = _session(_without_unused(graph, content), device, self._keeps_memory)
             self._open = _session(_with_outputs(graph, list(self._tensors.values())), device, keeps_memory=False)
         except (ModelError, DeviceError):
             raise
@@ -117,7 +119,7 @@ class OnnxModel:
     def logits(self, images: Images) -> Array:
         """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
         options = ort.RunOptions()
-        if self.device == "cpu" and images[..., 0].size > _PIXELS_WORTH_KEEPING_MEMORY_FOR:
+        if self._keeps_memory and self.device == "cpu" and images[..., 0].size > _PIXELS_WORTH_KEEPING_MEMORY_FOR:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         (logits,) = self._fused.run(["logits"], {"image": images}, options)
         return logits  # type: ignore[no-any-return]
@@ -180,6 +182,24 @@ def _session(content: bytes, device: Device, keeps_memory: bool = True) -> ort.I
     if session.get_providers()[0] != _PROVIDERS[device]:
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; {session.get_providers()[0]} came")
     return session
+
+
+def _without_unused(model: onnx.ModelProto, content: bytes) -> bytes:
+    """The file without nodes that no output needs, such as the layers of a bank: the runtime would run them."""
+    needed = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output) or any(attribute.HasField("g") for attribute in node.attribute):
+            needed.update(node.input)
+            kept.append(node)
+    if len(kept) == len(model.graph.node):
+        return content
+    lean = onnx.ModelProto()
+    lean.CopyFrom(model)
+    del lean.graph.node[:]
+    lean.graph.node.extend(reversed(kept))
+    leaner: bytes = lean.SerializeToString()
+    return leaner
 
 
 def _with_outputs(graph: onnx.ModelProto, tensors: list[str]) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.card import LayerCard, ModelCard
 from models.runtime import Array
-from scs.errors import OptionError, UnknownNameError
+from scs.errors import OptionError, TooLargeError, UnknownNameError
 from service.feature_match import (
     Box,
     LayerMatch,
@@ -21,16 +21,13 @@ from service.feature_match import (
 )
 from service.images import Picture, resize_image
 from service.model_store import LoadedModel
-from service.predicting import check_analysed_size, decode, milliseconds, rank_classes
-from service.schemas import (
-    ActivationOptions,
-    ClassProbability,
-    Timing,
-)
+from service.predicting import check_analysed_size, decode, milliseconds, rank
+from service.schemas import ActivationOptions, Ranking, Timing
 from service.settings import Settings
 from service.uploads import NamedBytes, Upload
 
 _CLASSES_SHOWN = 5
+_MOST_NUMBERS = 128  # of all maps together, for each pixel that may be analysed
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Activations:
 
     card: ModelCard
     picture: Picture
-    classes: list[ClassProbability]
+    classes: Ranking
     layers: list[SeenLayer]
     class_map: SeenClass | None
     timing: Timing
@@ -72,13 +69,15 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
     """Run a network on one picture and keep the layers asked for.
 
     Raises:
-        ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
+        ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, or too large for
+            as many maps as the model has.
         UnknownNameError: a layer, channel or class that the model does not have.
-        OptionError: more than one picture, a box outside it, a template larger than it, or both a box and a template.
+        OptionError: a class of a model without class maps, more than one picture, a box outside it, a template larger
+            than it, or both a box and a template.
     """
     card = model.card
     layers = _chosen_layers(card, options.layers)
-    class_index = None if options.class_name is None else _class_index(card, options.class_name)
+    class_map = None if options.class_name is None else _class_map(card, options.class_name)
     if options.box and upload.template:
         raise OptionError("what to look for is a template or a box; both came")
 
@@ -87,12 +86,13 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
     if len(pictures) != 1:
         raise OptionError(f"activations are of one picture; {len(pictures)} came")
     picture = pictures[0][1]
+    _check_work(card, picture, settings)
     box = parse_box(options.box, picture.width, picture.height) if options.box else None
     template = None if upload.template is None else _decode_template(upload.template, picture, card, settings)
     decoded = time.perf_counter()
 
     names = [layer.name for layer in layers]
-    kept = names if class_index is None else [*dict.fromkeys([*names, card.class_map])]
+    kept = names if class_map is None else [*dict.fromkeys([*names, class_map[0]])]
     maps = {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], kept).items()}
     templates: dict[str, Template] = {}
     if box is not None:
@@ -106,16 +106,28 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
         if templates
     }
     seen = [_see(layer, maps[layer.name], options.channels, matches.get(layer.name)) for layer in layers]
-    class_map = None if class_index is None else _see_class(card, class_index, maps)
+    seen_class = None if class_map is None else _see_class(card, *class_map, maps)
     inferred = time.perf_counter()
     return Activations(
         card=card,
         picture=picture,
-        classes=rank_classes(maps["logits"], card.labels, _CLASSES_SHOWN),
+        classes=rank(maps["logits"], card, _CLASSES_SHOWN),
         layers=seen,
-        class_map=class_map,
+        class_map=seen_class,
         timing=Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, inferred)),
     )
+
+
+def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
+    """Refuse maps that would not fit: a bank of templates has as many as it likes, each as large as the picture."""
+    height, width = picture.pixels.shape[:2]
+    deep = sum(layer.channels / layer.receptive_field.stride**2 for layer in card.layers)
+    most = int(settings.max_analysed_pixels * _MOST_NUMBERS / deep)
+    if height * width > most:
+        raise TooLargeError(
+            f"maps of {card.name} are made of at most {most} pixels; {width}x{height} came; "
+            "ask for it smaller with resize=1024, say"
+        )
 
 
 def _to_analysed(box: Box, picture: Picture) -> Box:
@@ -136,10 +148,13 @@ def _chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
     return chosen
 
 
-def _class_index(card: ModelCard, label: str) -> int:
+def _class_map(card: ModelCard, label: str) -> tuple[str, int]:
+    """The layer of the class maps, and the class's number."""
+    if card.class_map is None:
+        raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
     if label not in card.labels:
         raise UnknownNameError(f"no class '{label[:60]}' in {card.name}; there are: {', '.join(card.labels)}")
-    return card.labels.index(label)
+    return card.class_map, card.labels.index(label)
 
 
 def _chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:
@@ -160,12 +175,12 @@ def _see(card: LayerCard, maps: Array, channels: str, found: LayerMatch | None) 
     return SeenLayer(card, maps, energies, _chosen_channels(energies, channels, card), found)
 
 
-def _see_class(card: ModelCard, index: int, maps: dict[str, Array]) -> SeenClass:
-    layer = card.layer(card.class_map)
+def _see_class(card: ModelCard, name: str, index: int, maps: dict[str, Array]) -> SeenClass:
+    layer = card.layer(name)
     return SeenClass(
         index=index,
         label=card.labels[index],
-        values=maps[card.class_map][index],
+        values=maps[name][index],
         bias=card.class_bias[index],
         logit=float(maps["logits"][index]),
         signed=layer is None or layer.signed,

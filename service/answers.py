@@ -74,8 +74,13 @@ def _heatmap(values: Map, signed: bool, backdrop: Picture | None) -> Heatmap:
 
 
 def _layer_response(layer: SeenLayer, picture: Picture, backdrop: Picture | None) -> LayerActivation:
+    labels = layer.card.labels
     heatmaps = [
-        ChannelHeatmap(channel=channel, **_heatmap(layer.maps[channel], layer.card.signed, backdrop).model_dump())
+        ChannelHeatmap(
+            channel=channel,
+            label=labels[channel] if labels else None,
+            **_heatmap(layer.maps[channel], layer.card.signed, backdrop).model_dump(),
+        )
         for channel in layer.chosen
     ]
     channels, height, width = layer.maps.shape

@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from scs.errors import OptionError, ScsError, UnknownNameError
-from service.commands import activations, evaluate, export, match, models, predict, serve, train
+from service.commands import activations, bank, evaluate, export, match, models, predict, serve, train
 
 FAILURE, USAGE_ERROR = 1, 2
 
@@ -22,6 +22,7 @@ app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
 app.command("activations")(activations.activations)
 app.command("match")(match.match)
+app.command("bank")(bank.bank)
 app.command("models")(models.models)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

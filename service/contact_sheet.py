@@ -18,8 +18,8 @@ def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
     """One picture with the prediction, the class map and every layer asked for."""
     card = activations.card
     best, *others = activations.classes
-    runners_up = ", ".join(f"{found.label} {found.probability:.0%}" for found in others)
-    title = f"{best.label}, {best.probability:.0%}\n{runners_up}\n{card.name} {card.version}: {card.description}"
+    runners_up = ", ".join(f"{found.label} {found.shown}" for found in others)
+    title = f"{best.label}, {best.shown}\n{runners_up}\n{card.name} {card.version}: {card.description}"
     rows = [_layer_row(layer, card) for layer in activations.layers]
     if activations.class_map is not None:
         seen = activations.class_map
@@ -31,8 +31,9 @@ def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
 def _layer_row(layer: SeenLayer, card: ModelCard) -> LayerRow:
     channels, height, width = layer.maps.shape
     field = layer.card.receptive_field
-    caption = f"{channels} channels of {width} x {height}; each unit sees {field.size} x {field.size} pixels"
-    names = card.labels if layer.card.name == card.class_map else [f"channel {i}" for i in range(channels)]
+    caption = f"{channels} channels of {width} x {height}; each unit sees {field.across} x {field.size} pixels"
+    named = card.labels if layer.card.name == card.class_map else layer.card.labels
+    names = named or [f"channel {i}" for i in range(channels)]
     panels = [Panel(names[i], layer.maps[i], layer.card.signed) for i in layer.chosen]
     if layer.match is not None:
         panels.append(Panel("similarity to the template", _centred(layer.match.scores, height, width), signed=True))

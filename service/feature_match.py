@@ -65,8 +65,8 @@ def parse_box(text: str, width: int, height: int) -> Box:
 
 def template_from_box(maps: Array, field: ReceptiveFieldCard, box: Box) -> Template:
     """Cut a box out of the picture's own maps ``(C, H, W)``: the units whose receptive fields are centred in it."""
-    top, bottom = _centred_units(field, box.y, box.height, maps.shape[1])
-    left, right = _centred_units(field, box.x, box.width, maps.shape[2])
+    top, bottom = _centred_units(field, field.size, box.y, box.height, maps.shape[1])
+    left, right = _centred_units(field, field.across, box.x, box.width, maps.shape[2])
     return Template(maps[:, top:bottom, left:right], (top, left), (box.x, box.y), box.width, box.height)
 
 
@@ -75,8 +75,8 @@ def template_from_picture(maps: Array, field: ReceptiveFieldCard, width: int, he
 
     Where the template is smaller than the receptive field every unit saw some, and all are kept.
     """
-    top, bottom = _inner_units(field, height, maps.shape[1])
-    left, right = _inner_units(field, width, maps.shape[2])
+    top, bottom = _inner_units(field, field.size, height, maps.shape[1])
+    left, right = _inner_units(field, field.across, width, maps.shape[2])
     return Template(maps[:, top:bottom, left:right], (top, left), (0, 0), width, height)
 
 
@@ -122,8 +122,8 @@ def _places(start: float, length: float, size: int, stride: int) -> slice:
     return slice(max(0, first), last + 1)
 
 
-def _centred_units(field: ReceptiveFieldCard, start: float, length: float, units: int) -> tuple[int, int]:
-    centre = field.offset + (field.size - 1) / 2
+def _centred_units(field: ReceptiveFieldCard, size: int, start: float, length: float, units: int) -> tuple[int, int]:
+    centre = field.offset + (size - 1) / 2
     first = max(0, math.ceil((start - centre) / field.stride))
     last = min(units, math.ceil((start + length - centre) / field.stride))
     if first < last:
@@ -132,7 +132,7 @@ def _centred_units(field: ReceptiveFieldCard, start: float, length: float, units
     return nearest, nearest + 1
 
 
-def _inner_units(field: ReceptiveFieldCard, length: int, units: int) -> tuple[int, int]:
+def _inner_units(field: ReceptiveFieldCard, size: int, length: int, units: int) -> tuple[int, int]:
     first = math.ceil(-field.offset / field.stride)
-    last = (length - field.size - field.offset) // field.stride + 1
+    last = (length - size - field.offset) // field.stride + 1
     return (first, last) if first < last else (0, units)

@@ -9,12 +9,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.card import InputCard
+from models.card import InputCard, ModelCard
 from models.runtime import Array
 from scs.errors import OptionError, ScsError, TooLargeError
 from service.images import Picture, Size, decode_image, decode_npy
 from service.model_store import LoadedModel
-from service.schemas import ClassProbability, ImagePrediction, PredictOptions, PredictResponse, Timing
+from service.schemas import (
+    ClassProbability,
+    ImagePrediction,
+    PredictOptions,
+    PredictResponse,
+    Ranking,
+    TemplateScore,
+    Timing,
+)
 from service.settings import Settings
 from service.uploads import NamedBytes, Upload
 
@@ -40,7 +48,7 @@ def predict(model: LoadedModel, upload: Upload, options: PredictOptions, setting
             name=name,
             width=picture.width,
             height=picture.height,
-            classes=rank_classes(row, model.card.labels, options.top_k),
+            classes=rank(row, model.card, options.top_k),
         )
         for (name, picture), row in zip(pictures, logits, strict=True)
     ]
@@ -83,7 +91,7 @@ def decode(
 def target_size(resize: str, wanted: InputCard) -> Size | int | None:
     """What ``resize`` (``card``, ``none`` or a number) means for a network."""
     if resize == "card":
-        return wanted.width, wanted.height
+        return (wanted.width, wanted.height) if wanted.resize else None
     return None if resize == "none" else int(resize)
 
 
@@ -95,12 +103,22 @@ def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings
         TooLargeError: it is too large; the message says what can be done.
     """
     height, width = picture.pixels.shape[:2]
-    if min(height, width) < wanted.smallest:
-        raise OptionError(f"the network needs {wanted.smallest} pixels on a side; '{name}' is {width}x{height}")
+    least_width, least_height = wanted.smallest_size
+    if width < least_width or height < least_height:
+        needed = f"{least_width} pixels on a side" if least_width == least_height else f"{least_width}x{least_height}"
+        raise OptionError(f"the network needs {needed}; '{name}' is {width}x{height}")
     if height * width > settings.max_analysed_pixels:
         raise TooLargeError(
             f"at most {settings.max_analysed_pixels} pixels are analysed; '{name}' is {width}x{height}; {_SMALLER}"
         )
+
+
+def rank(logits: Array, card: ModelCard, top_k: int) -> Ranking:
+    """What a model says of one picture: the most probable classes, or the templates of a bank with the best scores."""
+    if card.bank is None:
+        return rank_classes(logits, card.labels, top_k)
+    order = np.argsort(-logits, kind="stable")[:top_k]
+    return [TemplateScore(label=card.labels[i], index=int(i), score=float(logits[i])) for i in order]
 
 
 def rank_classes(logits: Array, labels: Sequence[str], top_k: int) -> list[ClassProbability]:

@@ -25,12 +25,12 @@ class ModelOptions(_Options):
 class PredictOptions(ModelOptions):
     """Options of ``POST /predict``."""
 
-    top_k: int = Field(5, ge=1, le=1000, description="Classes to name, most probable first.")
+    top_k: int = Field(5, ge=1, le=1000, description="Classes, or templates, to name, best first.")
     resize: str = Field(
         "card",
         pattern=r"^(card|none|[1-9][0-9]{0,4})$",
-        description="`card`: to the size the model was trained on; `none`: not at all; "
-        "a number: pixels of the longer side.",
+        description="`card`: to the size the model was trained on (a bank of templates: not at all); "
+        "`none`: not at all; a number: pixels of the longer side.",
     )
 
 
@@ -86,6 +86,31 @@ class ClassProbability(BaseModel):
     index: int
     probability: float = Field(ge=0, le=1)
 
+    @property
+    def shown(self) -> str:
+        """The figure as people read it."""
+        return f"{self.probability:.1%}"
+
+
+class TemplateScore(BaseModel):
+    """One template of a bank and its best score anywhere in the picture: how alike they are there, not how probable."""
+
+    label: str
+    index: int
+    score: float = Field(ge=-1, le=1)
+
+    @property
+    def shown(self) -> str:
+        """The figure as people read it."""
+        return f"{self.score:.3f}"
+
+
+Ranked = ClassProbability | TemplateScore
+Ranking = Annotated[
+    list[ClassProbability] | list[TemplateScore],
+    Field(description="Classes, most probable first; of a bank, templates, the best score first."),
+]
+
 
 class ImagePrediction(BaseModel):
     """What a model says of one picture."""
@@ -93,7 +118,7 @@ class ImagePrediction(BaseModel):
     name: str = Field(description="File name as it was sent, or the picture's number.")
     width: int = Field(description="Pixels, upright.")
     height: int
-    classes: list[ClassProbability]
+    classes: Ranking
 
 
 class PredictResponse(BaseModel):
@@ -142,6 +167,7 @@ class ChannelHeatmap(Heatmap):
     """The heatmap of one channel."""
 
     channel: int
+    label: str | None = Field(None, description="What it stands for: the template, of a bank.")
 
 
 class Peak(BaseModel):
@@ -232,7 +258,7 @@ class ActivationsResponse(BaseModel):
     height: int
     analysed_width: int = Field(description="Pixels of the picture as the network saw it.")
     analysed_height: int
-    classes: list[ClassProbability] = Field(description="The prediction at that size, most probable first.")
+    classes: Ranking
     layers: list[LayerActivation]
     class_map: ClassMap | None = None
     timing: Timing

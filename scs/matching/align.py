@@ -21,7 +21,7 @@ _LONGEST_MOVE = 2.0
 _LARGEST_TURN = 0.2
 
 # A poor fit is taken for at least this good, or its correction would be blown up without bound.
-_WORST_COSINE = 0.3
+WORST_COSINE = 0.3
 
 # Share of its own size that is added to each entry of the normal equations' diagonal: a template that varies in one
 # direction only then stays where it is along the other.
@@ -143,7 +143,7 @@ class Aligner:
                 better = cosines > highest[chosen]
                 best[chosen[better]], highest[chosen[better]] = moving[better], cosines[better]
                 if remaining:
-                    self._move(moving, (windows @ solver) / np.maximum(cosines, _WORST_COSINE)[:, None])
+                    self._move(moving, (windows @ solver) / np.maximum(cosines, WORST_COSINE)[:, None])
                     limits.apply(moving)
 
         # Neighbours in scale are sampled from the same resolutions of the scene.

@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 
 # Measured with OpenCV's transform: lengths with other factors are slow, as are multiples of 128, whose columns fall
-# into the same few lines of the cache, and blocks that leave the cache.
+# into the same few lines of the cache. Blocks that leave the cache are slower too, and round off more.
 _ODD_PARTS = (1, 3, 5, 9, 15, 45, 135, 405, 1215, 3645, 10935)
 _MOST_DOUBLINGS = 6
 _CACHED_PIXELS = 200_000
-_SLOWDOWN_BEYOND_CACHE = 1.2
+_SLOWDOWN_A_DOUBLING = 0.3
 _COST_OF_A_BLOCK = 12_000  # what starting one costs, in units of one pixel's transform
 
 Size = tuple[int, int]
@@ -64,7 +64,7 @@ def _even_parts(length: int, limit: int) -> list[tuple[int, int]]:
 def _cost(places: tuple[int, int], template: tuple[int, int], size: tuple[int, int], threads: int) -> float:
     count = math.prod(math.ceil(p / (s - t + 1)) for p, s, t in zip(places, size, template, strict=True))
     pixels = math.prod(size)
-    slowdown = _SLOWDOWN_BEYOND_CACHE if pixels > _CACHED_PIXELS else 1
+    slowdown = 1 + _SLOWDOWN_A_DOUBLING * max(0.0, math.log2(pixels / _CACHED_PIXELS))
     one = pixels * math.log2(pixels + 1) * slowdown / 16 + _COST_OF_A_BLOCK
     return math.ceil(count / threads) * one + 0.02 * count * one
 

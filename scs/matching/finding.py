@@ -19,7 +19,7 @@ from scs.matching.peaks import Peak, find_peaks
 from scs.matching.poses import AxisOption, angle_steps, pose_template, scale_steps
 from scs.matching.scores import ScoreMap, score_map, score_maps
 from scs.matching.search import find_poses
-from scs.matching.surprise import judge
+from scs.matching.surprise import Surprise, judge
 
 Array = NDArray[Any]
 
@@ -51,7 +51,7 @@ class Match:
         chance: that such a score comes up somewhere in such a scene without the template; None where the scene is too
             small to tell.
         present: whether the match is more than chance: the chance is below a hundredth or, where it is None, the score
-            is at least 0.8.
+            is at least 0.8 before sharpening (for the methods without an angle: Pearson's r there).
     """
 
     template: int
@@ -100,6 +100,8 @@ class Search:
         threshold: a match scores above it (below it, where lower is better). None keeps whatever has an angle to the
             template.
         overlap: largest intersection over union of two matches of one template.
+        device: where torch computes scores; see ``score_map``. The search over angles and scales, and the method
+            ``parts``, run on the CPU all the same.
     """
 
     method: str = "ccoeff_normed"
@@ -110,6 +112,7 @@ class Search:
     top: int = 1
     threshold: float | None = None
     overlap: float = 0.3
+    device: str | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHOD_NAMES:
@@ -148,6 +151,8 @@ def find(
     Raises:
         ShapeError: the shapes do not fit each other; the message gives both.
         OptionError: an option that makes no sense.
+        MissingPackageError: a device is given, and torch is not installed.
+        DeviceError: torch cannot use that device.
 
     Example:
         >>> scene = np.random.default_rng(0).integers(0, 256, (100, 200), dtype=np.uint8)
@@ -193,9 +198,11 @@ def heatmap(
         return ScoreMap(parts_map(scene, template), 0.0)
     pixels = _pixels(template)
     if angle == 0 and scale == 1:
-        return score_map(scene, pixels, search.method, mask=mask, p=search.p, q=search.q)
+        return score_map(scene, pixels, search.method, mask=mask, p=search.p, q=search.q, device=search.device)
     posed = pose_template(pixels, angle, scale, mask=mask)
-    return score_map(scene, posed.pixels, search.method, mask=posed.weights, p=search.p, q=search.q)
+    return score_map(
+        scene, posed.pixels, search.method, mask=posed.weights, p=search.p, q=search.q, device=search.device
+    )
 
 
 def _find_upright(
@@ -205,7 +212,7 @@ def _find_upright(
         maps: Iterator[ScoreMap] = (ScoreMap(parts_map(scene, template), 0.0) for template in templates)
     else:
         pixels = [_pixels(template) for template in templates]
-        maps = score_maps(scene, pixels, search.method, masks=masks, p=search.p, q=search.q)
+        maps = score_maps(scene, pixels, search.method, masks=masks, p=search.p, q=search.q, device=search.device)
     found = []
     for scored, template, mask in zip(maps, templates, masks, strict=True):
         height, width = _size(template)
@@ -217,22 +224,19 @@ def _find_upright(
             search.top,
             threshold=limit if search.threshold is None else search.sign * search.threshold,
             overlap=search.overlap,
-            p=search.p if _sharpened(search) else 1.0,
+            p=_exponent(search),
         )
-        told = _judge(scene, template, mask, search, scored, peaks)
+        judged, told = _judge(scene, template, mask, search, scored, peaks)
         matches = [
-            Match(
-                template=0,
-                score=search.sign * peak.score,
-                x=peak.column + width / 2,
-                y=peak.row + height / 2,
-                width=width,
-                height=height,
-                angle=0.0,
-                scale=1.0,
-                **verdict,
+            _match(
+                search.sign * peak.score,
+                peak.column + width / 2,
+                peak.row + height / 2,
+                (height, width),
+                surprise,
+                _present(surprise, score),
             )
-            for peak, verdict in zip(peaks, told, strict=True)
+            for peak, surprise, score in zip(peaks, told, judged, strict=True)
         ]
         found.append((matches, scored.flat))
     return found
@@ -258,21 +262,19 @@ def _find_posed(scene: Array, template: Array, mask: Array | None, search: Searc
     scored = score_map(scene, posed.pixels, search.method, mask=posed.weights, p=search.p, q=search.q)
     rows, columns = posed.weights.shape[:2]
     peaks = [Peak(pose.y - rows / 2, pose.x - columns / 2, pose.score) for pose in poses]
-    told = _verdicts(scored.scores, peaks, (rows, columns), search.p if _sharpened(search) else 1.0, _trials(search))
-    height, width = template.shape[:2]
+    told = judge(scored.scores, peaks, (rows, columns), p=_exponent(search), trials=_trials(search))
     matches = [
-        Match(
-            template=0,
-            score=pose.score,
-            x=pose.x,
-            y=pose.y,
-            width=width * pose.scale,
-            height=height * pose.scale,
-            angle=pose.angle,
-            scale=pose.scale,
-            **verdict,
+        _match(
+            pose.score,
+            pose.x,
+            pose.y,
+            _size(template),
+            surprise,
+            _present(surprise, pose.score ** (1 / _exponent(search))),
+            pose.angle,
+            pose.scale,
         )
-        for pose, verdict in zip(poses, told, strict=True)
+        for pose, surprise in zip(poses, told, strict=True)
     ]
     boxes = [[match.x, match.y, match.width, match.height, match.angle] for match in matches]
     kept = suppress(boxes, [match.score for match in matches], search.overlap)
@@ -286,33 +288,43 @@ def _judge(
     search: Search,
     scored: ScoreMap,
     peaks: list[Peak],
-) -> list[dict[str, Any]]:
-    """Judge peaks by their own map or, where its scores have no angle to go by, by that of Pearson's r."""
+) -> tuple[list[float], list[Surprise]]:
+    """Judge peaks by their own map or, where its scores have no angle to go by, by that of Pearson's r.
+
+    The scores that they are judged by come with the judgement, before sharpening.
+    """
     window = _size(template)
     method = METHODS.get(search.method)
     if method is None or (method.normalised and not method.lower_is_better):
-        return _verdicts(np.atleast_2d(scored.scores), peaks, window, search.p if _sharpened(search) else 1.0)
-    angles = np.atleast_2d(score_map(scene, _pixels(template), mask=mask).scores)
+        exponent = _exponent(search)
+        told = judge(np.atleast_2d(scored.scores), peaks, window, p=exponent)
+        return [max(peak.score, 0) ** (1 / exponent) for peak in peaks], told
+    angles = np.atleast_2d(score_map(scene, _pixels(template), mask=mask, device=search.device).scores)
     rows, columns = angles.shape
     there = [
         Peak(peak.row, peak.column, float(angles[min(round(peak.row), rows - 1), min(round(peak.column), columns - 1)]))
         for peak in peaks
     ]
-    return _verdicts(angles, there, window)
+    return [peak.score for peak in there], judge(angles, there, window)
 
 
-def _verdicts(
-    scores: NDArray[np.float32], peaks: list[Peak], window: tuple[int, int], p: float = 1.0, trials: int = 1
-) -> list[dict[str, Any]]:
-    told = judge(scores, peaks, window, p=p, trials=trials)
-    return [
-        {
-            "psr": surprise.psr,
-            "chance": surprise.chance,
-            "present": peak.score >= _USUAL_THRESHOLD if surprise.present is None else surprise.present,
-        }
-        for peak, surprise in zip(peaks, told, strict=True)
-    ]
+def _match(
+    score: float,
+    x: float,
+    y: float,
+    size: tuple[int, int],
+    surprise: Surprise,
+    present: bool,
+    angle: float = 0.0,
+    scale: float = 1.0,
+) -> Match:
+    """A match of the first template; which it is of several is for the caller to say."""
+    height, width = size
+    return Match(0, score, x, y, width * scale, height * scale, angle, scale, surprise.psr, surprise.chance, present)
+
+
+def _present(surprise: Surprise, score: float) -> bool:
+    return score >= _USUAL_THRESHOLD if surprise.present is None else surprise.present
 
 
 def _trials(search: Search) -> int:
@@ -323,8 +335,9 @@ def _trials(search: Search) -> int:
     return math.ceil(turns * growths)
 
 
-def _sharpened(search: Search) -> bool:
-    return search.method in METHODS and METHODS[search.method].kind == "similarity"
+def _exponent(search: Search) -> float:
+    """What the scores of a method are sharpened by."""
+    return search.p if search.method in METHODS and METHODS[search.method].kind == "similarity" else 1.0
 
 
 def _pixels(template: Array | PartsTemplate) -> Array:

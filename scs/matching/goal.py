@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.align import ANGLE, LOG_SCALE, Limits, Poses, X, Y, damped_solver
-from scs.matching.arrays import Array
+from scs.matching.align import ANGLE, LOG_SCALE, WORST_COSINE, Limits, Poses, X, Y, damped_solver
+from scs.matching.arrays import Array, magnitude
 from scs.matching.methods import Method
-from scs.matching.poses import Box, pose_template
+from scs.matching.poses import Box, PosedTemplate, pose_template
 from scs.matching.resolutions import Plane, TemplatePlane
 
 _MOST_STEPS = 4
@@ -54,9 +54,16 @@ class Goal:
     """
 
     def __init__(self, scene: Array, template: Array, mask: Array | None, method: Method, p: float, q: float) -> None:
+        units = magnitude(scene), magnitude(template)
+        # Divided by powers of two, which takes nothing off them, squares stay within float32.
+        scene, template = (
+            (pixels / unit).astype(np.float32) if unit != 1 else pixels
+            for pixels, unit in zip((scene, template), units, strict=True)
+        )
         self.scene, self.template, self.mask = scene, template, mask
+        self._floors = q / units[0], q / units[1]
         self.centred, self.sharpened = method.centred, method.kind == "similarity"
-        self.p, self.q = p, q
+        self.p = p
         self.scene_plane, self.template_plane = _planes(scene, template, mask, self.centred)
         still = pose_template(template, 0, 1, mask=mask)
         self.flat = _norm(_weighted(still.pixels, still.weights, self.centred), still.pixels, still.weights) == 0
@@ -69,14 +76,12 @@ class Goal:
 
     def match(self, pose: Poses) -> PosedMatch:
         """Score the template in a pose."""
-        angle, scale = float(pose[ANGLE]), math.exp(pose[LOG_SCALE])
-        centre = float(pose[X]), float(pose[Y])
-        posed = pose_template(self.template, angle, scale, mask=self.mask, centre=centre)
+        posed = self._posed(pose)
         window, inside = self._window(posed.box)
         weights = posed.weights * inside
         seen, sought = _weighted(window, weights, self.centred), _weighted(posed.pixels, weights, self.centred)
         score = self._score(float(seen @ sought), _norm(seen, window, weights), _norm(sought, posed.pixels, weights))
-        return PosedMatch(*centre, angle, scale, score)
+        return PosedMatch(float(pose[X]), float(pose[Y]), float(pose[ANGLE]), math.exp(pose[LOG_SCALE]), score)
 
     def polish(self, pose: Poses, limits: Limits) -> Poses:
         """Move a pose to where the cosine between the scene and the posed template is highest.
@@ -99,22 +104,12 @@ class Goal:
         scale = math.exp(pose[LOG_SCALE])
         rim = _PROBE / (self._radius * scale)
         probes = np.diag([_PROBE, _PROBE, math.degrees(rim), rim])
-        box: Box | None = None
-
-        def posed(at: Poses) -> tuple[Plane, Plane]:
-            nonlocal box
-            angle, scale, centre = at[ANGLE], math.exp(at[LOG_SCALE]), (at[X], at[Y])
-            there = pose_template(self.template, angle, scale, mask=self.mask, centre=centre, box=box)
-            box = there.box
-            return there.pixels, there.weights
-
-        pixels, weights = posed(pose)
-        assert box is not None
-        window, inside = self._window(box)
-        weights = weights * inside
-        sought = _weighted(pixels, weights, self.centred)
+        still = self._posed(pose)
+        window, inside = self._window(still.box)
+        weights = still.weights * inside
+        sought = _weighted(still.pixels, weights, self.centred)
         seen = _weighted(window, weights, self.centred)
-        sought_norm, seen_norm = _norm(sought, pixels, weights), _norm(seen, window, weights)
+        sought_norm, seen_norm = _norm(sought, still.pixels, weights), _norm(seen, window, weights)
         if not sought_norm or not seen_norm:
             return -1.0, np.zeros(4)
         sought, seen = sought / sought_norm, seen / seen_norm
@@ -122,13 +117,17 @@ class Goal:
         slopes = []
         for column in free:
             # Where the template comes to lie changes with the pose, but hardly within the step of a probe.
-            difference = posed(pose + probes[column])[0] - posed(pose - probes[column])[0]
-            slopes.append(_weighted(difference, weights, self.centred) / (2 * sought_norm))
+            ahead, behind = (self._posed(pose + sign * probes[column], still.box) for sign in (1, -1))
+            slopes.append(_weighted(ahead.pixels - behind.pixels, weights, self.centred) / (2 * sought_norm))
         slope = np.stack(slopes, 1)
         slope = slope - np.outer(sought, sought @ slope)
         move = np.zeros(4)
-        move[free] = (seen / max(cosine, 0.3)) @ damped_solver(slope) * np.diag(probes)[free]
+        move[free] = (seen / max(cosine, WORST_COSINE)) @ damped_solver(slope) * np.diag(probes)[free]
         return cosine, move
+
+    def _posed(self, pose: Poses, box: Box | None = None) -> PosedTemplate:
+        angle, scale, centre = pose[ANGLE], math.exp(pose[LOG_SCALE]), (pose[X], pose[Y])
+        return pose_template(self.template, angle, scale, mask=self.mask, centre=centre, box=box)
 
     def _window(self, box: Box) -> tuple[Plane, Plane]:
         """The scene's pixels in a box ``(rows, columns, C)``, and which of them there are ``(rows, columns, 1)``."""
@@ -144,7 +143,7 @@ class Goal:
             return 0.0
         if not self.sharpened:
             return min(1.0, product / (seen * sought))
-        cosine = product / ((seen + self.q) * (sought + self.q))
+        cosine = product / ((seen + self._floors[0]) * (sought + self._floors[1]))
         return math.copysign(min(1.0, abs(cosine)) ** self.p, cosine)
 
 

@@ -87,11 +87,19 @@ def flat_energy(planes: Sequence[Plane], window: Size, epsilon: float) -> float:
         epsilon: what the pixels' own values may be off by; 0 where they are whole numbers under no mask, or one of
             zeros and ones, whose energies are 0 or at least 1/2.
     """
-    if not epsilon:
-        return _WHOLE_NUMBERS
-    pixels = window[0] * window[1] * len(planes)
-    energy = sum(float(cv2.norm(plane, cv2.NORM_L2SQR)) for plane in planes)
-    return max(pixels * (2 * epsilon) ** 2, _ROUNDING * energy)
+    energy = sum(float(cv2.norm(plane, cv2.NORM_L2SQR)) for plane in planes) if epsilon else 0.0
+    return flat_limit(window[0] * window[1] * len(planes), energy, epsilon)
+
+
+def flat_limit(pixels: int, energy: float, epsilon: float) -> float:
+    """See ``flat_energy``.
+
+    Args:
+        pixels: of a patch, in all channels.
+        energy: of the block.
+        epsilon: what the pixels' own values may be off by; 0 for whole numbers.
+    """
+    return max(pixels * (2 * epsilon) ** 2, _ROUNDING * energy) if epsilon else _WHOLE_NUMBERS
 
 
 @compiled

@@ -7,52 +7,69 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from scs.errors import OptionError, ShapeError
+from scs.matching.appearance import Map, Picture, appearance, check_picture, white_level
 
-Map = NDArray[np.float32]
-Picture = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]
-
-# Sides of a part and of the step between parts, and how far a part may stray, in pixels of the working size.
-_PART, _STEP, _REACH = 3, 2, 2
-# Templates are worked on at this area, enlarged at most so many times, a scene at most to so many pixels.
+# Side of a part and the step of the grid on which parts and scene are compared, in pixels of the working size.
+_PART, _STEP = 3, 2
+# A part may stray one step for nothing; its share counts for this much two and three steps away.
+_STRAYED = (0.8, 0.6)
+# Templates are worked on at this area; a small one is enlarged at most so much, its scene to at most so many pixels.
 _TEMPLATE_AREA, _LARGEST_ENLARGEMENT, _LARGEST_ENLARGED_SCENE = 900, 2.0, 160_000
-# Weights of the colour-opponent channels and of the gradient against lightness.
-_COLOUR, _GRADIENT = 2.0, 4.0
-# Sharpness, and the noise floor q as a share of the scene's typical part norm.
+# Exponent p, and the noise floor q as a share of the norm of the scene's typical part.
 _SHARPNESS, _NOISE_FLOOR = 20.0, 0.12
-# A pixel that resembles no part is nobody's: this much goes to nobody.
+# What resembles no part belongs to nobody, who claims this much of every place.
 _NOBODY = 1e-3
-_SURROUNDING_PARTS = 200
-_FLOATS_AT_ONCE = 2**22
+_RIVALS = 300
+# How far common directions of the scene's parts are evened out (0 not at all, 1 whitened), above a share of the mean.
+_WHITENING, _WHITENING_FLOOR = 0.5, 0.05
+_SMOOTHING = 0.7  # of the scores, in steps
+# Patches from which the scene's common directions are learnt, and how many at once (see `_product`).
+_SAMPLE, _SAMPLE_PIECE = 4096, 64
+_BLANK = 1e-10  # energy a pixel, below which a scene is of one colour
+_SINGLE_THREADED = 2**18  # multiplications above which OpenBLAS takes a second thread
+_FLOATS_AT_ONCE = 2**21
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PartsTemplate:
-    """What to look for: a template's own pixels, or a box in a reference picture whose rest then competes with it."""
+    """What to look for: a picture, or a box in a reference picture whose surroundings then compete with it.
+
+    Attributes:
+        pixels: of the template, ``(h, w)`` or ``(h, w, C)``.
+        reference: the picture around it, if any.
+        corner: column and row of the template in its reference.
+    """
 
     pixels: Picture
     reference: Picture | None = None
-    corner: tuple[int, int] = (0, 0)  # column, row
+    corner: tuple[int, int] = (0, 0)
 
     @classmethod
     def from_picture(cls, pixels: Picture) -> PartsTemplate:
-        """Take all of a picture ``(h, w)`` or ``(h, w, C)``."""
-        _check_picture(pixels, "template")
+        """Take all of a picture.
+
+        Raises:
+            ShapeError, OptionError: not a picture.
+        """
+        check_picture(pixels, "template")
         return cls(pixels)
 
     @classmethod
     def from_box(cls, reference: Picture, box: tuple[int, int, int, int]) -> PartsTemplate:
-        """Take the box ``(x, y, width, height)``, whole pixels, of a reference picture ``(H, W)`` or ``(H, W, C)``.
+        """Take the box ``(x, y, width, height)``, in whole pixels, of a reference picture.
 
         Raises:
-            OptionError: a box without area, or not inside the reference.
+            ShapeError, OptionError: not a picture; a box without area, or not inside the reference.
         """
-        _check_picture(reference, "reference")
+        check_picture(reference, "reference")
         x, y, width, height = box
         rows, columns = reference.shape[:2]
         if width < 1 or height < 1 or x < 0 or y < 0 or x + width > columns or y + height > rows:
@@ -62,126 +79,196 @@ class PartsTemplate:
 
 
 def parts_map(scene: Picture, template: PartsTemplate | Picture) -> Map:
-    """Compare a template, part by part, with every window of a scene.
+    """Look for a template part by part.
+
+    Scene and template are brought to a size at which the template has some 900 pixels. Each 3x3 patch of it, a part,
+    is a kernel, and each place of the scene is shared out by its sharpened cosine similarities to the parts and to
+    their rivals: patches from the reference around the template or, where there is none, from the scene itself. The
+    score of a window is the mean, over the parts, of the largest share found about where the part belongs.
+
+    Args:
+        scene: ``(H, W)`` or ``(H, W, C)``; uint8, uint16, float32 or float64. Three channels are RGB. Floats are from 0
+            to 1; where one is above 1 the largest counts as white, and below 0 is black.
+        template: no larger than the scene, of the same type and number of channels.
 
     Returns:
-        ``(H - h + 1, W - w + 1)`` within [0, 1].
+        ``(H - h + 1, W - w + 1)`` within [0, 1], smooth over a few pixels. Shares are of a whole: even a perfect copy
+        scores below 1, the more so the more alike its own parts are. Where template or scene is of one colour it is 0.
+
+    Raises:
+        ShapeError: the template does not fit into the scene, or has other channels; the message gives both.
+        OptionError: neither type is accepted, or they differ.
+
+    Source:
+        Sharpened cosines: B. Rohrer (2020). Rivals: M. W. Spratling, "Explaining away results in accurate and tolerant
+        template matching" (2020). Parts that stray: P. Felzenszwalb et al., "Object detection with discriminatively
+        trained part-based models" (2010).
     """
     if not isinstance(template, PartsTemplate):
         template = PartsTemplate.from_picture(template)
-    _check_picture(scene, "scene")
-    pixels = template.pixels
-    if scene.ndim != pixels.ndim or scene.shape[2:] != pixels.shape[2:]:
-        raise ShapeError(f"scene and template have the same channels; {scene.shape} and {pixels.shape} came")
-    height, width = pixels.shape[:2]
-    rows, columns = scene.shape[0] - height + 1, scene.shape[1] - width + 1
-    if rows < 1 or columns < 1:
-        raise ShapeError(
-            f"template is {width}x{height} but scene is {scene.shape[1]}x{scene.shape[0]}; "
-            "a template must fit inside its scene"
-        )
-    if np.ptp(pixels) == 0 or np.ptp(scene) == 0:
-        return np.zeros((rows, columns), np.float32)
+    _check_pair(scene, template.pixels)
+    height, width = template.pixels.shape[:2]
+    shape = scene.shape[0] - height + 1, scene.shape[1] - width + 1
+    if _of_one_colour(template.pixels) or _of_one_colour(scene):
+        return np.zeros(shape, np.float32)
 
     scale = _working_scale(height * width, scene.shape[0] * scene.shape[1])
-    size = _scaled(scene.shape[0], scale), _scaled(scene.shape[1], scale)
-    window = min(_scaled(height, scale), size[0]), min(_scaled(width, scale), size[1])
-    seen = _features(_resize(_unit_range(scene), size))
+    size = _scaled(scene, scale)
+    window = _at_most(_scaled(template.pixels, scale), size)
+    white = white_level(scene, template.pixels if template.reference is None else template.reference)
+    seen = appearance(scene, white, size)
     mean = seen.mean((1, 2), keepdims=True)
     seen -= mean
+    if float(np.square(seen).mean()) < _BLANK:
+        return np.zeros(shape, np.float32)
     if template.reference is None:
-        own = _features(_resize(_unit_range(pixels), window)) - mean
-        others = None
+        own, known, rivals = appearance(template.pixels, white, window) - mean, seen, _outside(size)
     else:
-        reference = template.reference
-        around = _scaled(reference.shape[0], scale), _scaled(reference.shape[1], scale)
-        whole = _features(_resize(_unit_range(reference), around))
-        whole -= whole.mean((1, 2), keepdims=True)
-        left = min(round(template.corner[0] * scale), around[1] - window[1])
-        top = min(round(template.corner[1] * scale), around[0] - window[0])
-        own = whole[:, top : top + window[0], left : left + window[1]]
-        others = _surrounding_parts(whole, top, left, window)
+        around = _scaled(template.reference, scale)
+        known = appearance(template.reference, white, (max(around[0], window[0]), max(around[1], window[1])))
+        known -= known.mean((1, 2), keepdims=True)
+        top = min(round(template.corner[1] * scale), known.shape[1] - window[0])
+        left = min(round(template.corner[0] * scale), known.shape[2] - window[1])
+        own = known[:, top : top + window[0], left : left + window[1]]
+        rivals = _outside(known.shape[1:], (top, left), window)
+    network = _build(seen, own, _patches(known, _drawn(rivals, _RIVALS)))
+    scores = np.asarray(
+        cv2.GaussianBlur(_score(seen, network, window), (0, 0), _SMOOTHING, borderType=cv2.BORDER_REPLICATE), np.float32
+    )
+    return _at_scene_size(scores, scene, template.pixels, size, window)
 
-    energy = cv2.boxFilter(np.einsum("chw,chw->hw", seen, seen), -1, (_PART, _PART), normalize=False)
-    floor = _NOISE_FLOOR * math.sqrt(float(energy.mean()))
-    places = [(i, j) for i in _places(window[0]) for j in _places(window[1])]
-    kernels = np.stack([_part(own, i, j) for i, j in places])
-    if others is not None and len(others):
-        kernels = np.concatenate([kernels, others])
+
+class _Network(NamedTuple):
+    """First layer: kernels ``(parts + rivals, D)``, of evened-out patches. Second: the places of the parts."""
+
+    kernels: Map
+    places: list[tuple[int, int]]  # in pixels of the working size
+    evening: Map  # (D, D)
+    floor: float  # q
+
+
+def _build(seen: Map, own: Map, rivals: Map) -> _Network:
+    patches = _patches(seen, _drawn(_outside(seen.shape[1:]), _SAMPLE))
+    pieces = [patches[first : first + _SAMPLE_PIECE] for first in range(0, len(patches), _SAMPLE_PIECE)]
+    covariance = sum(piece.T @ piece for piece in pieces) / np.float32(len(patches))
+    variances, directions = np.linalg.eigh(covariance)
+    variances = np.maximum(variances, 0)
+    gains = (variances + _WHITENING_FLOOR * variances.mean()) ** (-_WHITENING / 2)
+    evening: Map = (directions * gains) @ directions.T
+    floor = _NOISE_FLOOR * math.sqrt(float((variances * gains**2).sum()))
+    places = [(i, j) for i in _starts(own.shape[1]) for j in _starts(own.shape[2])]
+    kernels = _product(np.concatenate([_patches(own, np.array(places)), rivals]), evening)
     kernels /= np.linalg.norm(kernels, axis=1, keepdims=True) + floor
-    scores = _score(seen, kernels, places, window, floor)
-    return _at_scene_size(scores, (rows, columns), (height, width), scene.shape[:2], window, size)
+    return _Network(kernels, places, evening, floor)
 
 
-def _score(seen: Map, kernels: Map, places: list[tuple[int, int]], window: tuple[int, int], floor: float) -> Map:
-    rows, columns = (s - w + 1 for s, w in zip(seen.shape[1:], window, strict=True))
-    part_rows = seen.shape[1] - _PART + 1
-    total = np.zeros((rows, columns), np.float32)
-    strips = list(_strips(part_rows, seen.shape[2] * len(kernels)))
+def _score(seen: Map, network: _Network, window: tuple[int, int]) -> Map:
+    """Mean of the parts' best shares about where they belong, for the windows at every step."""
+    first = network.places[0]
+    grid = [(s - f - _PART) // _STEP + 1 for s, f in zip(seen.shape[1:], first, strict=True)]
+    rows, columns = ((s - w) // _STEP + 1 for s, w in zip(seen.shape[1:], window, strict=True))
+    steps = [((i - first[0]) // _STEP, (j - first[1]) // _STEP) for i, j in network.places]
+    above = steps[-1][0]
+    reach = len(_STRAYED) + 1
+    total = np.zeros((grid[0] + above, columns), np.float32)  # from the windows whose last parts lie in the first row
 
-    def add_up(strip: tuple[int, int]) -> tuple[int, Map]:
-        first, last = strip
-        above, below = max(0, first - _REACH), min(part_rows, last + _REACH)
-        shares = _shares(seen[:, above : below + _PART - 1], kernels, len(places), floor)
-        sums = np.zeros((last - first + window[0], columns), np.float32)
-        offset = window[0]  # row of the window's corner when its part at row 0 lies in the strip's first row
-        best = np.empty(shares.shape[1:], np.float32)
-        around = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
-        for share, (i, j) in zip(shares, places, strict=True):
-            cv2.dilate(share, around, best)
-            sums[offset - i : offset - i + last - first] += best[first - above : last - above, j : j + columns]
-        return first - window[0], sums
+    def add_up(strip: tuple[int, int]) -> Map:
+        begin, end = max(0, strip[0] - reach), min(grid[0], strip[1] + reach)
+        top = first[0] + begin * _STEP
+        shares = _shares(seen[:, top : top + (end - begin - 1) * _STEP + _PART, first[1] :], network)
+        sums = np.zeros((strip[1] - strip[0] + above, columns), np.float32)
+        for share, (i, j) in zip(shares, steps, strict=True):
+            best = _strayed(share)[strip[0] - begin : strip[1] - begin, j : j + columns]
+            sums[above - i : above - i + len(best)] += best
+        return sums
 
+    strips = list(_strips(grid[0], grid[1] * len(network.kernels)))
     with ThreadPoolExecutor(min(os.cpu_count() or 1, len(strips))) as pool:
-        for start, sums in pool.map(add_up, strips):
-            top, bottom = max(0, start), min(rows, start + len(sums))
-            if top < bottom:
-                total[top:bottom] += sums[top - start : bottom - start]
-    return total / len(places)
+        for (start, _), sums in zip(strips, pool.map(add_up, strips), strict=True):
+            total[start : start + len(sums)] += sums
+    return total[above : above + rows] / np.float32(len(steps))
 
 
-def _shares(seen: Map, kernels: Map, parts: int, floor: float) -> Map:
-    """How far each place of a strip belongs to each part of the template: ``(parts, rows, columns)``."""
+def _shares(seen: Map, network: _Network) -> Map:
+    """How much of every place belongs to each part: ``(parts, rows, columns)``, of which a place gives at most 1."""
     channels = seen.shape[0]
-    rows, columns = seen.shape[1] - _PART + 1, seen.shape[2] - _PART + 1
-    patches = np.empty((_PART, _PART, channels, rows, columns), np.float32)
+    rows, columns = ((length - _PART) // _STEP + 1 for length in seen.shape[1:])
+    patches = np.empty((channels, _PART, _PART, rows, columns), np.float32)
     for i in range(_PART):
         for j in range(_PART):
-            patches[i, j] = seen[:, i : i + rows, j : j + columns]
-    flat = patches.reshape(-1, rows * columns)
-    flat /= np.sqrt(np.einsum("dn,dn->n", flat, flat)) + floor
-    likeness = kernels @ flat
-    likeness -= 1
-    likeness *= _SHARPNESS
-    np.exp(likeness, out=likeness)
-    shares = likeness[:parts]
-    shares /= likeness.sum(0) + _NOBODY
-    return shares.reshape(parts, rows, columns)
+            patches[:, i, j] = seen[:, i : i + rows * _STEP : _STEP, j : j + columns * _STEP : _STEP][
+                :, :rows, :columns
+            ]
+    even = _product(network.evening, patches.reshape(-1, rows * columns))
+    even /= np.sqrt(np.einsum("dn,dn->n", even, even)) + network.floor
+    claims = _product(network.kernels, even)  # cosines; near 1, where it matters, exp(p (a - 1)) is a ** p
+    claims -= 1
+    claims *= _SHARPNESS
+    np.exp(claims, out=claims)
+    shares: Map = claims[: len(network.places)]
+    shares /= claims.sum(0) + _NOBODY
+    return shares.reshape(-1, rows, columns)
+
+
+def _product(kernels: Map, patches: Map) -> Map:
+    """``kernels @ patches`` in blocks so small that OpenBLAS starts no threads: they would wait for the pool's."""
+    (count, length), places = kernels.shape, patches.shape[1]
+    high = max(1, min(count, 64))
+    wide = max(1, _SINGLE_THREADED // (high * length))
+    products = np.empty((count, places), np.float32)
+    for rows in range(0, count, high):
+        block = kernels[rows : rows + high]
+        for first in range(0, places, wide):
+            np.matmul(block, patches[:, first : first + wide], out=products[rows : rows + high, first : first + wide])
+    return products
+
+
+def _strayed(share: Map) -> Map:
+    """The largest share within reach, less where it is further away."""
+    near = np.ones((3, 3), np.uint8)
+    reached = cv2.dilate(share, near)
+    best: Map = np.array(reached, np.float32)
+    for worth in _STRAYED:
+        reached = cv2.dilate(reached, near)
+        np.maximum(best, worth * reached, out=best)
+    return best
 
 
 def _strips(rows: int, floats_a_row: int) -> Iterator[tuple[int, int]]:
-    step = max(1, min(_FLOATS_AT_ONCE // floats_a_row, -(-rows // 2)))
+    step = max(1, min(_FLOATS_AT_ONCE // floats_a_row, math.ceil(rows / 2)))
     for first in range(0, rows, step):
         yield first, min(rows, first + step)
 
 
-def _places(length: int) -> range:
-    count = (length - _PART) // _STEP + 1
-    start = (length - _PART - (count - 1) * _STEP) // 2
-    return range(start, start + count * _STEP, _STEP)
+def _starts(length: int) -> range:
+    """Where the parts begin along a side: as many as fit, in its middle."""
+    spare = (length - _PART) % _STEP
+    return range(spare // 2, length - _PART + 1, _STEP)
 
 
-def _part(features: Map, i: int, j: int) -> Map:
-    return features[:, i : i + _PART, j : j + _PART].transpose(1, 2, 0).ravel()
+def _patches(channels: Map, places: NDArray[np.intp]) -> Map:
+    """The patches ``(n, D)`` at places ``(n, 2)``."""
+    windows = sliding_window_view(channels, (_PART, _PART), axis=(1, 2))
+    return windows[:, places[:, 0], places[:, 1]].swapaxes(0, 1).reshape(len(places), -1)
 
 
-def _surrounding_parts(whole: Map, top: int, left: int, window: tuple[int, int]) -> Map:
-    rows, columns = whole.shape[1] - _PART + 1, whole.shape[2] - _PART + 1
-    outside = np.ones((rows, columns), bool)
-    outside[max(0, top - _PART + 1) : top + window[0], max(0, left - _PART + 1) : left + window[1]] = False
-    places = np.argwhere(outside)
-    chosen = np.random.default_rng(0).permutation(len(places))[:_SURROUNDING_PARTS]
-    return np.array([_part(whole, i, j) for i, j in places[chosen]], np.float32)
+def _outside(
+    size: tuple[int, ...], corner: tuple[int, int] = (0, 0), window: tuple[int, int] = (0, 0)
+) -> NDArray[np.bool_]:
+    """Which places of a picture have their patch outside a window of it; all of them where none has."""
+    outside = np.ones((size[0] - _PART + 1, size[1] - _PART + 1), bool)
+    if window[0] and window[1]:
+        top, left = (max(0, at - _PART + 1) for at in corner)
+        outside[top : corner[0] + window[0], left : corner[1] + window[1]] = False
+    return outside
+
+
+def _drawn(places: NDArray[np.bool_], most: int) -> NDArray[np.intp]:
+    """At most so many of the places that are true, always the same."""
+    all_of_them = np.flatnonzero(places)
+    if len(all_of_them) > most:
+        all_of_them = np.random.default_rng(0).choice(all_of_them, most, replace=False, shuffle=False)
+    return np.stack(np.unravel_index(all_of_them, places.shape), axis=1)
 
 
 def _working_scale(template_area: int, scene_area: int) -> float:
@@ -191,51 +278,42 @@ def _working_scale(template_area: int, scene_area: int) -> float:
     return scale
 
 
-def _scaled(length: int, scale: float) -> int:
-    return max(_PART, round(length * scale))
+def _scaled(picture: Picture, scale: float) -> tuple[int, int]:
+    return max(_PART, round(picture.shape[0] * scale)), max(_PART, round(picture.shape[1] * scale))
 
 
-def _resize(picture: Map, size: tuple[int, int]) -> Map:
-    smaller = size[0] * size[1] < picture.shape[0] * picture.shape[1]
-    resized = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-    return resized.astype(np.float32, copy=False)
-
-
-def _unit_range(picture: Picture) -> Map:
-    if picture.dtype == np.uint8 or picture.dtype == np.uint16:
-        return picture.astype(np.float32) / np.iinfo(picture.dtype).max
-    return picture.astype(np.float32)
-
-
-def _features(picture: Map) -> Map:
-    """Lightness, colour and the gradient of lightness, ``(C, H, W)``."""
-    if picture.ndim == 3 and picture.shape[2] == 3:
-        channels = [channel / 100 for channel in cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB))]
-        channels[1:] = [_COLOUR * channel for channel in channels[1:]]
-    else:
-        channels = list(cv2.split(picture))
-    down = cv2.Sobel(channels[0], cv2.CV_32F, 0, 1, scale=_GRADIENT / 8)
-    across = cv2.Sobel(channels[0], cv2.CV_32F, 1, 0, scale=_GRADIENT / 8)
-    return np.stack([*channels, down, across])
+def _at_most(window: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    return min(window[0], size[0]), min(window[1], size[1])
 
 
 def _at_scene_size(
-    scores: Map,
-    shape: tuple[int, int],
-    template: tuple[int, int],
-    scene: tuple[int, ...],
-    window: tuple[int, int],
-    size: tuple[int, int],
+    scores: Map, scene: Picture, template: Picture, size: tuple[int, int], window: tuple[int, int]
 ) -> Map:
-    """Scores at the windows of the scene's own pixels, by the centres of the windows."""
-    down, across = size[0] / scene[0], size[1] / scene[1]
-    matrix = np.array(
-        [[across, 0, (template[1] * across - window[1]) / 2], [0, down, (template[0] * down - window[0]) / 2]]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(scores, matrix, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    """Scores between the steps, for the windows of the scene's own pixels, by where their centres are."""
+    for axis in (0, 1):
+        scale = size[axis] / scene.shape[axis]
+        begin = np.arange(scene.shape[axis] - template.shape[axis] + 1)
+        at = ((begin + template.shape[axis] / 2) * scale - window[axis] / 2) / _STEP
+        at = np.clip(at, 0, scores.shape[axis] - 1)
+        low = np.minimum(at.astype(np.intp), max(0, scores.shape[axis] - 2))
+        high = np.minimum(low + 1, scores.shape[axis] - 1)
+        part = (at - low).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
+        scores = scores.take(low, axis) * (1 - part) + scores.take(high, axis) * part
+    return scores
 
 
-def _check_picture(picture: Picture, name: str) -> None:
-    if picture.ndim not in (2, 3) or 0 in picture.shape:
-        raise ShapeError(f"a {name} is (H, W) or (H, W, C), with at least one pixel; {picture.shape} came")
+def _of_one_colour(picture: Picture) -> bool:
+    return bool((picture == picture[0, 0]).all())
+
+
+def _check_pair(scene: Picture, template: Picture) -> None:
+    check_picture(scene, "scene")
+    if scene.shape[2:] != template.shape[2:]:
+        raise ShapeError(f"scene and template need the same channels; {scene.shape} and {template.shape} came")
+    if scene.dtype != template.dtype:
+        raise OptionError(f"scene and template need one type; {scene.dtype} and {template.dtype} came")
+    (height, width), (rows, columns) = template.shape[:2], scene.shape[:2]
+    if height > rows or width > columns:
+        raise ShapeError(
+            f"template is {width}x{height} but scene is {columns}x{rows}; a template must fit inside its scene"
+        )

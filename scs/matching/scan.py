@@ -23,8 +23,13 @@ _WINDOWS = 2000
 # A window is flat where its pixels vary by less than this share of the scene's largest contrast.
 _FLAT = 1e-3
 
-# A template whose sides differ by more is searched with its own turned outline, not with the disc inside of it.
+# A template whose sides differ by more is not shown well enough by the one disc in its middle.
 _ROUND = 0.8
+
+# Of the radius of the largest disc inside a template, what a disc elsewhere in it must have; and the share of the
+# template's area that such a disc must show.
+_NEARLY = 0.9
+_TELLING = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,30 @@ def is_round(template: TemplatePlane) -> bool:
     """Whether the disc inside a template shows most of it."""
     height, width = template.pixels.shape
     return template.weights is None and min(height, width) >= _ROUND * max(height, width)
+
+
+def core(template: TemplatePlane) -> tuple[TemplatePlane, tuple[float, float]]:
+    """The part of a template that is scanned for: all of a round one, else the square around its most telling disc.
+
+    Among the discs that lie within the template and its mask and are nearly as large as can be, that is the one whose
+    surroundings vary most in the direction in which they vary least.
+
+    Returns:
+        The part, and how far its centre lies from the template's, across and down. A template that only small discs
+        fit into is returned as a whole.
+    """
+    shown = np.ones(template.pixels.shape, np.uint8)
+    if template.weights is not None:
+        shown[template.weights < template.weights.max() / 2] = 0
+    radii = cv2.distanceTransform(np.pad(shown, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    radius = int(_NEARLY * radii.max())
+    if is_round(template) or math.pi * radius**2 < _TELLING * shown.sum():
+        return template, (0.0, 0.0)
+    texture = cv2.cornerMinEigenVal(template.pixels, 2 * radius + 1, borderType=cv2.BORDER_REPLICATE)
+    row, column = np.unravel_index(np.where(radii >= radius, texture, -1).argmax(), texture.shape)
+    part = template.pixels[row - radius + 1 : row + radius, column - radius + 1 : column + radius]
+    height, width = template.pixels.shape
+    return TemplatePlane(np.ascontiguousarray(part)), (float(column + 0.5 - width / 2), float(row + 0.5 - height / 2))
 
 
 def _inverse_roots(squares: Plane, floor: float) -> Plane:

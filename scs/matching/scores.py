@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scs.errors import MissingPackageError
 from scs.matching.arrays import as_picture, as_weights, check_options, check_template, magnitude
 from scs.matching.blocks import Block, Size, cut, plan_blocks
 from scs.matching.correlation import make_correlator, sampled_error
@@ -35,6 +36,7 @@ DIRECT_PIXELS = 36
 _DIRECT_BLOCK = 448, 448
 _PRECISION = 8e-6  # error that a normalised score may have
 _SPREAD = 8  # the largest error of a block, in errors that are typical of it
+_LARGEST_FACTOR = 1e250  # takes every float32 but 0 beyond float32, and none of them beyond float64
 _HOPELESS = 4  # times the allowed error: not worth trying float32
 _GROUP_BYTES = 2**27  # of the maps of a bank that are made at once
 
@@ -63,6 +65,7 @@ def score_map(
     p: float = 2.0,
     q: float = 0.0,
     threads: int | None = None,
+    device: str | None = None,
 ) -> ScoreMap:
     """Compare a template with every patch of a scene.
 
@@ -82,6 +85,7 @@ def score_map(
         p: exponent > 0 of the similarities; larger is sharper.
         q: noise floor >= 0 of the similarities, in the units of the norms; mutes patches fainter than it.
         threads: most threads to use; None uses every core this process may.
+        device: where torch computes the same scores, such as ``cuda``; None is here, without torch.
 
     Returns:
         Scores in float32. Normalised ones lie in [-1, 1] ([0, 1] for sqdiff_normed) and are within 1e-5 of the
@@ -91,6 +95,8 @@ def score_map(
     Raises:
         ShapeError: the shapes do not fit each other; the message gives both.
         OptionError: an unknown method, p, q or mask out of range, or pixels that are not finite or of another type.
+        MissingPackageError: a device is given, and torch is not installed.
+        DeviceError: torch cannot use that device.
 
     Source:
         The first six are those of OpenCV's ``matchTemplate``; J. P. Lewis, "Fast Normalized Cross-Correlation" (1995).
@@ -102,7 +108,7 @@ def score_map(
         >>> np.unravel_index(found.scores.argmax(), found.scores.shape) == (12, 30)
         True
     """
-    return next(score_maps(scene, [template], method, masks=[mask], p=p, q=q, threads=threads))
+    return next(score_maps(scene, [template], method, masks=[mask], p=p, q=q, threads=threads, device=device))
 
 
 def score_maps(
@@ -114,6 +120,7 @@ def score_maps(
     p: float = 2.0,
     q: float = 0.0,
     threads: int | None = None,
+    device: str | None = None,
 ) -> Iterator[ScoreMap]:
     """Compare several templates with every patch of a scene, one map after the other.
 
@@ -128,6 +135,7 @@ def score_maps(
         p: see ``score_map``.
         q: see ``score_map``.
         threads: see ``score_map``.
+        device: see ``score_map``.
 
     Returns:
         A map for each template, in their order.
@@ -135,6 +143,8 @@ def score_maps(
     Raises:
         ShapeError: see ``score_map``, before the first map is made.
         OptionError: likewise.
+        MissingPackageError: likewise.
+        DeviceError: likewise.
     """
     chosen = method_named(method)
     check_options(p, q)
@@ -144,12 +154,51 @@ def score_maps(
         pixels = as_picture("template", template)
         check_template(pixels, picture)
         pairs.append((pixels, None if mask is None else as_weights(mask, pixels.shape)))
-    return _score_in_groups(picture, pairs, chosen, p, q, threads or available_threads(), signal=np.ndim(scene) == 1)
+    signal = np.ndim(scene) == 1
+    if device is not None:
+        return _score_on(device, picture, pairs, chosen, p, q, signal)
+    return _score_in_groups(picture, pairs, chosen, p, q, threads or available_threads(), signal)
 
 
 def available_threads() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def allowed_error(method: Method, dtype: np.dtype[Any], p: float, largest_reciprocal: float | None) -> float:
+    """Error of a product up to which float32 will do; 0 where it never does.
+
+    Args:
+        method: that the products are for.
+        dtype: of the scene.
+        p: exponent of the similarities.
+        largest_reciprocal: one over (norm + q) of the faintest patch, for the methods that are normalised.
+    """
+    # Differences of nearly equal sums lose digits that float32 does not have.
+    if dtype == np.float64 or method.kind == "difference":
+        return 0.0
+    if largest_reciprocal is None:
+        return math.inf
+    sharpening = max(1.0, p) if method.kind == "similarity" else 1.0
+    return _PRECISION / max(largest_reciprocal * sharpening, 1e-30)
+
+
+def _score_on(
+    device: str,
+    scene: Array,
+    templates: list[tuple[Array, Weights | None]],
+    method: Method,
+    p: float,
+    q: float,
+    signal: bool,
+) -> Iterator[ScoreMap]:
+    try:
+        from scs.matching.torch_scores import score_maps_on
+    except ModuleNotFoundError:
+        raise MissingPackageError(
+            f"device '{device[:60]}' needs torch, which is not installed: pip install 'scs-serve[train]'"
+        ) from None
+    return score_maps_on(device, scene, templates, method, p, q, signal)
 
 
 def _score_in_groups(
@@ -172,13 +221,14 @@ def _score_in_groups(
             kernels = [prepare_kernel(np.moveaxis(pixels, 2, 0) / scale, weights, method) for pixels, _ in group]
             for scores, flat in _Scorer(scene, scale, kernels, weights, method, p, q / scale, threads).run():
                 if scale != 1 and not method.normalised:
-                    scores = _scaled(scores, min(scale * scale, _LARGEST_FACTOR))
+                    scores = scaled(scores, scale * scale)
                 yield ScoreMap(scores[0] if signal else scores, flat)
 
 
-def _scaled(scores: Scores, factor: float) -> Scores:
+def scaled(scores: Scores, factor: float) -> Scores:
+    """Multiply scores, as far as float32 goes."""
     largest = float(np.finfo(np.float32).max)
-    return np.clip(scores * np.float64(factor), -largest, largest).astype(np.float32)
+    return np.clip(scores * np.float64(min(factor, _LARGEST_FACTOR)), -largest, largest).astype(np.float32)
 
 
 class _Scorer:
@@ -287,13 +337,8 @@ class _Scorer:
 
     def _allowed_error(self, norms: PatchNorms | None) -> float:
         """Error of a product up to which float32 will do; 0 where it never does."""
-        # Differences of nearly equal sums lose digits that float32 does not have.
-        if self._scene.dtype == np.float64 or self._method.kind == "difference":
-            return 0.0
-        if norms is None or not self._method.normalised:
-            return math.inf
-        sharpening = max(1.0, self._p) if self._method.kind == "similarity" else 1.0
-        return _PRECISION / max(norms.largest_reciprocal * sharpening, 1e-30)
+        largest_reciprocal = norms.largest_reciprocal if norms else None
+        return allowed_error(self._method, self._scene.dtype, self._p, largest_reciprocal)
 
     @functools.cached_property
     def _mask_sums(self) -> MaskSums:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,11 @@ from scs.matching.poses import (
     fitting_angles,
     fitting_scales,
     scale_steps,
+    turn_and_scale,
 )
 from scs.matching.products import Workers, workers
 from scs.matching.resolutions import Plane, SceneResolutions, TemplatePlane
-from scs.matching.scan import TurnedBank, is_round
+from scs.matching.scan import TurnedBank, core, is_round
 
 # What a match may score below the threshold at the coarsest resolution, where it lies between steps. Measured:
 # docs/matching.md says how many matches of the full search that loses.
@@ -41,6 +43,7 @@ _STEPS_UP = 1.25  # between the sizes that are tried for it
 _MAGNIFICATION = 1.2
 
 _FIRST_STEPS, _LATER_STEPS = 3, 2  # of alignment, at the coarsest resolution and at those above it
+_FOR_EACH = 4  # poses followed, at least, for each match that is asked for
 _LEAST_KEPT = 30  # poses, at every resolution
 _LEAST_SCORED = 10  # poses, with the posed template itself
 
@@ -73,7 +76,7 @@ def find_poses(
     q: float = 0.0,
     threshold: float = 0.5,
     top: int = 1,
-    candidates: int = 1000,
+    candidates: int = 500,
     threads: int | None = None,
 ) -> list[PosedMatch]:
     """Find where in a scene a template lies, how far it is turned and how much larger or smaller it is.
@@ -95,8 +98,8 @@ def find_poses(
         q: their noise floor, >= 0, in the units of the norms at the scene's own resolution.
         threshold: least score of a match.
         top: how many matches at most.
-        candidates: poses that are followed from the coarsest resolution. More find more in a scene that is full of
-            things like the template, and take longer.
+        candidates: poses that are followed from the coarsest resolution, or four times ``top`` if that is more. More
+            find more in a scene that is full of things like the template, and take longer.
         threads: most threads to use; None uses every core this process may.
 
     Returns:
@@ -133,7 +136,7 @@ def find_poses(
     if goal.flat:
         return []
     with workers(threads) as spread:
-        poses = _climb(goal, turn, growth, limits, threshold, top, candidates, spread)
+        poses = _climb(goal, turn, growth, limits, threshold, top, max(candidates, _FOR_EACH * top), spread)
         first = [(goal.match(pose), pose) for pose in poses[(limits.room(poses) >= -_HAIR).all(1)]]
         first = [(match, pose) for match, pose in first if match.score >= threshold - _GAIN]
         rough = dict(sorted(first, key=lambda pair: -pair[0].score))
@@ -174,11 +177,19 @@ def _climb(
     """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
     template = goal.template_plane
     scene = SceneResolutions(goal.scene_plane)
-    coarsest = _coarsest(template, turn, growth)
+    part, offset = core(template)
+    coarsest = _coarsest(part, turn, growth)
     least = max(goal.least_cosine(threshold) - MARGIN, 0.05)
-    poses, scores = _scan(goal, scene, coarsest, turn, growth, least, limits.turning, spread)
+    poses, scores = _scan(part, goal.centred, scene, coarsest, turn, growth, least, limits.turning, spread)
     chosen = np.argsort(-scores, kind="stable")[:candidates]
     poses, scores = poses[chosen], scores[chosen]
+    if part is not template:  # aligned by itself, or the error of its angle would throw the far end of the whole off
+        aligner = Aligner(part, coarsest, goal.centred)
+        height, width = part.pixels.shape
+        poses, scores = aligner.refine(scene, poses, replace(limits, template=(height, width)), _FIRST_STEPS, spread)
+        for pose in poses:
+            pose[:2] -= turn_and_scale(pose[ANGLE], math.exp(pose[LOG_SCALE])) @ offset
+        coarsest *= template.size / part.size
     limits.apply(poses)
     smallest = min(coarsest, _size_in_scene(template, growth.low))
     points = None
@@ -196,7 +207,8 @@ def _climb(
 
 
 def _scan(
-    goal: Goal,
+    template: TemplatePlane,
+    centred: bool,
     scene: SceneResolutions,
     coarsest: float,
     turn: Steps,
@@ -206,7 +218,6 @@ def _scan(
     spread: Workers,
 ) -> tuple[Poses, NDArray[np.float32]]:
     """Local maxima over place, angle and scale, and their cosines."""
-    template = goal.template_plane
     banks: dict[float, tuple[TurnedBank, NDArray[np.float64]]] = {}
     poses, scores = [np.empty((0, 4))], [np.empty(0, np.float32)]
     for scale in _covering(growth, fitting_scales(Steps(growth.low, growth.high), _rim(template, coarsest))):
@@ -214,7 +225,7 @@ def _scan(
         if size not in banks:
             tried = fitting_angles(Steps(turn.low, turn.high), _rim(template, size))
             angles = np.array(_covering(turn, tried))
-            banks[size] = TurnedBank(template, size, angles.tolist(), goal.centred), angles
+            banks[size] = TurnedBank(template, size, angles.tolist(), centred), angles
         bank, angles = banks[size]
         resized = scene.at(min(1.0, size / (template.size * scale)))
         scan = bank.scan(resized.pixels, spread)

@@ -85,14 +85,16 @@ def activations(
 
 def _print(answer: ActivationsResponse) -> None:
     best = answer.classes[0]
-    title = f"{answer.model} {answer.version}: {best.label}, {best.probability:.1%}"
+    title = f"{answer.model} {answer.version}: {best.label}, {best.shown}"
     matched = any(layer.match for layer in answer.layers)
     headings = ["layer", "channels", "map", "sees", "most energy"] + (["best place: x, y, score"] if matched else [])
     table = Table(*headings, title=title, title_justify="left")
     for layer in answer.layers:
         count, height, width = layer.shape
         strongest = ", ".join(str(energy.channel) for energy in layer.energies[:4])
-        row = [layer.name, str(count), f"{width} x {height}", f"{layer.receptive_field.size} px", strongest]
+        field = layer.receptive_field
+        sees = f"{field.size} px" if field.across == field.size else f"{field.across} x {field.size} px"
+        row = [layer.name, str(count), f"{width} x {height}", sees, strongest]
         if layer.match and layer.match.peaks:
             peak = layer.match.peaks[0]
             row.append(f"{peak.x:.0f}, {peak.y:.0f}, {peak.score:.3f}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from service.commands import options
 from service.commands.files import read_file
 from service.commands.local import open_model, settings_for
 from service.predicting import predict as predict_here
-from service.schemas import PredictOptions, PredictResponse
+from service.schemas import PredictOptions, PredictResponse, Ranked, TemplateScore
 from service.uploads import Upload
 
 
@@ -46,8 +47,11 @@ def predict(
 
 
 def _print(answer: PredictResponse) -> None:
-    table = Table("picture", "class", "probability", title=f"{answer.model} {answer.version}", title_justify="left")
+    of_bank = any(isinstance(found, TemplateScore) for each in answer.predictions for found in each.classes)
+    headings = ("template", "best score") if of_bank else ("class", "probability")
+    table = Table("picture", *headings, title=f"{answer.model} {answer.version}", title_justify="left")
     for prediction in answer.predictions:
-        for rank, found in enumerate(prediction.classes):
-            table.add_row(prediction.name if rank == 0 else "", found.label, f"{found.probability:.1%}")
+        ranking: Sequence[Ranked] = prediction.classes
+        for rank, found in enumerate(ranking):
+            table.add_row(prediction.name if rank == 0 else "", found.label, found.shown)
     Console().print(table)

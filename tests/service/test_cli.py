@@ -12,7 +12,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-COMMANDS = ["serve", "predict", "activations", "match", "models", "train", "evaluate", "export"]
+COMMANDS = ["serve", "predict", "activations", "match", "bank", "models", "train", "evaluate", "export"]
 
 
 @pytest.fixture

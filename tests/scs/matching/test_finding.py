@@ -116,6 +116,16 @@ def test_the_heatmap_of_a_pose_is_highest_at_the_match():
     assert (column + window[1] / 2, row + window[0] / 2) == pytest.approx((match.x, match.y), abs=1)
 
 
+@pytest.mark.parametrize("method", ["ccoeff_normed", "scs_centred", "sqdiff", "ccorr"])
+def test_where_nothing_is_there_to_compare_with_the_score_decides(method):
+    scene = SCENE[ROW - 1 : ROW + HEIGHT + 1, COLUMN - 1 : COLUMN + WIDTH + 1]
+    match = find(scene, [TEMPLATE], Search(method)).matches[0]
+    assert match.chance is None
+    assert match.present
+    other = data.astronaut()[100 : 100 + HEIGHT, 100 : 100 + WIDTH, 0]
+    assert not any(match.present for match in find(scene, [other], Search(method)).matches)
+
+
 def test_a_search_that_makes_no_sense_is_refused():
     with pytest.raises(OptionError, match="no method 'best'"):
         Search("best")

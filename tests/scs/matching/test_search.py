@@ -75,10 +75,11 @@ def test_a_pose_outside_of_the_range_is_not_found():
 
 
 @pytest.mark.parametrize("method", ["ccoeff_normed", "ccorr_normed", "scs", "scs_centred"])
-def test_the_score_is_that_of_the_posed_template_at_its_place(method):
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_the_score_is_that_of_the_posed_template_at_its_place(method, dtype):
     scene = warped(PHOTOGRAPH, (250, 130), 33, 0.7, (150, 120))
     template = patch(PHOTOGRAPH, 250, 130, 64, 64)
-    (match,) = find_poses(scene, template, method, angles="auto", scales="auto", p=3, q=5)
+    (match,) = find_poses(scene.astype(dtype), template, method, angles="auto", scales="auto", p=3, q=5)
 
     posed = pose_template(template, match.angle, match.scale, centre=(match.x, match.y))
     box = posed.box
@@ -128,6 +129,14 @@ def test_gain_and_offset_of_the_scene_do_not_matter():
     (match,) = find_poses(3e-3 * scene + 100, template, angles="auto", scales="auto")
     assert_pose(match, (150, 120), 33, 0.8)
     assert match.score > 0.97
+
+
+@pytest.mark.parametrize(("scene_unit", "template_unit"), [(1e-25, 1e25), (1e200, 1e-200)])
+def test_pictures_may_be_in_any_unit(scene_unit, template_unit):
+    scene = scene_unit * warped(PHOTOGRAPH, (250, 130), 33, 0.8, (150, 120)).astype(np.float64)
+    template = template_unit * patch(PHOTOGRAPH, 250, 130, 64, 64).astype(np.float64)
+    (match,) = find_poses(scene, template, angles="auto", scales="auto")
+    assert_pose(match, (150, 120), 33, 0.8)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
