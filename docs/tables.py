@@ -188,18 +188,21 @@ def poses():
         rows.append(
             [label, f"{percent(result['found'], 1)} ({interval})", *shares, *medians, f"{pace['median_ms']:.0f}"]
         )
+    full = read("poses", "full_search_time")
+    reckoned = f"OpenCV's masked `matchTemplate`, {full['poses']:,} poses, reckoned from {full['sampled']} of them"
+    rows.append([reckoned, *[""] * 6, f"{1000 * full['seconds']:.0f}"])
     heads = ["", "found (95 % interval)", "within 2 px", "1°", "2 %", "median px", "median °", "ms"]
     return table(heads, rows)
 
 
 def misses():
     found = read("poses", "misses")
-    above = found["above"]
+    above, best = found["above"], found["best_missed"]
     rows = [
         ["found by the full search", *(tally["matches"] for tally in above.values())],
         ["of these missed", *(tally["missed"] for tally in above.values())],
     ]
-    return table([f"{found['cases']} scenes, score above", *above], rows)
+    return table([f"{found['cases']} scenes, of whose best matches {best or 'none'} missed; score above", *above], rows)
 
 
 def shapes():

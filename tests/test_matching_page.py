@@ -17,7 +17,7 @@ from scs.matching.scores import score_map
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "matching.md").read_text()
-COMMAND, CURL = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+COMMAND, CURL, BANK = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 SCENE = skimage.data.camera()
 TEMPLATE = SCENE[300:340, 200:240]
 MASK = np.pad(np.ones((20, 20), np.uint8), 10)
@@ -57,6 +57,10 @@ def test_the_request_finds_the_eye(serve, tmp_path):
         answer = json.loads(run(CURL.replace("http://127.0.0.1:8000", url), tmp_path))
     best = answer["matches"][0]
     assert best["present"] and (best["x"], best["y"]) == pytest.approx((375, 290), abs=0.1)
+
+
+def test_the_bank_is_written_and_names_the_eye(tmp_path):
+    assert "eye" in run(BANK, tmp_path).splitlines()[-2]
 
 
 def test_files_that_are_linked_or_named_exist():

@@ -186,7 +186,8 @@ def _score(seen: Map, network: _Network, window: tuple[int, int]) -> Map:
     with ThreadPoolExecutor(min(os.cpu_count() or 1, len(strips))) as pool:
         for (start, _), sums in zip(strips, pool.map(add_up, strips), strict=True):
             total[start : start + len(sums)] += sums
-    return total[above : above + rows] / np.float32(len(steps))
+    total /= len(steps)
+    return total[above : above + rows]
 
 
 def _shares(seen: Map, network: _Network) -> Map:
@@ -249,7 +250,7 @@ def _starts(length: int) -> range:
 def _patches(channels: Map, places: NDArray[np.intp]) -> Map:
     """The patches ``(n, D)`` at places ``(n, 2)``."""
     windows = sliding_window_view(channels, (_PART, _PART), axis=(1, 2))
-    return windows[:, places[:, 0], places[:, 1]].swapaxes(0, 1).reshape(len(places), -1)
+    return windows[:, places[:, 0], places[:, 1]].swapaxes(0, 1).reshape(len(places), len(channels) * _PART**2)
 
 
 def _outside(
