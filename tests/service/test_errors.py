@@ -305,7 +305,7 @@ def test_an_error_has_the_status_of_its_own_class_or_of_the_nearest_above():
 
 
 def test_every_status_in_the_table_is_documented(client):
-    documented = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
+    documented = client.get("/openapi.json").json()["paths"]["/match"]["post"]["responses"]
     assert {str(status.value) for status in STATUSES.values()} < set(documented)
 
 
