@@ -29,12 +29,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from pose_cases import PHOTOGRAPHS, PoseCase, photograph, pose_case, textured_places
 
-from scs.matching.discs import FLAT, disc_weights
-from scs.matching.fractal import fractal
-from scs.matching.harmonic import ORDERS, harmonic_scores
-from scs.matching.poses import pose_template
-from scs.matching.pyramid import pyramid_scores, scaled_copy
-from scs.matching.search import find_poses
+from scs.matching.kernels.discs import FLAT, disc_weights
+from scs.matching.kernels.fractal import fractal
+from scs.matching.kernels.harmonic import ORDERS, harmonic_scores
+from scs.matching.kernels.pyramid import pyramid_scores, scaled_copy
+from scs.matching.posing.poses import pose_template
+from scs.matching.posing.search import find_poses
 
 RESULTS = Path(__file__).parent / "results" / "kernels.json"
 COUNT = 300

@@ -1,4 +1,4 @@
-"""How well and how fast a turned and scaled template is found: scs.matching.search, and peers on the same cases.
+"""How well and how fast a turned and scaled template is found: scs.matching.posing.search, and peers on the same cases.
 
 The cases are those of bench/pose_cases.py. The peers are OpenCV's SIFT and ORB with a similarity fitted by RANSAC, and
 the full search: the template posed in every angle and scale and compared everywhere, with its mask. Its time is that of
@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 from pose_cases import MINIMUM_EIGENVALUE, pose_case, pose_cases, smallest_eigenvalues
 
-from scs.matching.poses import angle_steps, fitting_angles, fitting_scales, pose_template, scale_steps
+from scs.matching.posing.poses import angle_steps, fitting_angles, fitting_scales, pose_template, scale_steps
+from scs.matching.posing.search import find_poses
 from scs.matching.scores import score_map
-from scs.matching.search import find_poses
 
 RESULTS = Path(__file__).parent / "results" / "poses.json"
 TOLERANCES = {"centre_px": 2.0, "angle_deg": 1.0, "scale": 0.02}

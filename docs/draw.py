@@ -17,8 +17,8 @@ import skimage.data
 from PIL import Image
 
 from scs.matching.finding import Search, find
-from scs.matching.fractal import fractal
-from scs.matching.harmonic import circular_harmonics
+from scs.matching.kernels.fractal import fractal
+from scs.matching.kernels.harmonic import circular_harmonics
 from scs.matching.scores import score_map
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -20,8 +20,8 @@ from onnx import TensorProto, helper, numpy_helper, parser
 
 from models import onnx_op
 from models.onnx_op import DOMAIN, ONNX_OPSET, VERSION
-from scs.matching.kernel import Kernel, prepare_kernel, weighted_means
 from scs.matching.methods import Method
+from scs.matching.scoring.kernel import Kernel, prepare_kernel, weighted_means
 
 Array = NDArray[Any]
 Wide = NDArray[np.float64]

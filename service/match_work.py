@@ -53,7 +53,7 @@ def _cost(options: MatchOptions, masked: bool, pictures: MatchPictures) -> int:
 
 def _check_poses(options: MatchOptions) -> None:
     # Imported here, as it brings OpenCV.
-    from scs.matching.poses import angle_steps, scale_steps
+    from scs.matching.posing.poses import angle_steps, scale_steps
 
     angles, scales = angle_steps(options.angles), scale_steps(options.scales)
     if max(-angles.low, angles.high) > _LARGEST_ANGLE:

@@ -16,9 +16,9 @@ from scs.matching.boxes import corners, suppress
 from scs.matching.methods import METHODS
 from scs.matching.parts import PartsTemplate, parts_map
 from scs.matching.peaks import Peak, find_peaks
-from scs.matching.poses import AxisOption, angle_steps, pose_template, scale_steps
+from scs.matching.posing.poses import AxisOption, angle_steps, pose_template, scale_steps
+from scs.matching.posing.search import find_poses
 from scs.matching.scores import ScoreMap, score_map, score_maps
-from scs.matching.search import find_poses
 from scs.matching.surprise import Surprise, judge
 
 Array = NDArray[Any]

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from scs.errors import MissingPackageError
 from scs.matching.arrays import as_picture, as_weights, check_options, check_template, magnitude
-from scs.matching.blocks import Block, Size, cut, plan_blocks
-from scs.matching.correlation import make_correlator, sampled_error
-from scs.matching.finish import write_scores
-from scs.matching.kernel import Kernel, prepare_kernel
-from scs.matching.masked import MaskSums
 from scs.matching.methods import Method, method_named
-from scs.matching.norms import Energies, PatchNorms, flat_energy, patch_energies, patch_norms
-from scs.matching.region import Region
-from scs.matching.scratch import Scratch
+from scs.matching.scoring.blocks import Block, Size, cut, plan_blocks
+from scs.matching.scoring.correlation import make_correlator, sampled_error
+from scs.matching.scoring.finish import write_scores
+from scs.matching.scoring.kernel import Kernel, prepare_kernel
+from scs.matching.scoring.masked import MaskSums
+from scs.matching.scoring.norms import Energies, PatchNorms, flat_energy, patch_energies, patch_norms
+from scs.matching.scoring.region import Region
+from scs.matching.scoring.scratch import Scratch
 
 Array = NDArray[Any]
 Scores = NDArray[np.float32]
@@ -193,7 +193,7 @@ def _score_on(
     signal: bool,
 ) -> Iterator[ScoreMap]:
     try:
-        from scs.matching.torch_scores import score_maps_on
+        from scs.matching.scoring.torch_scores import score_maps_on
     except ModuleNotFoundError:
         raise MissingPackageError(
             f"device '{device[:60]}' needs torch, which is not installed: pip install 'scs-serve[train]'"

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from scs.matching.resolutions import Plane
+from scs.matching.posing.resolutions import Plane
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

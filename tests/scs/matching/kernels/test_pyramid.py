@@ -4,7 +4,7 @@ import pytest
 import skimage.data
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.pyramid import pyramid_scores, scaled_copy
+from scs.matching.kernels.pyramid import pyramid_scores, scaled_copy
 from scs.matching.scores import score_map
 
 SCALES = (0.5, 0.7, 1.0, 1.4, 2.0)

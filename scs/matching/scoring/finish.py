@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.compiled import compiled
-from scs.matching.kernel import Kernel
 from scs.matching.methods import Method
-from scs.matching.norms import Energies, PatchNorms
+from scs.matching.scoring.compiled import compiled
+from scs.matching.scoring.kernel import Kernel
+from scs.matching.scoring.norms import Energies, PatchNorms
 
 Array = NDArray[Any]
 Scores = NDArray[np.float32]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.discs import as_planes, centred_norms, disc_weights, polar_coordinates
+from scs.matching.kernels.discs import as_planes, centred_norms, disc_weights, polar_coordinates
 
 
 def oracle(scene, weights):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scs.matching.spectra import inverse, multiply, transform
+from scs.matching.scoring.spectra import inverse, multiply, transform
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 16), (2, 2), (8, 10), (64, 4)])

@@ -3,10 +3,10 @@ import pytest
 import skimage.data
 
 from scs.errors import OptionError
-from scs.matching.discs import disc_weights
-from scs.matching.fractal import fractal
-from scs.matching.harmonic import circular_harmonics
-from scs.matching.pyramid import scaled_copy
+from scs.matching.kernels.discs import disc_weights
+from scs.matching.kernels.fractal import fractal
+from scs.matching.kernels.harmonic import circular_harmonics
+from scs.matching.kernels.pyramid import scaled_copy
 
 
 @pytest.fixture(scope="module")

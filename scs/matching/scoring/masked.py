@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.blocks import Size
-from scs.matching.correlation import make_correlator
-from scs.matching.scratch import Scratch
+from scs.matching.scoring.blocks import Size
+from scs.matching.scoring.correlation import make_correlator
+from scs.matching.scoring.scratch import Scratch
 
 Plane = NDArray[Any]
 Energies = NDArray[np.float64]

@@ -10,10 +10,10 @@ import torch
 from skimage import data
 
 from scs.errors import DeviceError, MissingPackageError, ShapeError
-from scs.matching import torch_scores
 from scs.matching.finding import Search, find
 from scs.matching.methods import METHODS
 from scs.matching.scores import score_map, score_maps
+from scs.matching.scoring import torch_scores
 
 NORMALISED = [name for name, method in METHODS.items() if method.normalised]
 SIZES = [(3, 4), (7, 6), (30, 25)]  # convolved, and by spectra
@@ -214,12 +214,12 @@ def test_a_device_that_is_not_there_is_named_before_the_first_map_is_asked_for(d
 
 def test_a_device_without_torch_says_what_to_install(monkeypatch):
     def refuse(name, *rest, **more):
-        if name == "scs.matching.torch_scores":
+        if name == "scs.matching.scoring.torch_scores":
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
         return imported(name, *rest, **more)
 
     imported = builtins.__import__
-    monkeypatch.delitem(sys.modules, "scs.matching.torch_scores")
+    monkeypatch.delitem(sys.modules, "scs.matching.scoring.torch_scores")
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingPackageError, match=r"device 'cuda' needs torch, which is not installed: pip install"):
         score_map(random(20, 20), random(5, 5), device="cuda")

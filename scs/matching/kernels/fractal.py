@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from scs.errors import OptionError
 from scs.matching.arrays import Array
-from scs.matching.discs import as_planes, disc_weights
-from scs.matching.poses import turn_and_scale
+from scs.matching.kernels.discs import as_planes, disc_weights
+from scs.matching.posing.poses import turn_and_scale
 
 
 def fractal(

@@ -4,8 +4,8 @@ import pytest
 import skimage.data
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.discs import disc_weights
-from scs.matching.harmonic import circular_harmonics, harmonic_scores
+from scs.matching.kernels.discs import disc_weights
+from scs.matching.kernels.harmonic import circular_harmonics, harmonic_scores
 
 SIDE = 48
 ROW, COLUMN = 90, 208  # of the template in the photograph

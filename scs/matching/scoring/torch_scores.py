@@ -18,12 +18,12 @@ from torch import Tensor
 
 from scs.errors import DeviceError
 from scs.matching.arrays import magnitude
-from scs.matching.blocks import Size, cut, plan_blocks
-from scs.matching.correlation import SpectralCorrelator
-from scs.matching.kernel import Kernel, prepare_kernel
 from scs.matching.methods import Method
-from scs.matching.norms import flat_limit
 from scs.matching.scores import ScoreMap, Scores, Weights, allowed_error, in_units
+from scs.matching.scoring.blocks import Size, cut, plan_blocks
+from scs.matching.scoring.correlation import SpectralCorrelator
+from scs.matching.scoring.kernel import Kernel, prepare_kernel
+from scs.matching.scoring.norms import flat_limit
 
 Array = NDArray[Any]
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.compiled import compiled
-from scs.matching.region import Region
-from scs.matching.scratch import Scratch
-from scs.matching.spectra import inverse, multiply, transform
+from scs.matching.scoring.compiled import compiled
+from scs.matching.scoring.region import Region
+from scs.matching.scoring.scratch import Scratch
+from scs.matching.scoring.spectra import inverse, multiply, transform
 
 Array = NDArray[Any]
 

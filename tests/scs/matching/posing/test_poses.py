@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from scs.errors import OptionError
-from scs.matching.poses import (
+from scs.matching.posing.poses import (
     Box,
     Steps,
     angle_steps,

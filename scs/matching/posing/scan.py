@@ -11,9 +11,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from scs.matching.poses import turn_and_scale
-from scs.matching.products import Workers, padded, product
-from scs.matching.resolutions import Plane, TemplatePlane
+from scs.matching.posing.poses import turn_and_scale
+from scs.matching.posing.products import Workers, padded, product
+from scs.matching.posing.resolutions import Plane, TemplatePlane
 
 Indices = NDArray[np.intp]
 

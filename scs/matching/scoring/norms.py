@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.blocks import Size
-from scs.matching.compiled import compiled
-from scs.matching.scratch import Scratch
+from scs.matching.scoring.blocks import Size
+from scs.matching.scoring.compiled import compiled
+from scs.matching.scoring.scratch import Scratch
 
 Plane = NDArray[Any]
 Energies = NDArray[Any]  # float32 or float64

@@ -6,9 +6,9 @@ import pytest
 from skimage import data
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.poses import pose_template, turn_and_scale
+from scs.matching.posing.poses import pose_template, turn_and_scale
+from scs.matching.posing.search import find_poses
 from scs.matching.scores import score_map
-from scs.matching.search import find_poses
 
 PHOTOGRAPH = data.camera()
 COLOURS = data.astronaut()

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.blocks import Block, Size
-from scs.matching.scratch import Scratch
+from scs.matching.scoring.blocks import Block, Size
+from scs.matching.scoring.scratch import Scratch
 
 Array = NDArray[Any]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scs.errors import OptionError
 from scs.matching.arrays import Array, check_template
-from scs.matching.discs import as_planes, centred_norms, disc_weights, polar_coordinates
+from scs.matching.kernels.discs import as_planes, centred_norms, disc_weights, polar_coordinates
 
 # The highest order decides how fine a shape is told apart: bench/kernels.py has the table for 8 and 16.
 ORDERS = tuple(range(17))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.align import ANGLE, LOG_SCALE, WORST_COSINE, Limits, Poses, X, Y, damped_solver
 from scs.matching.arrays import Array, magnitude
 from scs.matching.methods import Method
-from scs.matching.poses import Box, PosedTemplate, pose_template
-from scs.matching.resolutions import Plane, TemplatePlane
+from scs.matching.posing.align import ANGLE, LOG_SCALE, WORST_COSINE, Limits, Poses, X, Y, damped_solver
+from scs.matching.posing.poses import Box, PosedTemplate, pose_template
+from scs.matching.posing.resolutions import Plane, TemplatePlane
 
 _MOST_STEPS = 4
 _PROBE = 0.25  # pixels by which the centre or the rim is moved to see how the template changes

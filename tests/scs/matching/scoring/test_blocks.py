@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scs.matching.blocks import cut, plan_blocks
+from scs.matching.scoring.blocks import cut, plan_blocks
 
 LENGTHS = st.integers(1, 3000)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scs.errors import OptionError
 from scs.matching.arrays import Array
-from scs.matching.discs import as_planes
+from scs.matching.kernels.discs import as_planes
 
 Scorer = Callable[[Array, Array], NDArray[np.float32]]
 

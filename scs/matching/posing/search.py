@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.align import ANGLE, LOG_SCALE, Aligner, Limits, Poses, X, Y
 from scs.matching.arrays import Array, as_picture, as_weights, check_options
-from scs.matching.goal import Goal, PosedMatch
 from scs.matching.methods import METHODS, Method, method_named
-from scs.matching.poses import (
+from scs.matching.posing.align import ANGLE, LOG_SCALE, Aligner, Limits, Poses, X, Y
+from scs.matching.posing.goal import Goal, PosedMatch
+from scs.matching.posing.poses import (
     AxisOption,
     Steps,
     angle_steps,
@@ -22,9 +22,9 @@ from scs.matching.poses import (
     scale_steps,
     turn_and_scale,
 )
-from scs.matching.products import Workers, workers
-from scs.matching.resolutions import Plane, SceneResolutions, TemplatePlane
-from scs.matching.scan import TurnedBank, core, is_round
+from scs.matching.posing.products import Workers, workers
+from scs.matching.posing.resolutions import Plane, SceneResolutions, TemplatePlane
+from scs.matching.posing.scan import TurnedBank, core, is_round
 
 # What a match may score below the threshold at the coarsest resolution, where it lies between steps. Measured:
 # docs/matching.md says how many matches of the full search that loses.
