@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.errors import OptionError, ShapeError
+from scs.errors import ShapeError
+from scs.matching.arrays import as_picture
 
 Map = NDArray[np.float32]
 Picture = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]
 
-_DTYPES = ("uint8", "uint16", "float32", "float64")
 # Weights of the two colour channels and of the slope (per pixel) against lightness.
 _COLOUR, _SLOPE = 2.0, 4.0
 
@@ -23,12 +23,9 @@ def check_picture(picture: Picture, name: str) -> None:
         ShapeError: another number of dimensions, or no pixels.
         OptionError: another type, or pixels that are not finite.
     """
-    if picture.ndim not in (2, 3) or not picture.size:
-        raise ShapeError(f"a {name} is (H, W) or (H, W, C) with at least one pixel; {picture.shape} came")
-    if picture.dtype.name not in _DTYPES:
-        raise OptionError(f"a {name} holds {', '.join(_DTYPES)} but this one holds {picture.dtype}")
-    if picture.dtype.kind == "f" and not np.isfinite(picture).all():
-        raise OptionError(f"a {name} needs finite numbers but {np.count_nonzero(~np.isfinite(picture))} are not")
+    if picture.ndim == 1:
+        raise ShapeError(f"parts are those of a picture, (H, W) or (H, W, C); a {name} of {picture.shape} came")
+    as_picture(name, picture)
 
 
 def white_level(*pictures: Picture) -> float:

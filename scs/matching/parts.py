@@ -14,8 +14,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from scs.errors import OptionError, ShapeError
+from scs.errors import OptionError
 from scs.matching.appearance import Map, Picture, appearance, check_picture, white_level
+from scs.matching.arrays import check_template
 
 # Side of a part and the step of the grid on which parts and scene are compared, in pixels of the working size.
 _PART, _STEP = 3, 2
@@ -309,12 +310,6 @@ def _of_one_colour(picture: Picture) -> bool:
 
 def _check_pair(scene: Picture, template: Picture) -> None:
     check_picture(scene, "scene")
-    if scene.shape[2:] != template.shape[2:]:
-        raise ShapeError(f"scene and template need the same channels; {scene.shape} and {template.shape} came")
+    check_template(np.atleast_3d(template), np.atleast_3d(scene))
     if scene.dtype != template.dtype:
         raise OptionError(f"scene and template need one type; {scene.dtype} and {template.dtype} came")
-    (height, width), (rows, columns) = template.shape[:2], scene.shape[:2]
-    if height > rows or width > columns:
-        raise ShapeError(
-            f"template is {width}x{height} but scene is {columns}x{rows}; a template must fit inside its scene"
-        )

@@ -143,7 +143,14 @@ def find_poses(
         chosen = _separated(list(rough), template.shape)[: top + _SPARE]
         matches = spread(lambda match: goal.match(goal.polish(rough[match], limits)), chosen)
         best = sorted((match for match in matches if match.score >= threshold), key=lambda match: -match.score)
-    return _separated(best, template.shape)[:top]
+    return [_within_turn(match, turn) for match in _separated(best, template.shape)[:top]]
+
+
+def _within_turn(match: PosedMatch, turn: Steps) -> PosedMatch:
+    """Give an angle of a full circle as the circle counts, from its lowest on: alignment may have passed the end."""
+    if turn.high - turn.low < 360:
+        return match
+    return replace(match, angle=turn.low + (match.angle - turn.low) % 360)
 
 
 def _fits(limits: Limits, turn: Steps, scale: float) -> bool:

@@ -239,3 +239,11 @@ def test_pictures_that_do_not_fit_each_other_are_refused(scene, template, mask):
 def test_options_that_make_no_sense_are_refused_with_what_came(options):
     with pytest.raises(OptionError, match="came"):
         find_poses(PHOTOGRAPH, PHOTOGRAPH[:32, :32], **options)
+
+
+@pytest.mark.parametrize("angle", [178.6, 179.7, -179.8])
+def test_an_angle_of_a_full_circle_stays_within_it(angle):
+    scene = warped(PHOTOGRAPH, (250, 130), angle, 1.0, (150, 120))
+    (match,) = find_poses(scene, patch(PHOTOGRAPH, 250, 130, 64, 64), angles="-180:180")
+    assert -180 <= match.angle < 180
+    assert abs((match.angle - angle + 180) % 360 - 180) < 1
