@@ -21,8 +21,9 @@ import torch
 from skimage import data
 from timing import interleaved, show, summary
 
-from scs.matching.scores import available_threads, score_maps
+from scs.matching.scores import score_maps
 from scs.matching.scoring import torch_scores
+from scs.matching.threads import available_threads
 
 RESULTS = Path(__file__).parent / "results" / "match_gpu.json"
 SCENES = {"640x480": (480, 640), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}

@@ -121,8 +121,11 @@ def best_map(matches: Matches) -> tuple[ScoreMap, int, float, float]:
 
     best = next(iter(matches.matches), None)
     number, angle, scale = (0, 0.0, 1.0) if best is None else (best.template, best.angle, best.scale)
+    centre = None if best is None else (best.x, best.y)
     template = matches.templates[number]
-    scored = heatmap(matches.scene, template.content, matches.search, mask=template.mask, angle=angle, scale=scale)
+    scored = heatmap(
+        matches.scene, template.content, matches.search, mask=template.mask, angle=angle, scale=scale, centre=centre
+    )
     return scored, number, angle, scale
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,20 @@ def as_picture(what: str, pixels: ArrayLike) -> Array:
         raise OptionError(f"a {what} holds {', '.join(DTYPES)} but this one holds {array.dtype}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise OptionError(f"a {what} needs finite numbers but {np.count_nonzero(~np.isfinite(array))} are not")
-    return _with_channels(array)
+    return _with_channels(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def check_masks(masks: Sequence[Array | None] | None, count: int) -> Sequence[Array | None]:
+    """A mask or None for each of so many templates.
+
+    Raises:
+        OptionError: another number of masks.
+    """
+    if masks is None:
+        return [None] * count
+    if len(masks) != count:
+        raise OptionError(f"masks are one, or None, for each of {count} templates; {len(masks)} came")
+    return masks
 
 
 def check_template(template: Array, scene: Array) -> None:
@@ -68,6 +82,8 @@ def as_weights(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     weights = array.astype(np.float64) if array.dtype.kind == "f" else (array != 0).astype(np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise OptionError("a mask holds finite weights of 0 or more but some of these are not")
+    if not weights.any():
+        raise OptionError("a mask of zeros hides all of its template; some weight has to be above 0")
     if weights.ndim in (1, 2, 3):
         weights = _with_channels(weights)
     if weights.ndim != 3 or weights.shape[:2] != shape[:2] or weights.shape[2] not in (1, shape[2]):

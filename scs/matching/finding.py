@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
+from scs.matching.arrays import check_masks, check_options
 from scs.matching.boxes import corners, suppress
 from scs.matching.methods import METHODS
 from scs.matching.parts import PartsTemplate, parts_map
 from scs.matching.peaks import Peak, find_peaks
-from scs.matching.posing.poses import AxisOption, angle_steps, pose_template, scale_steps
+from scs.matching.posing.poses import AxisOption, Box, angle_steps, pose_template, scale_steps
 from scs.matching.posing.search import find_poses
 from scs.matching.scores import ScoreMap, score_map, score_maps
 from scs.matching.surprise import Surprise, judge
@@ -117,8 +118,13 @@ class Search:
     def __post_init__(self) -> None:
         if self.method not in METHOD_NAMES:
             raise OptionError(f"no method '{self.method[:60]}'; there are: {', '.join(METHOD_NAMES)}")
+        check_options(self.p, self.q)
         if self.top < 1:
             raise OptionError(f"top is 1 or more; {self.top} came")
+        if self.threshold is not None and math.isnan(self.threshold):
+            raise OptionError("a threshold is a number; nan came")
+        if not 0 <= self.overlap <= 1:
+            raise OptionError(f"overlap is a share, 0 to 1; {self.overlap} came")
         if self.posed and self.method == PARTS:
             raise OptionError(f"'{PARTS}' bends a template but does not turn or scale it; leave out angles and scales")
 
@@ -161,7 +167,9 @@ def find(
         (50.0, 35.0, True)
     """
     search = search or Search()
-    masks = masks or [None] * len(templates)
+    if isinstance(templates, np.ndarray):
+        raise OptionError("templates come in a list, even a single one; one array came")
+    masks = check_masks(masks, len(templates))
     if search.method == PARTS and any(mask is not None for mask in masks):
         raise OptionError(f"'{PARTS}' takes no mask")
     if search.posed:
@@ -180,29 +188,52 @@ def heatmap(
     mask: Array | None = None,
     angle: float = 0.0,
     scale: float = 1.0,
+    centre: tuple[float, float] | None = None,
 ) -> ScoreMap:
     """Scores of a template in one pose at every place of a scene.
 
     Args:
         scene: see ``find``.
         template: see ``find``.
-        search: the method, its p and its q.
+        search: the method, its p, its q and its device.
         mask: see ``score_map``.
         angle: that the template is turned by.
         scale: that it is scaled by.
+        centre: ``(x, y)`` of a match, between whose pixels the template is drawn as it lies there.
 
     Returns:
-        Scores for the windows of the smallest upright box that holds the template in this pose.
+        Scores for the windows of the upright box that holds the template in this pose, as far as the scene does.
     """
     if search.method == PARTS:
         return ScoreMap(parts_map(scene, template), 0.0)
-    pixels = _pixels(template)
     if angle == 0 and scale == 1:
+        pixels = _pixels(template)
         return score_map(scene, pixels, search.method, mask=mask, p=search.p, q=search.q, device=search.device)
-    posed = pose_template(pixels, angle, scale, mask=mask)
-    return score_map(
-        scene, posed.pixels, search.method, mask=posed.weights, p=search.p, q=search.q, device=search.device
-    )
+    return _posed_map(scene, _pixels(template), mask, search, angle, scale, centre)[0]
+
+
+def _posed_map(
+    scene: Array,
+    template: Array,
+    mask: Array | None,
+    search: Search,
+    angle: float,
+    scale: float,
+    centre: tuple[float, float] | None,
+) -> tuple[ScoreMap, Box]:
+    """Scores of a posed template, and where its box lies in the scene."""
+    posed = pose_template(template, angle, scale, mask=mask, centre=centre)
+    # A box is of whole pixels, and may reach over the scene's rim by the part of one.
+    rows, first_row = _inside(posed.box.row, posed.box.rows, scene.shape[0])
+    columns, first_column = _inside(posed.box.column, posed.box.columns, scene.shape[1])
+    pixels, weights = posed.pixels[rows, columns], posed.weights[rows, columns]
+    scored = score_map(scene, pixels, search.method, mask=weights, p=search.p, q=search.q, device=search.device)
+    return scored, Box(first_row, first_column, *pixels.shape[:2])
+
+
+def _inside(first: int, length: int, available: int) -> tuple[slice, int]:
+    start = max(0, -first)
+    return slice(start, min(length, available - first)), first + start
 
 
 def _find_upright(
@@ -255,14 +286,14 @@ def _find_posed(scene: Array, template: Array, mask: Array | None, search: Searc
         threshold=0.0 if search.threshold is None else search.threshold,
         top=search.top,
     )
-    if not poses:
-        return [], 0.0
+    best = poses[0] if poses else None
+    if best is None:
+        flat = score_map(template, template, search.method, mask=mask).flat
+        return [], flat
     # The other scores of the best pose tell how surprising all of the poses found are.
-    posed = pose_template(template, poses[0].angle, poses[0].scale, mask=mask)
-    scored = score_map(scene, posed.pixels, search.method, mask=posed.weights, p=search.p, q=search.q)
-    rows, columns = posed.weights.shape[:2]
-    peaks = [Peak(pose.y - rows / 2, pose.x - columns / 2, pose.score) for pose in poses]
-    told = judge(scored.scores, peaks, (rows, columns), p=_exponent(search), trials=_trials(search))
+    scored, box = _posed_map(scene, template, mask, search, best.angle, best.scale, (best.x, best.y))
+    peaks = [Peak(pose.y - best.y + box.row, pose.x - best.x + box.column, pose.score) for pose in poses]
+    told = judge(scored.scores, peaks, (box.rows, box.columns), p=_exponent(search), trials=_trials(search))
     matches = [
         _match(
             pose.score,

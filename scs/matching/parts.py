@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from scs.errors import OptionError
 from scs.matching.appearance import Map, Picture, appearance, check_picture, white_level
 from scs.matching.arrays import check_template
+from scs.matching.threads import available_threads
 
 # Side of a part and the step of the grid on which parts and scene are compared, in pixels of the working size.
 _PART, _STEP = 3, 2
@@ -184,7 +184,7 @@ def _score(seen: Map, network: _Network, window: tuple[int, int]) -> Map:
         return sums
 
     strips = list(_strips(grid[0], grid[1] * len(network.kernels)))
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(strips))) as pool:
+    with ThreadPoolExecutor(min(available_threads(), len(strips))) as pool:
         for (start, _), sums in zip(strips, pool.map(add_up, strips), strict=True):
             total[start : start + len(sums)] += sums
     total /= len(steps)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import MissingPackageError
-from scs.matching.arrays import as_picture, as_weights, check_options, check_template, magnitude
+from scs.matching.arrays import as_picture, as_weights, check_masks, check_options, check_template, magnitude
 from scs.matching.methods import Method, method_named
 from scs.matching.scoring.blocks import Block, Size, cut, plan_blocks
 from scs.matching.scoring.correlation import make_correlator, sampled_error
@@ -26,6 +24,7 @@ from scs.matching.scoring.masked import MaskSums
 from scs.matching.scoring.norms import Energies, PatchNorms, flat_energy, patch_energies, patch_norms
 from scs.matching.scoring.region import Region
 from scs.matching.scoring.scratch import Scratch
+from scs.matching.threads import check_threads, shared_pool
 
 Array = NDArray[Any]
 Scores = NDArray[np.float32]
@@ -149,20 +148,22 @@ def score_maps(
     chosen = method_named(method)
     check_options(p, q)
     picture = as_picture("scene", scene)
-    pairs = []
-    for template, mask in zip(templates, masks or [None] * len(templates), strict=True):
+    pairs: list[tuple[Array, Weights | None]] = []
+    weights: dict[tuple[int, Any], Weights] = {}  # a mask that several templates share is one
+    for template, mask in zip(templates, check_masks(masks, len(templates)), strict=True):
         pixels = as_picture("template", template)
         check_template(pixels, picture)
-        pairs.append((pixels, None if mask is None else as_weights(mask, pixels.shape)))
+        if mask is None:
+            pairs.append((pixels, None))
+            continue
+        shared = id(mask), pixels.shape
+        if shared not in weights:
+            weights[shared] = as_weights(mask, pixels.shape)
+        pairs.append((pixels, weights[shared]))
     signal = np.ndim(scene) == 1
     if device is not None:
         return _score_on(device, picture, pairs, chosen, p, q, signal)
-    return _score_in_groups(picture, pairs, chosen, p, q, threads or available_threads(), signal)
-
-
-def available_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _score_in_groups(picture, pairs, chosen, p, q, check_threads(threads), signal)
 
 
 def allowed_error(method: Method, dtype: np.dtype[Any], p: float, largest_reciprocal: float | None) -> float:
@@ -266,7 +267,7 @@ class _Scorer:
 
     def run(self) -> list[tuple[Scores, float]]:
         """Every kernel's map, and the share of it that is flat."""
-        in_order = map if min(self._threads, len(self._blocks)) == 1 else _pool(self._threads).map
+        in_order = map if min(self._threads, len(self._blocks)) == 1 else shared_pool(self._threads).map
         flat = sum(in_order(self._score_block, self._blocks)) / (self._places[0] * self._places[1])
         shares = [flat if kernel.norm else float(self._method.normalised) for kernel in self._kernels]
         return list(zip(self._maps, shares, strict=True))
@@ -359,8 +360,3 @@ def _scratch() -> Scratch:
         _threads.scratch = Scratch()
     scratch: Scratch = _threads.scratch
     return scratch
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="matching")

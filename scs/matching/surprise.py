@@ -18,6 +18,9 @@ from scs.matching.peaks import Peak, Scores, find_peaks
 # few are too few. The first two were chosen on photographs, and bench/presence.py measures them on others.
 _RIVALS = 30
 _GAPS_ASIDE = 2
+# Where the highest maxima are this nearly alike, copies are looked for among so many, above a gap so much wider than
+# usual.
+_ALIKE, _MOST_COPIES, _GAP_OF_COPIES = 0.5, 400, 30
 _FEWEST = 8
 
 # The largest float32 below 1 is as much as a score says of a perfect match.
@@ -82,7 +85,7 @@ def judge(
     """
     if scores.size and max(-float(scores.min()), float(scores.max())) > 1 + 1e-4:
         raise OptionError(f"surprise is told of scores within [-1, 1]; {scores.min():.6g} to {scores.max():.6g} came")
-    rivals = _evidence(_rivals(scores, window), p)
+    rivals = _without_copies(scores, window, p)
     sidelobe = _sidelobe(scores, peaks, window)
     return [_surprise(peak.score, rivals, sidelobe, p, trials, level) for peak in peaks]
 
@@ -98,9 +101,25 @@ def _surprise(
     return Surprise(psr, chance, chance < level)
 
 
-def _rivals(scores: Scores, window: tuple[int, int]) -> list[float]:
+def _without_copies(scores: Scores, window: tuple[int, int], p: float) -> NDArray[np.float64]:
+    """Evidence of the highest local maxima, in falling order, less those that many copies of the template give.
+
+    Two copies do not count anyway. Where there are so many that they would be their own rivals, they stand above a gap
+    that accidents do not leave: 30 times the usual one has a probability of about 1e-9.
+    """
+    rivals = _evidence(_rivals(scores, window, 2 * _RIVALS + 1), p)
+    if rivals.size <= _RIVALS or rivals[_RIVALS] < _ALIKE * rivals[0]:
+        return rivals
+    rivals = _evidence(_rivals(scores, window, _MOST_COPIES), p)
+    gaps = np.arange(1, rivals.size) * -np.diff(rivals)
+    splits = np.flatnonzero(gaps > _GAP_OF_COPIES * np.median(gaps))
+    splits = splits[rivals.size - 1 - splits >= _FEWEST]
+    return rivals[splits[-1] + 1 :] if splits.size else rivals
+
+
+def _rivals(scores: Scores, window: tuple[int, int], most: int) -> list[float]:
     apart = max(1, window[0] // 4), max(1, window[1] // 4)
-    return [peak.score for peak in find_peaks(scores, apart, 2 * _RIVALS + 1, overlap=0, subpixel=False)]
+    return [peak.score for peak in find_peaks(scores, apart, most, overlap=0, subpixel=False)]
 
 
 def _evidence(scores: Any, p: float) -> NDArray[np.float64]:

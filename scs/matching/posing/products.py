@@ -6,7 +6,6 @@ another busy process that made a search ten times slower.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from scs.matching.posing.resolutions import Plane
+from scs.matching.threads import check_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,8 +35,7 @@ class Workers(Protocol):
 @contextmanager
 def workers(threads: int | None = None) -> Iterator[Workers]:
     """Give a `map` that runs on so many threads; None is as many as there are cores for this process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(threads or cores) as pool:
+    with ThreadPoolExecutor(check_threads(threads)) as pool:
         yield pool.map
 
 

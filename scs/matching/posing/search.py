@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scs.errors import OptionError, ShapeError
 from scs.matching.arrays import Array, as_picture, as_weights, check_options
 from scs.matching.methods import METHODS, Method, method_named
+from scs.matching.peaks import find_peaks
 from scs.matching.posing.align import ANGLE, LOG_SCALE, Aligner, Limits, Poses, X, Y
 from scs.matching.posing.goal import Goal, PosedMatch
 from scs.matching.posing.poses import (
@@ -25,6 +26,7 @@ from scs.matching.posing.poses import (
 from scs.matching.posing.products import Workers, workers
 from scs.matching.posing.resolutions import Plane, SceneResolutions, TemplatePlane
 from scs.matching.posing.scan import TurnedBank, core, is_round
+from scs.matching.scores import score_map
 
 # What a match may score below the threshold at the coarsest resolution, where it lies between steps. Measured:
 # docs/matching.md says how many matches of the full search that loses.
@@ -141,9 +143,33 @@ def find_poses(
         first = [(match, pose) for match, pose in first if match.score >= threshold - _GAIN]
         rough = dict(sorted(first, key=lambda pair: -pair[0].score))
         chosen = _separated(list(rough), template.shape)[: top + _SPARE]
-        matches = spread(lambda match: goal.match(goal.polish(rough[match], limits)), chosen)
-        best = sorted((match for match in matches if match.score >= threshold), key=lambda match: -match.score)
+        # Room beyond the ends was for errors of measurement on the way; what is answered lies within them.
+        asked = replace(limits, angles=(turn.low, turn.high), log_scales=(math.log(growth.low), math.log(growth.high)))
+        matches = list(spread(lambda match: goal.match(_polished(goal, rough[match], asked)), chosen))
+    if turn.low <= 0 <= turn.high and growth.low <= 1 <= growth.high:
+        matches = _upright(scene, template, mask, method, p, q, threshold, top) + matches
+    # Of poses that differ by rounding alone the first is kept, which was not moved.
+    best = sorted((match for match in matches if match.score >= threshold), key=lambda match: -round(match.score, 6))
     return [_within_turn(match, turn) for match in _separated(best, template.shape)[:top]]
+
+
+def _polished(goal: Goal, pose: Poses, limits: Limits) -> Poses:
+    start = pose.copy()
+    limits.apply(start[None])
+    return goal.polish(start, limits)
+
+
+def _upright(
+    scene: Array, template: Array, mask: Array | None, method: str, p: float, q: float, threshold: float, top: int
+) -> list[PosedMatch]:
+    """The best places of the template as it is: cheap to look at one by one, and exact where nothing was turned."""
+    height, width = template.shape[:2]
+    if height > scene.shape[0] or width > scene.shape[1]:
+        return []
+    scores = score_map(scene, template, method, mask=mask, p=p, q=q).scores
+    exponent = p if METHODS[method].kind == "similarity" else 1.0
+    peaks = find_peaks(scores, (height, width), top, threshold=max(threshold, 0.0), p=exponent)
+    return [PosedMatch(peak.column + width / 2, peak.row + height / 2, 0.0, 1.0, peak.score) for peak in peaks]
 
 
 def _within_turn(match: PosedMatch, turn: Steps) -> PosedMatch:

@@ -3,7 +3,7 @@ import pytest
 from skimage import data, transform
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.finding import METHOD_NAMES, PARTS, Search, find, heatmap
+from scs.matching.finding import METHOD_NAMES, PARTS, Found, Search, find, heatmap
 from scs.matching.methods import METHODS
 from scs.matching.parts import PartsTemplate
 
@@ -110,6 +110,10 @@ def test_the_heatmap_of_a_pose_is_highest_at_the_match():
     search = Search(angles=[0, 90, 180, 270])
     match = find(SCENE, [turned], search).matches[0]
     assert match.angle == pytest.approx(270, abs=0.5)
+    centre = match.x, match.y
+    assert heatmap(SCENE, turned, search, angle=match.angle, centre=centre).scores.max() == pytest.approx(
+        match.score, abs=0.01
+    )
     scores = heatmap(SCENE, turned, search, angle=match.angle, scale=match.scale).scores
     row, column = np.unravel_index(scores.argmax(), scores.shape)
     window = np.array(SCENE.shape) - scores.shape + 1
@@ -126,6 +130,32 @@ def test_where_nothing_is_there_to_compare_with_the_score_decides(method):
     assert not any(match.present for match in find(scene, [other], Search(method)).matches)
 
 
+def test_a_template_as_large_as_its_scene_is_found_as_it_lies():
+    for search in (Search(angles="-10:10"), Search(scales="0.5:2"), Search(angles="auto", scales="auto")):
+        match = find(SCENE, [SCENE], search).matches[0]
+        assert (match.angle, match.scale) == (0, 1)
+        assert match.score == pytest.approx(1, abs=1e-5)
+
+
+def test_an_exact_copy_is_found_exactly_though_it_might_be_turned_and_scaled():
+    match = find(SCENE, [TEMPLATE], Search(angles="-20:20", scales="0.8:1.25")).matches[0]
+    assert (match.angle, match.scale) == (0, 1)
+    assert (match.x, match.y) == pytest.approx(CENTRE, abs=0.05)
+
+
+def test_poses_lie_within_what_was_asked_for():
+    large = data.camera()
+    found = find(large, [large[100:112, 200:212]], Search(angles="3:10", scales="1.05:1.1", top=20))
+    assert found.matches
+    for match in found.matches:
+        assert 3 <= match.angle <= 10
+        assert 1.05 - 1e-9 <= match.scale <= 1.1 + 1e-9
+
+
+def test_a_flat_template_that_may_be_turned_is_flat():
+    assert find(SCENE, [np.full((20, 20), 9, np.uint8)], Search(angles="auto")) == Found([], [1.0])
+
+
 def test_a_search_that_makes_no_sense_is_refused():
     with pytest.raises(OptionError, match="no method 'best'"):
         Search("best")
@@ -135,5 +165,22 @@ def test_a_search_that_makes_no_sense_is_refused():
         Search(PARTS, angles="auto")
     with pytest.raises(OptionError, match="'parts' takes no mask"):
         find(SCENE, [TEMPLATE], Search(PARTS), masks=[np.ones(TEMPLATE.shape)])
+    with pytest.raises(OptionError, match="overlap is a share, 0 to 1; 2 came"):
+        Search(overlap=2)
+    with pytest.raises(OptionError, match="a threshold is a number; nan came"):
+        Search(threshold=float("nan"))
+    with pytest.raises(OptionError, match="p is a number above 0; 0 came"):
+        Search(p=0)
+    with pytest.raises(OptionError, match="templates come in a list, even a single one"):
+        find(SCENE, TEMPLATE)
+    with pytest.raises(OptionError, match="masks are one, or None, for each of 1 templates; 2 came"):
+        find(SCENE, [TEMPLATE], masks=[None, None])
+    with pytest.raises(OptionError, match="a mask of zeros hides all of its template"):
+        find(SCENE, [TEMPLATE], masks=[np.zeros(TEMPLATE.shape)])
     with pytest.raises(ShapeError, match="a template must fit inside its scene"):
         find(TEMPLATE, [SCENE])
+
+
+def test_bytes_in_another_order_are_the_same_numbers():
+    for kind in (">u2", ">f4", ">f8"):
+        assert find(SCENE.astype(kind), [TEMPLATE.astype(kind)]).matches[0].score == pytest.approx(1, abs=1e-5)

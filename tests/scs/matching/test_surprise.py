@@ -8,6 +8,7 @@ from skimage import data
 
 from scs.errors import OptionError
 from scs.matching.peaks import Peak, find_peaks
+from scs.matching.scores import score_map
 from scs.matching.surprise import judge
 
 maps = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.floats(-1, 1, width=32))
@@ -133,3 +134,16 @@ def test_every_judgement_is_a_number_or_none(scores, window, trials):
 def test_scores_that_are_no_cosines_are_refused_with_their_range():
     with pytest.raises(OptionError, match=r"within \[-1, 1\]; -3 to 20 came"):
         judge(np.float32([[-3, 20]]), [], (1, 1))
+
+
+@pytest.mark.parametrize("copies", [3, 20, 32, 64, 150])
+def test_any_number_of_copies_is_present(copies):
+    rng = np.random.default_rng(0)
+    scene = cv2.GaussianBlur(rng.integers(0, 256, (900, 900)).astype(np.float32), (0, 0), 2)
+    template = cv2.GaussianBlur(rng.integers(0, 256, (40, 40)).astype(np.float32), (0, 0), 2)
+    for place in range(copies):
+        row, column = 60 * (place // 14) + 10, 60 * (place % 14) + 10
+        scene[row : row + 40, column : column + 40] = template + rng.normal(0, 1, (40, 40))
+    scores = score_map(scene, template).scores
+    peaks = find_peaks(scores, (40, 40), copies + 5)
+    assert sum(surprise.present for surprise in judge(scores, peaks, (40, 40))) == copies
