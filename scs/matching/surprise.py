@@ -105,14 +105,17 @@ def _without_copies(scores: Scores, window: tuple[int, int], p: float) -> NDArra
     """Evidence of the highest local maxima, in falling order, less those that many copies of the template give.
 
     Two copies do not count anyway. Where there are so many that they would be their own rivals, they stand above a gap
-    that accidents do not leave: 30 times the usual one has a probability of about 1e-9.
+    that accidents do not leave: 30 times the usual one has a probability of about 1e-9, and what is below it explains
+    less than half as much of the template.
     """
     rivals = _evidence(_rivals(scores, window, 2 * _RIVALS + 1), p)
     if rivals.size <= _RIVALS or rivals[_RIVALS] < _ALIKE * rivals[0]:
         return rivals
     rivals = _evidence(_rivals(scores, window, _MOST_COPIES), p)
     gaps = np.arange(1, rivals.size) * -np.diff(rivals)
-    splits = np.flatnonzero(gaps > _GAP_OF_COPIES * np.median(gaps))
+    explained = np.tanh(np.sqrt(rivals)) ** 2
+    wide = (gaps > _GAP_OF_COPIES * np.median(gaps)) & (explained[1:] < explained[:-1] / 2)
+    splits = np.flatnonzero(wide)
     splits = splits[rivals.size - 1 - splits >= _FEWEST]
     return rivals[splits[-1] + 1 :] if splits.size else rivals
 
