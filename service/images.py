@@ -91,6 +91,17 @@ def decode_cutout(data: bytes, *, channels: int, max_pixels: int) -> tuple[Pictu
     return picture, None if opacity.min() == 255 else opacity
 
 
+def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.float64]:
+    """Read a picture as weights ``(H, W)``: its brightest pixel counts as 1, black as 0.
+
+    Raises:
+        UnsupportedImageError, TooLargeError, ImageError: as ``decode_image``.
+    """
+    pixels = decode_image(data, channels=1, max_pixels=max_pixels).pixels[..., 0]
+    weights: NDArray[np.float64] = pixels / max(1, int(pixels.max()))
+    return weights
+
+
 def is_grey(data: bytes, max_pixels: int) -> bool:
     """Whether an image file says of itself that it has no colours.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -30,19 +31,9 @@ def to_match_response(found: Matches) -> MatchResponse:
         ],
         matches=[
             FoundMatch(
-                template=match.template,
+                **dataclasses.asdict(match),
                 name=found.templates[match.template].name,
-                score=match.score,
-                x=match.x,
-                y=match.y,
-                width=match.width,
-                height=match.height,
-                angle=match.angle,
-                scale=match.scale,
                 corners=[(float(x), float(y)) for x, y in match.corners],
-                psr=match.psr,
-                chance=match.chance,
-                present=match.present,
             )
             for match in found.matches
         ],

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import ImageError, OptionError, ScsError, ShapeError, TooLargeError
-from service.images import decode_cutout, decode_image, is_grey, npy_header
+from service.images import decode_cutout, decode_image, decode_mask, is_grey, npy_header
 from service.match_upload import MatchUpload
 from service.uploads import NamedBytes
 
@@ -112,8 +112,7 @@ def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:
     with _said_of(name):
         if file.is_npy:
             return read_array(file.content, _WEIGHTS, max_pixels)
-        pixels = decode_image(file.content, channels=1, max_pixels=max_pixels).pixels[..., 0]
-    return pixels.astype(np.float32) / max(1, int(pixels.max()))
+        return decode_mask(file.content, max_pixels)
 
 
 def _channels(name: str, file: NamedBytes, max_pixels: int) -> int:

@@ -42,9 +42,13 @@ def test_the_tables_are_those_of_the_results():
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
-def test_the_pieces_of_python_run(code, monkeypatch):
+def test_the_pieces_of_python_run(code, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    exec(code, {})
+    names = {}
+    exec(code, names)
+    printed = capsys.readouterr().out.split()
+    x, y = map(float, printed[:2]) if printed else (names["match"].x, names["match"].y)
+    assert (x, y) == pytest.approx((375, 290), abs=5)
 
 
 def test_the_command_finds_the_eye_and_draws_it(tmp_path):

@@ -31,7 +31,7 @@ METHOD_NAMES = (*METHODS, PARTS)
 _USUAL_THRESHOLD = 0.8
 
 # Poses whose scores have little to do with each other: turned or scaled by more than a part of the template's size.
-_APART = 0.25
+_UNRELATED = 0.25
 
 
 @dataclass(frozen=True)
@@ -361,8 +361,8 @@ def _present(surprise: Surprise, score: float) -> bool:
 def _trials(search: Search) -> int:
     """How many maps that have little to do with each other a search over poses is worth."""
     angles, scales = angle_steps(search.angles), scale_steps(search.scales)
-    turns = 1 + math.radians(min(angles.high - angles.low, 360.0)) / 2 / _APART
-    growths = 1 + math.log(scales.high / scales.low) / _APART
+    turns = 1 + math.radians(min(angles.high - angles.low, 360.0)) / 2 / _UNRELATED
+    growths = 1 + math.log(scales.high / scales.low) / _UNRELATED
     return math.ceil(turns * growths)
 
 

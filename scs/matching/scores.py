@@ -211,12 +211,9 @@ def _score_in_groups(
     threads: int,
     signal: bool,
 ) -> Iterator[ScoreMap]:
-    def kind(template: tuple[Array, Weights | None]) -> object:
-        return template[0].shape if template[1] is None else id(template[1])
-
     scale = magnitude(scene)
     most = max(1, _GROUP_BYTES // (4 * scene.shape[0] * scene.shape[1]))
-    for _, alike in groupby(templates, kind):
+    for alike in runs_alike(templates):
         while group := list(islice(alike, most)):
             weights = group[0][1]
             kernels = [prepare_kernel(np.moveaxis(pixels, 2, 0) / scale, weights, method) for pixels, _ in group]
@@ -224,6 +221,12 @@ def _score_in_groups(
                 if scale != 1 and not method.normalised:
                     scores = in_units(scores, scale)
                 yield ScoreMap(scores[0] if signal else scores, flat)
+
+
+def runs_alike(templates: list[tuple[Array, Weights | None]]) -> Iterator[Iterator[tuple[Array, Weights | None]]]:
+    """Neighbouring templates of one size and one mask, which share what is made of the scene."""
+    for _, alike in groupby(templates, lambda template: (template[0].shape, id(template[1]))):
+        yield alike
 
 
 def in_units(scores: Scores, scale: float) -> Scores:

@@ -17,7 +17,7 @@ from models.bank_graph import Template
 from scs.errors import OptionError, ScsError
 from service.commands import options
 from service.commands.local import settings_for
-from service.images import decode_cutout, decode_image, is_grey
+from service.images import decode_cutout, decode_image, decode_mask, is_grey
 
 Read = TypeVar("Read")
 Weights = NDArray[np.float64]
@@ -66,7 +66,7 @@ def bank(
             for path, content in zip(templates, contents, strict=True)
         )
     weights: list[Weights | None] = [
-        _said_of(path, _read_mask, path.read_bytes(), settings.max_pixels) for path in masks
+        _said_of(path, decode_mask, path.read_bytes(), settings.max_pixels) for path in masks
     ]
     if len(weights) == 1:
         weights *= len(templates)
@@ -96,10 +96,3 @@ def _template(label: str, content: bytes, weights: Weights | None, channels: int
         return Template(label, decode_image(content, channels=channels, max_pixels=max_pixels).pixels, weights)
     picture, opacity = decode_cutout(content, channels=channels, max_pixels=max_pixels)
     return Template(label, picture.pixels, None if opacity is None else opacity / 255)
-
-
-def _read_mask(content: bytes, max_pixels: int) -> Weights:
-    """Weights of a template's pixels: the brightest pixel counts as 1, black as 0."""
-    pixels = decode_image(content, channels=1, max_pixels=max_pixels).pixels[..., 0]
-    weights: Weights = pixels / max(1, int(pixels.max()))
-    return weights

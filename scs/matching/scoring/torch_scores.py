@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from torch import Tensor
 from scs.errors import DeviceError
 from scs.matching.arrays import magnitude
 from scs.matching.methods import Method
-from scs.matching.scores import ScoreMap, Scores, Weights, allowed_error, in_units
+from scs.matching.scores import ScoreMap, Scores, Weights, allowed_error, in_units, runs_alike
 from scs.matching.scoring.blocks import Size, cut, plan_blocks
 from scs.matching.scoring.correlation import SpectralCorrelator
 from scs.matching.scoring.kernel import Kernel, prepare_kernel
@@ -85,16 +84,12 @@ def _score_in_groups(
     q: float,
     signal: bool,
 ) -> Iterator[ScoreMap]:
-    def kind(template: tuple[Array, Weights | None]) -> object:
-        pixels, weights = template
-        return pixels.shape, None if weights is None else weights.tobytes()
-
     scale = magnitude(scene)
     channels_first = np.moveaxis(scene, 2, 0)
     # Of unsigned integers torch knows those of one byte well, and the others hardly.
     channels_first = channels_first.astype(np.int32 if scene.dtype == np.uint16 else scene.dtype, order="C")
     planes = torch.from_numpy(channels_first).to(device)
-    for _, neighbours in groupby(templates, kind):
+    for neighbours in runs_alike(templates):
         alike = list(neighbours)
         (height, width, _), weights = alike[0][0].shape, alike[0][1]
         scorer = _Scorer(planes, scene.dtype, scale, (height, width), weights, method, p, q / scale)
