@@ -13,9 +13,10 @@ from starlette.concurrency import run_in_threadpool
 
 from models.runtime import choose_device, cuda_obstacle
 from service.limits import BodyLimit
+from service.metrics import Metrics
 from service.model_store import ModelStore
 from service.problems import install_problem_handlers
-from service.routes import activations, health, match, models, predict
+from service.routes import activations, health, match, metrics, models, predict
 from service.settings import Settings, read_settings
 from service.warming import warming
 
@@ -56,9 +57,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="scs-serve", version=version("scs-serve"), description=_DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
     app.state.settings, app.state.models = settings, store
+    app.state.metrics = Metrics(store)
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
     install_problem_handlers(app)
-    for routes in (predict, activations, match, models, health):
+    for routes in (predict, activations, match, models, health, metrics):
         app.include_router(routes.router)
     return app
 

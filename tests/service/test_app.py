@@ -26,6 +26,7 @@ ROUTES = {
     ("post", "/match"),
     ("get", "/models"),
     ("get", "/models/{name}"),
+    ("get", "/metrics"),
     ("get", "/v2/health/live"),
     ("get", "/v2/health/ready"),
 }
