@@ -101,6 +101,15 @@ class TrainingCard(_Part):
     git_commit: str | None = None
 
 
+class ServingCard(_Part):
+    """How this model is served, where that is not as the service's settings have it."""
+
+    max_batch_size: int | None = Field(None, gt=0, description="Most images that go through the network together.")
+    max_queue_delay_us: int | None = Field(None, ge=0, description="Microseconds to wait for more of them.")
+    max_queue: int | None = Field(None, gt=0, description="Most images that wait.")
+    timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False, description="Seconds that a request may take.")
+
+
 class ModelCard(_Part):
     """A model's card, kept beside its file as ``card.json``."""
 
@@ -119,6 +128,7 @@ class ModelCard(_Part):
     )
     class_bias: list[float] = Field([], description="One for each class, where there is a class map.")
     bank: BankCard | None = Field(None, description="Where the model is a bank of templates: logits are scores then.")
+    serving: ServingCard = ServingCard()
     accuracy: AccuracyCard | None = None
     training: TrainingCard | None = None
     licence: str = "MIT"

@@ -37,6 +37,19 @@ class DeadlineError(ScsError):
     """A request that could not be answered in the time it was given."""
 
 
+class BusyError(ScsError):
+    """A request that came while as many were waiting as may wait.
+
+    Args:
+        message: what was needed and what came.
+        retry_after_s: seconds after which it is worth asking again.
+    """
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class NothingFoundError(ScsError):
     """A search that ended well and found nothing."""
 

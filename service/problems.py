@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from scs.errors import (
+    BusyError,
     DeadlineError,
     DeviceError,
     ImageError,
@@ -38,6 +39,7 @@ STATUSES: dict[type[ScsError], HTTPStatus] = {
     MissingPackageError: HTTPStatus.SERVICE_UNAVAILABLE,
     DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineError: HTTPStatus.GATEWAY_TIMEOUT,
+    BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 _DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
@@ -65,7 +67,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ScsError)
     async def ours(request: Request, error: ScsError) -> JSONResponse:
-        return problem(status_of(error), str(error))
+        return problem_of(error)
 
     @app.exception_handler(RequestValidationError)
     async def wrong_option(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -86,6 +88,14 @@ def install_problem_handlers(app: FastAPI) -> None:
         return problem(
             HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed for a reason that was not foreseen; it was logged"
         )
+
+
+def problem_of(error: ScsError) -> JSONResponse:
+    """An error of ours as an answer; one that says when to ask again carries ``Retry-After``."""
+    response = problem(status_of(error), str(error))
+    if isinstance(error, BusyError):
+        response.headers["retry-after"] = str(error.retry_after_s)
+    return response
 
 
 def problem(status: HTTPStatus, detail: str) -> JSONResponse:

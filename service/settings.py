@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     max_analysed_pixels: int = Field(
         4 * 2**20, gt=0, description="Largest picture that a network is run on, in pixels, once it is resized."
     )
+    max_batch_size: int = Field(32, gt=0, description="Most images that go through a network together.")
+    max_queue_delay_us: int = Field(0, ge=0, description="Microseconds that an idle network waits for more images.")
+    max_queue: int = Field(1024, gt=0, description="Most images that wait for a network; one more is refused.")
     max_templates: int = Field(64, gt=0, description="Most templates of one match.")
     max_match_pixels: int = Field(
         16 * 2**20, gt=0, description="Largest scene, template or reference that is matched, in pixels."
@@ -41,7 +44,7 @@ class Settings(BaseSettings):
         description="Most work of one match: pixels of the scene x channels x templates x cost of the method.",
     )
     request_timeout_s: float = Field(
-        30.0, gt=0, allow_inf_nan=False, description="Seconds after which a match is given up."
+        30.0, gt=0, allow_inf_nan=False, description="Seconds after which a request is given up."
     )
 
 
