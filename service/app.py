@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from service.metrics import Metrics
 from service.model_store import ModelStore
 from service.problems import install_problem_handlers
 from service.routes import activations, health, match, metrics, models, predict
+from service.security import ApiKey, describe_key
 from service.settings import Settings, read_settings
 from service.warming import warming
 
@@ -45,6 +47,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _log.info("models run on %s%s", store.device, _why_not_cuda(settings, store))
+        if settings.api_key is None and not _is_loopback(settings.host):
+            _log.warning(
+                "%s may be open to other machines, and anybody there may ask: SCS_API_KEY is not set", settings.host
+            )
         await run_in_threadpool(store.load_all)
         if not store.ready():
             _log.warning(
@@ -59,6 +65,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings, app.state.models = settings, store
     app.state.metrics = Metrics(store)
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
+    if settings.api_key is not None:
+        app.add_middleware(ApiKey, key=settings.api_key)
+        describe_key(app)
     install_problem_handlers(app)
     for routes in (predict, activations, match, models, health, metrics):
         app.include_router(routes.router)
@@ -67,3 +76,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def _why_not_cuda(settings: Settings, store: ModelStore) -> str:
     return f": {cuda_obstacle()}" if settings.device == "auto" and store.device == "cpu" else ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"

@@ -23,13 +23,18 @@ class Client:
 
     Args:
         url: of the service, such as ``http://127.0.0.1:8000``.
+        api_key: where the service asks for one.
 
     Every method raises :class:`scs.errors.ServerError` where the service cannot be reached, or with what it said where
     it refused.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, api_key: str | None = None) -> None:
         self.url = url.rstrip("/")
+        # As bytes: a key that is not ASCII is the service's to refuse.
+        self._headers = (
+            {} if api_key is None else {b"Authorization": b"Bearer " + api_key.encode("utf-8", "surrogateescape")}
+        )
 
     def predict(self, images: Sequence[NamedBytes], options: PredictOptions) -> PredictResponse:
         """Classify pictures."""
@@ -80,7 +85,7 @@ class Client:
                 self.url + path,
                 params=parameters,
                 files=None if upload is None else _form(upload),
-                headers={"Accept": accept},
+                headers={b"Accept": accept.encode(), **self._headers},
                 timeout=_TIMEOUT_S,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:

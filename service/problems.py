@@ -45,13 +45,14 @@ STATUSES: dict[type[ScsError], HTTPStatus] = {
 _DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
 
 
-def _described(status: int) -> dict[str, object]:
+def described(status: int) -> dict[str, object]:
+    """A failure, as the description of the service has it."""
     schema = Problem.model_json_schema()
     return {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {"schema": schema}}}
 
 
-RESPONSES: dict[int | str, dict[str, object]] = {status: _described(status) for status in _DOCUMENTED}
-DEADLINE_RESPONSE: dict[int | str, dict[str, object]] = {504: _described(504)}
+RESPONSES: dict[int | str, dict[str, object]] = {status: described(status) for status in _DOCUMENTED}
+DEADLINE_RESPONSE: dict[int | str, dict[str, object]] = {504: described(504)}
 
 
 def status_of(error: ScsError) -> HTTPStatus:
@@ -102,6 +103,18 @@ def problem(status: HTTPStatus, detail: str) -> JSONResponse:
     """One failure as an answer; ``detail`` says what was needed and what came."""
     content = Problem(title=status.phrase, status=status, detail=detail).model_dump()
     return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def failure(path: str, status: HTTPStatus, detail: str) -> JSONResponse:
+    """One failure as the answer that a path owes: ``{"error": …}`` where the inference protocol says so."""
+    if is_protocols(path):
+        return JSONResponse({"error": detail}, status)
+    return problem(status, detail)
+
+
+def is_protocols(path: str) -> bool:
+    """Whether a path is one that the inference protocol describes, failures included."""
+    return path == "/v2" or (path.startswith("/v2/") and not path.startswith("/v2/health/"))
 
 
 def _sentence(error: RequestValidationError) -> str:

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.catalogue import bundled_repository
 from scs.errors import OptionError
 
 WORK = 600_000_000  # a 4K picture in colour, its template in any pose; upright, 24 such templates
+LEAST_KEY = 16  # characters; of random letters and digits, 95 bits
+
+
+def _checked_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if len(text) < LEAST_KEY or not all("!" <= letter <= "~" for letter in text):
+        raise PydanticCustomError(
+            "key",
+            "the key needs {least} or more letters, digits and signs of ASCII, without spaces; {came} came",
+            {"least": LEAST_KEY, "came": f"{len(text)} characters" if len(text) < LEAST_KEY else "others"},
+        )
+    return key
 
 
 class Settings(BaseSettings):
     """What the service can be told; the README has a table of these, and a test that compares the two."""
 
-    model_config = SettingsConfigDict(env_prefix="SCS_")
+    model_config = SettingsConfigDict(env_prefix="SCS_", hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    api_key: Annotated[SecretStr, AfterValidator(_checked_key)] | None = Field(
+        None, description="Key that every request but for health needs; none is asked for unless it is set."
+    )
     model_repository: Path = Field(
         default_factory=bundled_repository, description="Folder of models; those that come with the package."
     )
@@ -58,6 +74,8 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "key":  # whose value is nobody's business
+            raise OptionError(f"SCS_API_KEY: {first['msg']}") from None
         raise OptionError(
             f"SCS_{str(first['loc'][0]).upper()}: {first['msg'].lower()}; '{first['input']}' came"
         ) from None

@@ -41,6 +41,7 @@ def activations(
     overlay: Annotated[bool, typer.Option("--overlay", help="Lay the heatmaps over the picture.")] = False,
     repository: options.Repository = None,
     url: options.Url = None,
+    api_key: options.ApiKey = None,
     json: options.Json = False,
 ) -> None:
     """Show what every layer of a network sees in a picture.
@@ -65,7 +66,7 @@ def activations(
         raise OptionError(f"--out is a .png or a .npz file; '{out.name}' came")
     content = b""
     if url:
-        client = Client(url)
+        client = Client(url, api_key)
         if out:
             content = client.activations_as(_NPZ if as_numbers else "image/png", upload, wanted)
         answer = client.activations(upload, wanted)

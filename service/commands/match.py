@@ -50,6 +50,7 @@ def match(
         Path | None, typer.Option(help="Write the best match's scores, drawn (.png) or as numbers (.npy, .npz).")
     ] = None,
     url: options.Url = None,
+    api_key: options.ApiKey = None,
     json: options.Json = False,
 ) -> None:
     """Find templates in a picture, in an array or in a signal.
@@ -83,7 +84,7 @@ def match(
         read_file(reference) if reference else None,
     )
     if url:
-        client = Client(url)
+        client = Client(url, api_key)
         answer = client.match(upload, wanted)
         scores = client.match_as(_MEDIA[kind], upload, wanted) if heatmap else b""
     else:

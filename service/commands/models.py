@@ -15,13 +15,18 @@ from service.commands import options
 from service.commands.local import settings_for
 
 
-def models(repository: options.Repository = None, url: options.Url = None, json: options.Json = False) -> None:
+def models(
+    repository: options.Repository = None,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+    json: options.Json = False,
+) -> None:
     """List the models, here or on a server.
 
     Example: scs models --url http://127.0.0.1:8000
     """
     if url:
-        listed = Client(url).models()
+        listed = Client(url, api_key).models()
         if json:
             print(listed.model_dump_json(indent=2))
             return

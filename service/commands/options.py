@@ -12,6 +12,10 @@ from scs.errors import OptionError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Url = Annotated[str | None, typer.Option(help="Send to this server instead of running the model here.")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="SCS_API_KEY", show_envvar=False, help="Key of that server; SCS_API_KEY unless given."),
+]
 Model = Annotated[str | None, typer.Option(help="Name of a model; the default one unless given.")]
 Version = Annotated[int | None, typer.Option(min=1, help="Version of the model; the newest unless given.")]
 Data = Annotated[

@@ -27,6 +27,7 @@ def predict(
     resize: Annotated[str, typer.Option(help="card, none, or pixels of the longer side.")] = "card",
     repository: options.Repository = None,
     url: options.Url = None,
+    api_key: options.ApiKey = None,
     json: options.Json = False,
 ) -> None:
     """Classify pictures.
@@ -36,7 +37,7 @@ def predict(
     wanted = options.checked(PredictOptions, model=model, version=version, top_k=top_k, resize=resize)
     files = [read_file(path) for path in images]
     if url:
-        answer = Client(url).predict(files, wanted)
+        answer = Client(url, api_key).predict(files, wanted)
     else:
         settings = settings_for(repository)
         answer = predict_here(open_model(settings, model, version), Upload(files), wanted, settings)

@@ -1,14 +1,16 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from models.catalogue import bundled_repository
-from service.settings import Settings
+from scs.errors import OptionError
+from service.settings import Settings, read_settings
 
 FROM_ENVIRONMENT = {
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("9000", 9000),
+    "api_key": ("a-key-of-sixteen", SecretStr("a-key-of-sixteen")),
     "model_repository": ("/some/models", Path("/some/models")),
     "default_model": ("mnist-conv", "mnist-conv"),
     "device": ("cpu", "cpu"),
@@ -25,6 +27,14 @@ FROM_ENVIRONMENT = {
 }
 WRONG = {
     "port": ["-1", "65536", "http", "80.5"],
+    "api_key": [
+        "",
+        "short",
+        "fifteen letters",
+        "a key with spaces in it",
+        "ein-schlüssel-mit-umlaut",
+        "a-key-of-sixteen\n",
+    ],
     "device": ["gpu", "CUDA", ""],
     "max_body_bytes": ["0", "-1", "much", "1.5"],
     "max_pixels": ["0", "-1", "much"],
@@ -73,3 +83,17 @@ def test_a_wrong_value_is_refused_with_the_name_of_its_setting(monkeypatch, name
 
 def test_every_setting_is_described():
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_a_key_that_is_refused_is_not_repeated(monkeypatch):
+    monkeypatch.setenv("SCS_API_KEY", "hunter2")
+    with pytest.raises(OptionError, match="SCS_API_KEY: the key needs 16 or more .*; 7 characters came") as error:
+        read_settings()
+    assert "hunter2" not in str(error.value)
+    with pytest.raises(ValidationError) as error:
+        Settings()
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_key_is_not_shown_with_the_settings():
+    assert "a-key-of-sixteen" not in repr(Settings(api_key="a-key-of-sixteen"))
