@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.confined import read_confined
 from scs.errors import ModelError
 
 CARD_FILE = "card.json"
+LARGEST_CARD = 16 * 2**20  # bytes; a bank of 100,000 templates fits
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Format = Literal["onnx", "torchscript"]
 MODEL_FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.ts"}
@@ -143,19 +145,23 @@ class ModelCard(_Part):
         return next((layer for layer in self.layers if layer.name == name), None)
 
 
-def read_card(path: Path) -> ModelCard:
+def read_card(path: Path, root: Path | None = None) -> ModelCard:
     """Read a card.
+
+    Args:
+        path: the card.
+        root: folder that no link may lead out of; the card's own unless given.
 
     Raises:
         ModelError: there is none, or it is not a card; the message names the first field that is wrong.
     """
     try:
-        return ModelCard.model_validate_json(path.read_bytes())
+        return ModelCard.model_validate_json(read_confined(root or path.parent, path, LARGEST_CARD))
     except FileNotFoundError:
         raise ModelError(f"a model needs a {CARD_FILE} beside its file; there is none") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        where = " ".join(".".join(str(part) for part in first["loc"]).split())[:80] or "the whole"
         raise ModelError(f"{CARD_FILE} is not a model's card: {where}: {first['msg'].lower()}") from None
 
 

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from models.card import CARD_FILE, ModelCard, read_card
+from models.card import CARD_FILE, NAME_PATTERN, ModelCard, read_card
+from models.confined import read_confined
+from models.labels import DEFAULT_LABEL, read_labels
 from scs.errors import ModelError, UnknownNameError
+
+LARGEST_MODEL = 2**31 - 1  # bytes: what one ONNX file can have
+_VERSION_PATTERN = "[1-9][0-9]{0,17}"
 
 
 @dataclass(frozen=True)
@@ -21,28 +26,36 @@ class Entry:
     version: int
     folder: Path
 
+    @property
+    def repository(self) -> Path:
+        """The folder that no link of the entry may lead out of."""
+        return self.folder.parents[1]
+
     def card(self) -> ModelCard:
         """The card.
 
         Raises:
             ModelError: there is none, it is not a card, or it belongs to another name or version.
         """
-        card = read_card(self.folder / CARD_FILE)
+        card = read_card(self.folder / CARD_FILE, self.repository)
         if (card.name, card.version) != (self.name, self.version):
             raise ModelError(
                 f"{self.name} version {self.version} needs its own card; it has one of {card.name} {card.version}"
             )
         return card
 
-    def verified_bytes(self) -> bytes:
+    def verified_bytes(self, card: ModelCard | None = None) -> bytes:
         """The model file, whole, after its SHA-256 was found to be the one on the card.
+
+        Args:
+            card: the one on disk unless given.
 
         Raises:
             ModelError: no card, no file, or another digest.
         """
-        card = self.card()
+        card = card or self.card()
         try:
-            content = (self.folder / card.file_name).read_bytes()
+            content = read_confined(self.repository, self.folder / card.file_name, LARGEST_MODEL)
         except FileNotFoundError:
             raise ModelError(f"{self.name} {self.version} needs a {card.file_name}; there is none") from None
         came = hashlib.sha256(content).hexdigest()
@@ -58,34 +71,58 @@ def bundled_repository() -> Path:
     return Path(str(files("models"))) / "repository"
 
 
+def names(repository: Path) -> list[str]:
+    """The folders that may hold a model, in order; those whose names no model can have are passed over."""
+    return [name for name in _folders(repository) if re.fullmatch(NAME_PATTERN, name)]
+
+
+def misnamed(repository: Path) -> list[str]:
+    """The folders that are passed over though they are not hidden."""
+    return [name for name in _folders(repository) if not re.fullmatch(NAME_PATTERN, name) and name[0] != "."]
+
+
+def versions(repository: Path, name: str) -> list[Entry]:
+    """The versions of a model, by number; none where there is no such model.
+
+    A name from elsewhere is looked up among those there are, and no path is made of it before it was found.
+    """
+    return _versions(repository / name, name) if name in names(repository) else []
+
+
 def entries(repository: Path) -> Iterator[Entry]:
-    """Every version of every model, by name, then by version; folders that are not versions are passed over."""
-    folders = sorted(repository.iterdir()) if repository.is_dir() else []
-    for folder in folders:
-        versions = [int(child.name) for child in folder.iterdir() if _is_version(child)] if folder.is_dir() else []
-        for version in sorted(versions):
-            yield Entry(folder.name, version, folder / str(version))
+    """Every version of every model, by name, then by version."""
+    for name in names(repository):
+        yield from _versions(repository / name, name)
 
 
-def find(repository: Path, name: str, version: int | None = None) -> Entry:
-    """One version of a model; the newest unless told.
+def find(repository: Path, name: str, version: int | str | None = None) -> Entry:
+    """One version of a model.
+
+    Args:
+        repository: folder of models.
+        name: of the model.
+        version: a number or a label; unless told, the version labelled ``default``, or the newest.
 
     Raises:
         UnknownNameError: the message names what there is.
+        ModelError: the labels cannot be read.
     """
-    found = list(entries(repository))
-    versions = [entry for entry in found if entry.name == name]
-    if not versions:
-        names = ", ".join(dict.fromkeys(entry.name for entry in found)) or "none"
-        raise UnknownNameError(f"no model '{name}'; there are: {names}")
-    if version is None:
-        return versions[-1]
-    for entry in versions:
-        if entry.version == version:
-            return entry
-    known = ", ".join(str(entry.version) for entry in versions)
-    raise UnknownNameError(f"no version {version} of {name}; there are: {known}")
+    found = {entry.version: entry for entry in versions(repository, name)}
+    if not found:
+        known = ", ".join(dict.fromkeys(entry.name for entry in entries(repository))) or "none"
+        raise UnknownNameError(f"no model {name[:64]!r}; there are: {known}")
+    labels = {str(number): number for number in found} | read_labels(repository, repository / name, found)
+    number = labels.get(DEFAULT_LABEL, max(found)) if version is None else labels.get(str(version))
+    if number is None:
+        raise UnknownNameError(f"no version {str(version)[:64]} of {name}; there are: {', '.join(labels)}")
+    return found[number]
 
 
-def _is_version(folder: Path) -> bool:
-    return folder.is_dir() and re.fullmatch("[1-9][0-9]*", folder.name) is not None
+def _folders(repository: Path) -> list[str]:
+    return sorted(child.name for child in repository.iterdir() if child.is_dir()) if repository.is_dir() else []
+
+
+def _versions(folder: Path, name: str) -> list[Entry]:
+    """Folders that are not versions are passed over."""
+    found = [child for child in folder.iterdir() if re.fullmatch(_VERSION_PATTERN, child.name) and child.is_dir()]
+    return [Entry(name, int(child.name), child) for child in sorted(found, key=lambda child: int(child.name))]

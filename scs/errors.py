@@ -62,6 +62,10 @@ class ModelError(ScsError):
     """A model on disk that cannot be trusted or loaded."""
 
 
+class ForbiddenError(ModelError):
+    """A model of a kind that the operator has not allowed."""
+
+
 class MissingPackageError(ScsError, ImportError):
     """A command or a model that needs a package which is not installed here."""
 

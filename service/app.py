@@ -10,14 +10,14 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.concurrency import run_in_threadpool
 
 from models.runtime import choose_device, cuda_obstacle
 from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.model_store import ModelStore
 from service.problems import install_problem_handlers
-from service.routes import activations, health, match, metrics, models, predict
+from service.reloading import Reloading
+from service.routes import activations, health, match, metrics, models, predict, repository
 from service.security import ApiKey, describe_key
 from service.settings import Settings, read_settings
 from service.warming import warming
@@ -42,7 +42,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
     """
     settings = settings or read_settings()
-    store = ModelStore(settings.model_repository, choose_device(settings.device), settings.default_model)
+    store = ModelStore(
+        settings.model_repository, choose_device(settings.device), settings.default_model, settings.allow_torchscript
+    )
+    reloading = Reloading(store)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,25 +54,27 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             _log.warning(
                 "%s may be open to other machines, and anybody there may ask: SCS_API_KEY is not set", settings.host
             )
-        await run_in_threadpool(store.load_all)
-        if not store.ready():
-            _log.warning(
-                "not ready: the default model %s, or one that is required, cannot be used", store.default_model
-            )
-        with warming():
-            yield
+        async with reloading:
+            await reloading.run(store.load_all)
+            if not store.ready():
+                _log.warning(
+                    "not ready: the default model %s, or one that is required, cannot be used", store.default_model
+                )
+            with warming():
+                yield
 
     app = FastAPIOffline(  # its /docs brings its scripts along instead of fetching them from a CDN
         title="scs-serve", version=version("scs-serve"), description=_DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
     app.state.settings, app.state.models = settings, store
+    app.state.reloading = reloading
     app.state.metrics = Metrics(store)
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
     if settings.api_key is not None:
         app.add_middleware(ApiKey, key=settings.api_key)
         describe_key(app)
     install_problem_handlers(app)
-    for routes in (predict, activations, match, models, health, metrics):
+    for routes in (predict, activations, match, models, repository, health, metrics):
         app.include_router(routes.router)
     return app
 

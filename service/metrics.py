@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from service.model_store import LoadedModel, ModelStore
+from service.model_store import ModelStore
 
 # From a small picture's decoding to a request at its deadline.
 _SECONDS = (
@@ -134,6 +134,6 @@ class _Models(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         ready = GaugeMetricFamily("scs_model_ready", "1 for a model that can be used, else 0.", labels=_MODEL)
-        for entry, state in self._store.states().items():
-            ready.add_metric((entry.name, str(entry.version)), float(isinstance(state, LoadedModel)))
+        for state in self._store.states():
+            ready.add_metric((state.name, str(state.version)), float(state.model is not None))
         return [ready]

@@ -68,32 +68,34 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ScsError)
     async def ours(request: Request, error: ScsError) -> JSONResponse:
-        return problem_of(error)
+        return problem_of(error, request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def wrong_option(request: Request, error: RequestValidationError) -> JSONResponse:
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(error))
+        return failure(request.url.path, HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(error))
 
     @app.exception_handler(HTTPException)
     async def frameworks(request: Request, error: HTTPException) -> JSONResponse:
         route = f"{request.method} {request.url.path}"
         unknown = error.status_code == HTTPStatus.NOT_FOUND and error.detail == HTTPStatus.NOT_FOUND.phrase
         detail = f"there is no route {route[:100]}; /docs lists those there are" if unknown else str(error.detail)
-        response = problem(HTTPStatus(error.status_code), detail)
+        response = failure(request.url.path, HTTPStatus(error.status_code), detail)
         response.headers.update(error.headers or {})
         return response
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem(
-            HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed for a reason that was not foreseen; it was logged"
+        return failure(
+            request.url.path,
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "the request failed for a reason that was not foreseen; it was logged",
         )
 
 
-def problem_of(error: ScsError) -> JSONResponse:
+def problem_of(error: ScsError, path: str = "/") -> JSONResponse:
     """An error of ours as an answer; one that says when to ask again carries ``Retry-After``."""
-    response = problem(status_of(error), str(error))
+    response = failure(path, status_of(error), str(error))
     if isinstance(error, BusyError):
         response.headers["retry-after"] = str(error.retry_after_s)
     return response

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.card import ModelCard, ReceptiveFieldCard
+from models.labels import LABEL_PATTERN
 
+State = Literal["READY", "LOADING", "UNAVAILABLE"]  # as the repository extension calls them
 Base64 = Annotated[str, Field(description="A PNG, base64.", json_schema_extra={"contentEncoding": "base64"})]
 
 
@@ -15,11 +17,21 @@ class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+VersionOption = Annotated[
+    str | None,
+    Field(
+        pattern=rf"^[1-9][0-9]{{0,17}}$|{LABEL_PATTERN}",
+        coerce_numbers_to_str=True,
+        description="A number or a label; unless given, the version labelled `default`, or the newest.",
+    ),
+]
+
+
 class ModelOptions(_Options):
     """Which model answers, and at what size it sees the picture."""
 
     model: str | None = Field(None, description="Name of a model; the default one unless given.")
-    version: int | None = Field(None, gt=0, description="The newest unless given.")
+    version: VersionOption = None
 
 
 class PredictOptions(ModelOptions):
@@ -269,10 +281,15 @@ class ModelState(BaseModel):
 
     name: str
     version: int
+    state: State = Field(description="READY where it can be used.")
     available: bool
-    reason: str | None = Field(None, description="Why it is not available.")
+    reason: str | None = Field(
+        None, description="Why it is not available; of one that is, why what is on disk by now was not taken."
+    )
     device: Literal["cpu", "cuda"] | None = Field(None, description="Where it runs.")
-    default: bool = Field(False, description="Whether it answers requests that name no model.")
+    default: bool = Field(False, description="Whether it is of the model that answers requests that name none.")
+    default_version: bool = Field(description="Whether it answers requests that name its model and no version.")
+    labels: list[str] = Field(description="Names of this version.")
 
 
 class ModelDetail(ModelState):
@@ -285,6 +302,33 @@ class ModelList(BaseModel):
     """Answer of ``GET /models``."""
 
     models: list[ModelState]
+
+
+class ModelIndex(BaseModel):
+    """A version of a model in the answer of ``POST /v2/repository/index``."""
+
+    name: str
+    version: str
+    state: State
+    reason: str = Field(description="Why it is not ready, or why what is on disk by now was not taken; else empty.")
+
+
+class IndexRequest(BaseModel):
+    """Body of ``POST /v2/repository/index``."""
+
+    ready: bool = Field(False, description="Name only what can be used.")
+
+
+class LoadRequest(BaseModel):
+    """Body of a load."""
+
+    parameters: dict[str, Any] = Field({}, description="None is taken: a model is loaded as it lies on disk.")
+
+
+class UnloadRequest(BaseModel):
+    """Body of an unload."""
+
+    parameters: dict[str, Any] = Field({}, description="None makes a difference: no model depends on another.")
 
 
 class Live(BaseModel):

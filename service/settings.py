@@ -41,6 +41,9 @@ class Settings(BaseSettings):
         default_factory=bundled_repository, description="Folder of models; those that come with the package."
     )
     default_model: str = Field("cifar10-scs", description="Model of a request that names none.")
+    allow_torchscript: bool = Field(
+        False, description="Whether models are loaded whose files are TorchScript, which is code."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA where it works.")
     max_body_bytes: int = Field(32 * 2**20, gt=0, description="Largest request body.")
     max_pixels: int = Field(50_000_000, gt=0, description="Largest picture that is decoded, in pixels.")

@@ -73,7 +73,7 @@ def repository(shapes, runs, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(repository) -> Settings:
-    return Settings(model_repository=repository, default_model="shapes-scs", device="cpu")
+    return Settings(model_repository=repository, default_model="shapes-scs", device="cpu", allow_torchscript=True)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from service.model_store import LoadedModel, load_entry
 from service.settings import Settings, read_settings
 
 
-def open_model(settings: Settings, name: str | None, version: int | None) -> LoadedModel:
+def open_model(settings: Settings, name: str | None, version: int | str | None) -> LoadedModel:
     """Load one model of the repository that the settings name, the default one unless told.
 
     Raises:
@@ -18,7 +18,7 @@ def open_model(settings: Settings, name: str | None, version: int | None) -> Loa
         ModelError: it cannot be used; the message says why.
     """
     entry = catalogue.find(settings.model_repository, name or settings.default_model, version)
-    return load_entry(entry, choose_device(settings.device))
+    return load_entry(entry, choose_device(settings.device), settings.allow_torchscript)
 
 
 def settings_for(repository: Path | None) -> Settings:

@@ -17,7 +17,9 @@ ApiKey = Annotated[
     typer.Option(envvar="SCS_API_KEY", show_envvar=False, help="Key of that server; SCS_API_KEY unless given."),
 ]
 Model = Annotated[str | None, typer.Option(help="Name of a model; the default one unless given.")]
-Version = Annotated[int | None, typer.Option(min=1, help="Version of the model; the newest unless given.")]
+Version = Annotated[
+    str | None, typer.Option(help="Version of the model, a number or a label; the default one unless given.")
+]
 Data = Annotated[
     Path | None, typer.Option(help="Folder with the data set's .npz file; SCS_DATA unless given.", file_okay=False)
 ]

@@ -6,35 +6,37 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from models.catalogue import Entry
-from service.model_store import LoadedModel, ModelStore, Unavailable
+from service.model_store import ModelStore, VersionState
 from service.problems import RESPONSES
-from service.schemas import ModelDetail, ModelList, ModelState
+from service.schemas import ModelDetail, ModelList, ModelState, VersionOption
 
 router = APIRouter(prefix="/models", tags=["models"], responses=RESPONSES)
 
 
 @router.get("", summary="List the models")
 async def list_models(request: Request) -> ModelList:
-    """Every version of every model, and whether it can be used."""
+    """Every version of every model, whether it can be used, and what it is called."""
     store: ModelStore = request.app.state.models
-    return ModelList(models=[_state(entry, state, store) for entry, state in store.states().items()])
+    return ModelList(models=[ModelState(**_fields(state, store)) for state in store.states()])
 
 
 @router.get("/{name}", summary="A model's card")
-async def show_model(request: Request, name: str, version: Annotated[int | None, Query(gt=0)] = None) -> ModelDetail:
-    """The card of a model, its newest version unless told, and where it runs."""
+async def show_model(request: Request, name: str, version: Annotated[VersionOption, Query()] = None) -> ModelDetail:
+    """The card of a model, of the version that answers unless another is named, and where it runs."""
     store: ModelStore = request.app.state.models
-    entry, state = store.state(name, version)
-    return ModelDetail(card=state.card, **_state(entry, state, store).model_dump())
+    state = store.state(name, version)
+    return ModelDetail(card=state.card, **_fields(state, store))
 
 
-def _state(entry: Entry, state: LoadedModel | Unavailable, store: ModelStore) -> ModelState:
-    return ModelState(
-        name=entry.name,
-        version=entry.version,
-        available=isinstance(state, LoadedModel),
-        reason=state.reason if isinstance(state, Unavailable) else None,
-        device=state.runtime.device if isinstance(state, LoadedModel) else None,
-        default=entry.name == store.default_model,
-    )
+def _fields(state: VersionState, store: ModelStore) -> dict[str, object]:
+    return {
+        "name": state.name,
+        "version": state.version,
+        "state": state.state,
+        "available": state.model is not None,
+        "reason": state.reason,
+        "device": state.model.runtime.device if state.model else None,
+        "default": state.name == store.default_model,
+        "default_version": state.version == store.default_version(state.name),
+        "labels": [label for label, version in store.labels(state.name).items() if version == state.version],
+    }

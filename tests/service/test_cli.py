@@ -23,6 +23,7 @@ def scs(repository, tmp_path):
         "SCS_MODEL_REPOSITORY": str(repository),
         "SCS_DEFAULT_MODEL": "shapes-scs",
         "SCS_DEVICE": "cpu",
+        "SCS_ALLOW_TORCHSCRIPT": "true",
     }
 
     def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
@@ -270,7 +271,8 @@ def test_a_failure_is_one_line_and_a_status(scs, photo, tmp_path, arguments, sta
 def test_serving_and_predicting_need_no_torch(photo, repository, tmp_path):
     """Torch is blocked, as in an environment that has none: training says what it needs, the rest works."""
     block = "import sys; sys.modules['torch'] = None; sys.argv[1:] = {}; from service.cli import main; main()"
-    environment = {**os.environ, "SCS_MODEL_REPOSITORY": str(repository), "SCS_DEFAULT_MODEL": "shapes-scs"}
+    variables = {"MODEL_REPOSITORY": repository, "DEFAULT_MODEL": "shapes-scs", "ALLOW_TORCHSCRIPT": "true"}
+    environment = {**os.environ, **{f"SCS_{name}": str(value) for name, value in variables.items()}}
     outcomes = [
         subprocess.run([sys.executable, "-c", block.format(arguments)], capture_output=True, text=True, env=environment)
         for arguments in (
@@ -282,6 +284,23 @@ def test_serving_and_predicting_need_no_torch(photo, repository, tmp_path):
     assert outcomes[0].returncode == 0, outcomes[0].stderr
     for outcome in outcomes[1:]:
         assert outcome.returncode == 1 and "needs torch" in outcome.stderr and "scs-serve[train]" in outcome.stderr
+
+
+def test_torchscript_runs_here_only_where_it_is_allowed(scs, photo):
+    model = ("--model", "shapes-script")
+    refused = scs("predict", photo, *model, SCS_ALLOW_TORCHSCRIPT="false")
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert "SCS_ALLOW_TORCHSCRIPT" in refused.stderr
+    assert scs("predict", photo, *model).returncode == 0
+
+
+def test_a_version_may_be_named_by_a_label(scs, photo, repository, tmp_path):
+    own = shutil.copytree(repository, tmp_path / "models")
+    (own / "shapes-scs" / "labels.json").write_text('{"stable": 1}')
+    arguments = ("predict", photo, "--repository", own, "--json", "--version")
+    assert json.loads(scs(*arguments, "stable").stdout)["version"] == 1
+    refused = scs(*arguments, "canary")
+    assert refused.returncode == 2 and "no version canary of shapes-scs; there are: 1, stable" in refused.stderr
 
 
 def test_asking_for_cuda_where_there_is_none_is_one_line(scs):

@@ -58,7 +58,8 @@ def test_a_version_may_be_named(client):
         ("/models/cat", 404, "no model 'cat'; there are: shapes-conv, shapes-script, shapes-scs"),
         ("/models/shapes-scs?version=9", 404, "no version 9 of shapes-scs; there are: 1"),
         ("/models/shapes-scs?version=0", 422, "version"),
-        ("/models/shapes-scs?version=x", 422, "version"),
+        ("/models/shapes-scs?version=x", 404, "no version x of shapes-scs; there are: 1"),
+        ("/models/shapes-scs?version=../1", 422, "version"),
     ],
 )
 def test_a_model_or_version_that_is_not_there_is_a_problem(client, path, status, words):

@@ -1,0 +1,37 @@
+"""Files of a repository, read without being led out of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from scs.errors import ModelError
+
+# A link that appears between the check and the opening is not followed, and a pipe is not waited for.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def read_confined(root: Path, path: Path, most: int) -> bytes:
+    """Read a file that lies below a folder, wherever links in its path lead.
+
+    Args:
+        root: the folder.
+        path: the file.
+        most: bytes that it may have.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ModelError: it lies elsewhere, is no file, or has more bytes.
+        OSError: it cannot be read.
+    """
+    real = os.path.realpath(path, strict=True)
+    if not Path(real).is_relative_to(os.path.realpath(root)):
+        raise ModelError(f"{path.name} needs to lie inside the repository; a link leads out of it")
+    with open(os.open(real, _FLAGS), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelError(f"{path.name} cannot be read: it is not a file")
+        if status.st_size > most:
+            raise ModelError(f"{path.name} may have {most} bytes; it has {status.st_size}")
+        return file.read(status.st_size)
