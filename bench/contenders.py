@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import secrets
 import sys
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from venvs import InstallError, venv, versions
 
 ROOT = Path(__file__).parent.parent
 PEERS = Path(__file__).parent / "peers"
+CORES = len(os.sched_getaffinity(0))
 KEY = secrets.token_urlsafe(32)
 UVICORN = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
 LITSERVE = [  # largest batch, seconds to wait for it, workers, fast queue, threads of a run (0: all cores)
@@ -153,6 +155,14 @@ def by_hand(model, ports, picture, upload="png"):
                 call = Call(path, picture, "image/png", {}, of_peer)
             ways.append(Way(label, server, call))
     return Contender("by hand", ways, versions(sys.executable, "uvloop", "httptools"))
+
+
+def by_two_hands(model, ports, picture):
+    """The same in as many processes as there are cores, which share the port."""
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", PEERS, "hand:app", *UVICORN, "--workers", CORES, "--port"]
+    server = Server("by hand", [*command, port := ports.take()], port, {"MODEL": model, "INTRA": 1})
+    way = Way("async def, 1 threads", server, Call("/predict", picture, "image/png", {}, of_peer))
+    return Contender(f"by hand, {CORES} processes", [way])
 
 
 def litserve(folder, model, ports, picture, grid):

@@ -1,6 +1,6 @@
 """How fast the service answers, beside what one would otherwise take, in one run.
 
-    python bench/serve.py [--quick] [--peers FOLDER] [--only SECTION ...] [--rounds 5] [--seconds 2]
+    python bench/serve.py [--quick] [--peers FOLDER] [--only SECTION ...] [--rounds 4] [--seconds 2]
 
 The same ONNX files, the same PNG, the same machine; load from wrk and h2load (Debian's packages wrk and
 nghttp2-client), on one thread each. Servers are asked in turns, A B C A B C; those that are not asked are stopped in
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -31,6 +32,7 @@ import numpy as np
 import onnxruntime as ort
 import wide
 from contenders import Contender, Ports, Way, check, guarded, our_calls, ours
+from load import LoadError
 from PIL import Image
 from servers import Call, Server, StartError, alone
 from skimage import data
@@ -127,25 +129,43 @@ def asked(way, connections, seconds, servers):
 
 
 def best_way(contender, connections, servers):
-    """The fastest way, and the rate of each that was tried."""
+    """The fastest way, and the rate of each that was tried; ways that break under load are left out.
+
+    Raises:
+        LoadError: all of them break.
+    """
     if len(contender.ways) == 1:
         return contender.ways[0], {}
-    rates = {way.label: asked(way, connections, TRIED_S, servers)["rate"] for way in contender.ways}
-    return max(contender.ways, key=lambda way: rates[way.label]), {name: round(rate) for name, rate in rates.items()}
+    rates, broken = {}, []
+    for way in contender.ways:
+        try:
+            rates[way.label] = round(asked(way, connections, TRIED_S, servers)["rate"])
+        except LoadError as error:
+            broken.append(str(error))
+    if not rates:
+        raise LoadError("; ".join(broken))
+    return max((way for way in contender.ways if way.label in rates), key=lambda way: rates[way.label]), rates
 
 
 def compare(bench, those, connections, servers, case):
-    """Every contender in turns; the first turn warms up."""
-    chosen = {each.name: best_way(each, connections, servers) for each in those if each.ways}
-    turns = {name: [] for name in chosen}
+    """Every contender in turns; the first turn warms up. Who breaks under the load is left out, and that is said."""
+    chosen, turns, left_out = {}, {}, {}
+    for each in those:
+        with noting(left_out, each.name):
+            if each.ways:
+                chosen[each.name] = best_way(each, connections, servers)
+                turns[each.name] = []
     for turn in range(bench.rounds + 1):
-        for name, (way, _) in chosen.items():
-            found = asked(way, connections, bench.seconds, servers)
-            if turn:
-                turns[name].append(found)
+        for name in list(turns):
+            with noting(left_out, name):
+                found = asked(chosen[name][0], connections, bench.seconds, servers)
+                if turn:
+                    turns[name].append(found)
+            if name in left_out:
+                del turns[name]
     sides = {}
-    for name, (way, tried) in chosen.items():
-        kept = turns[name]
+    for name, kept in turns.items():
+        way, tried = chosen[name]
         sides[name] = {"way": way.label, **figures(kept), **({"tried": tried} if tried else {})}
     mine = [each["rate"] for each in turns["ours"]]
     ratios = {
@@ -153,9 +173,20 @@ def compare(bench, those, connections, servers, case):
         for name, theirs in turns.items()
         if name != "ours"
     }
-    result = {**case, "connections": connections, "sides": sides, "ours_over": ratios}
+    result = {**case, "connections": connections, "sides": sides, "ours_over": ratios, "left_out": left_out}
     show_case(result)
     return result
+
+
+@contextmanager
+def noting(left_out, name):
+    """Write down why a contender failed, unless it is ours."""
+    try:
+        yield
+    except LoadError as error:
+        if name == "ours":
+            raise
+        left_out[name] = str(error)
 
 
 def figures(turns):
@@ -183,11 +214,13 @@ def show_case(result):
         rate, ratio = side["rate"], result["ours_over"].get(name)
         beside = f"ours {ratio['median']:.2f}x ({ratio['low']:.2f}-{ratio['high']:.2f})" if ratio else ""
         print(
-            f"  {name:<12}{rate['median']:>8,.0f}/s ({rate['low']:,.0f}-{rate['high']:,.0f})"
+            f"  {name:<24}{rate['median']:>8,.0f}/s ({rate['low']:,.0f}-{rate['high']:,.0f})"
             f"{side['p50_ms']['median']:>9.2f} ms{side['p99_ms']['median']:>9.2f} ms p99"
             f"{side['cpu_us']:>7} us  {beside:<24}{side['way']}",
             flush=True,
         )
+    for name, reason in result["left_out"].items():
+        print(f"  {name:<24}left out: {reason}", flush=True)
 
 
 # The sections, each giving what it adds to the results.
@@ -248,13 +281,14 @@ def comparison(bench):
         those = [
             bench.us(name),
             contenders.by_hand(model, bench.ports, bench.picture),
+            contenders.by_two_hands(model, bench.ports, bench.picture),
             contenders.litserve(bench.peers, model, bench.ports, bench.picture, grid),
             contenders.mlserver(bench.peers, model, bench.ports, bench.picture, bench.folder / f"mlserver-{name}"),
             contenders.bentoml(bench.peers, model, bench.ports, bench.picture),
         ]
         with bench.running(name, *those) as servers:
             if not bench.quick:
-                settle(those[2], servers)
+                settle(those[3], servers)
             for connections in CONNECTIONS[1:] if bench.quick else CONNECTIONS:
                 cases.append(compare(bench, those, connections, servers, {"model": name, "upload": "png"}))
             about.update({each.name: described(each) for each in those})
@@ -290,11 +324,12 @@ def batching(bench):
     those = [
         bench.us(wide.NAME),
         contenders.by_hand(model, bench.ports, bench.picture),
+        contenders.by_two_hands(model, bench.ports, bench.picture),
         contenders.litserve(bench.peers, model, bench.ports, bench.picture, grid),
     ]
     with bench.running(wide.NAME, *those) as servers:
         if not bench.quick:
-            settle(those[2], servers)
+            settle(those[3], servers)
         return {
             "batching": [
                 compare(bench, those, connections, servers, {"model": wide.NAME, "upload": "png"})
@@ -478,20 +513,25 @@ def main():
     parser.add_argument("--seconds", type=int, help="of each turn")
     parser.add_argument("--port", type=int, default=9400, help="the first of those that are used")
     arguments = parser.parse_args()
-    arguments.rounds = arguments.rounds or (1 if arguments.quick else 5)
+    arguments.rounds = arguments.rounds or (1 if arguments.quick else 4)
     arguments.seconds = arguments.seconds or (1 if arguments.quick else 2)
     began = time.perf_counter()
     report = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     report.update(machine=machine(), rounds=arguments.rounds, seconds=arguments.seconds)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(arguments, Path(folder))
+        bench, failed = Bench(arguments, Path(folder)), []
         for name in [name for name in arguments.only if not (arguments.quick and name in LONG)]:
             start = time.perf_counter()
-            report.update(SECTIONS[name](bench))
+            try:
+                report.update(SECTIONS[name](bench))
+            except Exception:  # the other sections are worth having
+                traceback.print_exc()
+                failed.append(name)
             print(f"({name}: {time.perf_counter() - start:.0f} s)", flush=True)
             if not arguments.quick:
                 RESULTS.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"\nall of it took {time.perf_counter() - began:.0f} s")
+    print(f"\nall of it took {time.perf_counter() - began:.0f} s{', without ' + ', '.join(failed) if failed else ''}")
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":
