@@ -157,14 +157,14 @@ class TorchScriptModel:
         import torch
 
         with torch.inference_mode():
-            return _to_numpy(self._module(torch.from_numpy(images).to(self.device)))
+            return _to_numpy(self._module(torch.from_numpy(_writable(images)).to(self.device)))
 
     def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
         """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
         import torch
 
         with torch.inference_mode():
-            maps = self._module.layers(torch.from_numpy(images).to(self.device))
+            maps = self._module.layers(torch.from_numpy(_writable(images)).to(self.device))
             return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
 
 
@@ -222,6 +222,11 @@ def _check_interface(session: ort.InferenceSession, card: ModelCard) -> None:
         raise ModelError(
             f"{card.name} {card.version} needs the output logits of {len(card.labels)} classes; it has {gives}"
         )
+
+
+def _writable(images: Images) -> Images:
+    """The images, or a copy where they may not be written to, as of bytes: torch's tensors always may."""
+    return np.require(images, requirements="W")
 
 
 def _to_numpy(tensor: torch.Tensor) -> Array:

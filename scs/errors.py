@@ -29,6 +29,10 @@ class UnsupportedImageError(ImageError):
     """Bytes in a format that is not an image, or not one that is read here."""
 
 
+class ProtocolError(ScsError, ValueError):
+    """A request that is not as the protocol it was sent by has it."""
+
+
 class TooLargeError(ScsError, ValueError):
     """A request over a limit in bytes, in pixels or in work; raised before the work is done."""
 

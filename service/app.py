@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from models.runtime import choose_device, cuda_obstacle
+from scs.errors import MissingPackageError
 from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.model_store import ModelStore
 from service.problems import install_problem_handlers
 from service.reloading import Reloading
-from service.routes import activations, health, match, metrics, models, predict, repository
+from service.routes import activations, health, inference, match, metrics, models, predict, repository
 from service.security import ApiKey, describe_key
 from service.settings import Settings, read_settings
 from service.warming import warming
@@ -40,8 +41,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
+        MissingPackageError: ``SCS_GRPC_PORT`` where gRPC is not installed.
     """
     settings = settings or read_settings()
+    over_grpc = _grpc(settings)
     store = ModelStore(
         settings.model_repository, choose_device(settings.device), settings.default_model, settings.allow_torchscript
     )
@@ -61,7 +64,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     "not ready: the default model %s, or one that is required, cannot be used", store.default_model
                 )
             with warming():
-                yield
+                async with over_grpc(app):
+                    yield
 
     app = FastAPIOffline(  # its /docs brings its scripts along instead of fetching them from a CDN
         title="scs-serve", version=version("scs-serve"), description=_DESCRIPTION, lifespan=lifespan, redoc_url=None
@@ -74,9 +78,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.add_middleware(ApiKey, key=settings.api_key)
         describe_key(app)
     install_problem_handlers(app)
-    for routes in (predict, activations, match, models, repository, health, metrics):
+    for routes in (predict, activations, match, models, inference, repository, health, metrics):
         app.include_router(routes.router)
     return app
+
+
+def _grpc(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[object]]:
+    if settings.grpc_port is None:
+        return nullcontext
+    try:
+        from service.grpc_server import serving_grpc
+    except ImportError:
+        raise MissingPackageError("SCS_GRPC_PORT needs gRPC: pip install 'scs-serve[grpc]'") from None
+    return serving_grpc
 
 
 def _why_not_cuda(settings: Settings, store: ModelStore) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scs.errors import TooLargeError
-from service.problems import problem, status_of
+from service.problems import failure, status_of
 
 
 class BodyLimit:
@@ -25,7 +25,7 @@ class BodyLimit:
         declared = dict(scope["headers"]).get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self.most:
             error = self._error(int(declared))
-            response = problem(status_of(error), str(error))
+            response = failure(scope["path"], status_of(error), str(error))
             response.headers["connection"] = "close"
             await response(scope, receive, send)
             return

@@ -18,6 +18,7 @@ from scs.errors import (
     MissingPackageError,
     ModelError,
     OptionError,
+    ProtocolError,
     ScsError,
     ShapeError,
     TooLargeError,
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 STATUSES: dict[type[ScsError], HTTPStatus] = {
     UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ImageError: HTTPStatus.BAD_REQUEST,
+    ProtocolError: HTTPStatus.BAD_REQUEST,
     UnknownNameError: HTTPStatus.NOT_FOUND,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     OptionError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    grpc_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of the inference protocol over gRPC; none is opened unless it is set."
+    )
     api_key: Annotated[SecretStr, AfterValidator(_checked_key)] | None = Field(
         None, description="Key that every request but for health needs; none is asked for unless it is set."
     )

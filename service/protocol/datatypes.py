@@ -1,0 +1,80 @@
+"""The datatypes of the protocol, and their values as bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.errors import ProtocolError
+
+BYTES = "BYTES"
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class NumberType:
+    """A datatype whose values are numbers.
+
+    Attributes:
+        wire: how a value lies in binary data, little-endian; BF16, which NumPy lacks, as its 16 bits.
+        kinds: letters of the NumPy kinds that its values in JSON may be read as.
+    """
+
+    wire: np.dtype[Any]
+    kinds: Literal["bui", "ui", "uif"]
+
+
+NUMBERS: dict[str, NumberType] = {
+    "BOOL": NumberType(np.dtype("u1"), "bui"),
+    **{f"UINT{bits}": NumberType(np.dtype(f"<u{bits // 8}"), "ui") for bits in (8, 16, 32, 64)},
+    **{f"INT{bits}": NumberType(np.dtype(f"<i{bits // 8}"), "ui") for bits in (8, 16, 32, 64)},
+    **{f"FP{bits}": NumberType(np.dtype(f"<f{bits // 8}"), "uif") for bits in (16, 32, 64)},
+    "BF16": NumberType(np.dtype("<u2"), "uif"),
+}
+DATATYPES = (*NUMBERS, BYTES)
+
+
+def read_numbers(raw: memoryview, datatype: str) -> NDArray[Any]:
+    """Numbers out of binary data, without a copy but for BF16, which comes as float32.
+
+    Args:
+        raw: a whole number of values.
+        datatype: any but BYTES.
+    """
+    values = np.frombuffer(raw, NUMBERS[datatype].wire)
+    return (values.astype("<u4") << 16).view("<f4") if datatype == "BF16" else values
+
+
+def read_byte_strings(raw: memoryview, count: int) -> list[bytes]:
+    """Values of BYTES out of binary data: each a length of four bytes, and so many bytes.
+
+    Raises:
+        ProtocolError: these are not ``count`` such values, with nothing behind them.
+    """
+    strings: list[bytes] = []
+    place = 0
+    while place < len(raw) and len(strings) < count:
+        start = place + _LENGTH.size
+        end = start + (_LENGTH.unpack_from(raw, place)[0] if start <= len(raw) else 0)
+        if max(start, end) > len(raw):
+            raise ProtocolError(f"BYTES needs a length of four bytes and so many bytes a value; it ends at {len(raw)}")
+        strings.append(bytes(raw[start:end]))
+        place = end
+    if len(strings) != count or place != len(raw):
+        raise ProtocolError(f"BYTES needs {count} values; {len(strings)} and {len(raw) - place} bytes more came")
+    return strings
+
+
+def write_byte_strings(strings: Iterable[bytes]) -> bytes:
+    """Values of BYTES as binary data."""
+    return b"".join(part for string in strings for part in (_LENGTH.pack(len(string)), string))
+
+
+def size_of(datatype: str, shape: Sequence[int]) -> int:
+    """Bytes of binary data of a shape; of BYTES, which have no size of their own, 0."""
+    return int(np.prod(shape, dtype=object)) * NUMBERS[datatype].wire.itemsize if datatype in NUMBERS else 0

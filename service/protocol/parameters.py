@@ -1,0 +1,58 @@
+"""Parameters of requests, inputs and outputs, which are what their sender wants them to be."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from scs.errors import ProtocolError
+
+Parameters = Mapping[str, Any]
+_SHARED_MEMORY = "shared_memory_region"
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+
+
+def flag(parameters: Parameters, name: str, otherwise: bool = False) -> bool:
+    """A parameter that is true or false.
+
+    Raises:
+        ProtocolError: it is neither.
+    """
+    value = parameters.get(name, otherwise)
+    if not isinstance(value, bool):
+        raise ProtocolError(f"{name} needs to be true or false; {shown(value)} came")
+    return value
+
+
+def count(parameters: Parameters, name: str) -> int | None:
+    """A parameter that is a whole number from 0 on, or None where it did not come.
+
+    Raises:
+        ProtocolError: it is something else.
+    """
+    value = parameters.get(name)
+    if value is not None and not is_count(value):
+        raise ProtocolError(f"{name} needs to be a whole number; {shown(value)} came")
+    return value
+
+
+def refuse_shared_memory(parameters: Parameters) -> None:
+    """Refuse a tensor that is said to lie elsewhere.
+
+    Raises:
+        ProtocolError: it is.
+    """
+    if _SHARED_MEMORY in parameters:
+        raise ProtocolError("tensors need to be in the request or the answer; shared memory is not read here")
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether something is a whole number from 0 on."""
+    return type(value) is int and value >= 0
+
+
+def shown(value: object) -> str:
+    """What came, as a sentence about it has it: shortened, since it may be a million numbers."""
+    return "nothing" if value is None else _short.repr(value)

@@ -1,0 +1,164 @@
+"""The Open Inference Protocol over HTTP, but for health and the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from models.runtime import Images
+from scs.errors import ProtocolError
+from service.model_store import LoadedModel, ModelStore
+from service.protocol import metadata
+from service.protocol.compression import CODINGS, compress, expand
+from service.protocol.config import model_config
+from service.protocol.inferring import infer
+from service.protocol.json_codec import read_request, write_response
+from service.protocol.messages import InferRequest
+from service.protocol.pictures import is_light, read_images
+from service.protocol.schemas import (
+    ModelMetadata,
+    ModelReady,
+    ProtocolFailure,
+    RequestBody,
+    ResponseBody,
+    ServerMetadata,
+)
+from service.settings import Settings
+
+_FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProtocolFailure, "description": HTTPStatus(status).phrase}
+    for status in (400, 404, 413, 415, 422, 500, 503, 504)
+}
+router = APIRouter(prefix="/v2", tags=["inference protocol"], responses=_FAILURES)
+
+_JSON, _BINARY = "application/json", "application/octet-stream"
+_HEADER_LENGTH = "inference-header-content-length"
+_LIGHT_JSON = 2**14  # read on the event loop; more would keep other requests waiting
+# Below this an answer is one packet anyway.
+_WORTH_COMPRESSING = 1400
+_BYTES_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
+_DESCRIBED = {
+    "requestBody": {
+        "required": True,
+        "content": {_JSON: {"schema": RequestBody.model_json_schema()}, _BINARY: _BYTES_SCHEMA},
+    },
+    "parameters": [
+        {
+            "name": "Inference-Header-Content-Length",
+            "in": "header",
+            "description": "Bytes of JSON before the tensors' binary data, where there is some.",
+            "schema": {"type": "integer", "minimum": 0},
+        }
+    ],
+}
+
+
+@router.get("", summary="The server's name, version and extensions")
+@router.get("/", include_in_schema=False)
+async def server_metadata() -> ServerMetadata:
+    """What this server is, and which extensions of the protocol it has."""
+    return ServerMetadata.model_validate(metadata.server_metadata())
+
+
+@router.get("/models/{name}", summary="A model's tensors")
+@router.get("/models/{name}/versions/{version}", summary="A version's tensors")
+async def model_metadata(request: Request, name: str, version: str | None = None) -> ModelMetadata:
+    """The inputs and outputs of a model. A version is a number or a label."""
+    model = _model(request, name, version)
+    usable = metadata.usable_models(request.app.state.models, name)
+    return ModelMetadata.model_validate(metadata.model_metadata(model.card, usable))
+
+
+@router.get("/models/{name}/ready", summary="Whether a model can be asked")
+@router.get("/models/{name}/versions/{version}/ready", summary="Whether a version can be asked")
+async def model_ready(request: Request, name: str, version: str | None = None) -> ModelReady:
+    """200 where it can; 404 where there is no such model, 503 where it cannot be used."""
+    return ModelReady(name=_model(request, name, version).card.name)
+
+
+@router.get("/models/{name}/config", summary="A model's configuration, in Triton's form")
+@router.get("/models/{name}/versions/{version}/config", summary="A version's configuration, in Triton's form")
+async def get_config(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
+    """What Triton's tools ask for before they send anything."""
+    model = _model(request, name, version)
+    return model_config(model.card, model.runtime.device, request.app.state.settings)
+
+
+@router.post(
+    "/models/{name}/infer", summary="Run a model on images", response_model=ResponseBody, openapi_extra=_DESCRIBED
+)
+@router.post(
+    "/models/{name}/versions/{version}/infer",
+    summary="Run a version on images",
+    response_model=ResponseBody,
+    openapi_extra=_DESCRIBED,
+)
+async def post_infer(request: Request) -> Response:
+    """Images ``[N, H, W, C]`` to logits ``[N, classes]``, in JSON, or as binary data behind it."""
+    model = _model(request, request.path_params["name"], request.path_params.get("version"))
+    body = await request.body()
+    asked, images = await _read(body, request, model, request.app.state.settings)
+    answer, json_length = write_response(await infer(model, asked, images))
+    headers = {} if json_length is None else {_HEADER_LENGTH: str(json_length)}
+    coding = _accepted(request.headers.get("accept-encoding", ""))
+    if coding and len(answer) >= _WORTH_COMPRESSING:
+        answer = await run_in_threadpool(compress, answer, coding)
+        headers |= {"content-encoding": coding, "vary": "accept-encoding"}
+    return Response(answer, headers=headers, media_type=_JSON if json_length is None else _BINARY)
+
+
+async def _read(
+    body: bytes, request: Request, model: LoadedModel, settings: Settings
+) -> tuple[InferRequest, list[Images]]:
+    """Read a request, what takes long on a thread."""
+    headers = request.headers
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    length = _length(headers.get(_HEADER_LENGTH))
+
+    def parse() -> InferRequest:
+        plain = body if coding == "identity" else expand(body, coding, settings.max_body_bytes)
+        return read_request(plain, length)
+
+    def images_of(asked: InferRequest) -> list[Images]:
+        return read_images(asked.inputs, model.card.input, settings)
+
+    if coding not in (*CODINGS, "identity"):
+        raise HTTPException(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"a body may be compressed as {' or '.join(CODINGS)}; '{coding[:60]}' came",
+            {"accept-encoding": ", ".join(CODINGS)},
+        )
+    if coding != "identity" or (len(body) if length is None else length) > _LIGHT_JSON:
+        return await run_in_threadpool(lambda: (asked := parse(), images_of(asked)))
+    asked = parse()
+    read: Callable[[InferRequest], list[Images]] = images_of
+    return asked, read(asked) if is_light(asked.inputs) else await run_in_threadpool(read, asked)
+
+
+def _model(request: Request, name: str, version: str | None) -> LoadedModel:
+    store: ModelStore = request.app.state.models
+    model = store.get(name, version)
+    request.state.model = model.card.name
+    return model
+
+
+def _length(header: str | None) -> int | None:
+    if header is None:
+        return None
+    if not (header.isascii() and header.isdecimal() and len(header) < 19):
+        raise ProtocolError(f"Inference-Header-Content-Length needs to be a number of bytes; '{header[:60]}' came")
+    return int(header)
+
+
+def _accepted(header: str) -> str | None:
+    """The compression that a client can read, the one it names first of those there are."""
+    for part in header.lower().split(","):
+        coding, _, quality = part.partition(";")
+        if coding.strip() in CODINGS and quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
+            return coding.strip()
+    return None
