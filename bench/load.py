@@ -1,16 +1,20 @@
-"""Load from compiled clients: wrk for as much as a server takes, h2load for more than that."""
+"""Load: from wrk as much as a server takes, from bench/flood.py more than that."""
 
+import base64
 import json
 import resource
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from http.client import HTTPConnection
 from pathlib import Path
 
 SCRIPT = Path(__file__).parent / "load.lua"
-CONNECTIONS = 2000  # of an overload: refusals come at once, so these suffice for a rate that does not wait for answers
+FLOOD = Path(__file__).parent / "flood.py"
+CONNECTIONS = 2500  # of an overload: more than may wait by default, so that there are idle ones for what is due
+KNOWN = "200", "429", "503"
 
 
 class LoadError(Exception):
@@ -56,34 +60,26 @@ def overload(port, call, rate, seconds):
     """So many requests a second, whatever becomes of them.
 
     Returns:
-        ``offered`` and ``good`` a second; the latencies of what was answered with 200, and of refusals.
+        ``offered``, ``good`` and ``refused`` a second; milliseconds from when each was due; statuses of the rest.
+
+    Raises:
+        LoadError: the client broke.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        body, log = Path(folder) / "body", Path(folder) / "log"
-        body.write_bytes(call.body)
-        headers = {"Content-Type": call.content_type, **call.headers}
-        lines = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-        each = max(1, round(rate / CONNECTIONS))
-        connections = max(1, round(rate / each))
-        command = ["h2load", "--h1", "-t1", "-m1", f"-c{connections}", f"--rps={each}", f"-D{seconds}"]
-        command += ["-d", body, f"--log-file={log}", *lines, f"http://127.0.0.1:{port}{call.path}"]
-        before = _children()
-        subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
-        used = (_children() - before) / seconds
-        answers = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
-    good = [took / 1000 for _, status, took in answers if status == 200]
-    refused = [took / 1000 for _, status, took in answers if status in (429, 503)]
-    other = sorted({status for _, status, _ in answers} - {200, 429, 503})
-    return {
-        "asked": each * connections,
-        "offered": len(answers) / seconds,
-        "good": len(good) / seconds,
-        "refused": len(refused) / seconds,
-        "other_statuses": other,
-        "good_ms": percentiles(good),
-        "refused_ms": percentiles(refused),
-        "client_cores": used,
-    }
+    job = {"port": port, "path": call.path, "connections": CONNECTIONS, "rate": rate, "seconds": seconds}
+    job["headers"] = {"Content-Type": call.content_type, **call.headers}
+    job["body"] = base64.b64encode(call.body).decode()
+    before = _children()
+    done = subprocess.run([sys.executable, FLOOD], input=json.dumps(job), capture_output=True, text=True)
+    if done.returncode:
+        raise LoadError(done.stderr.strip().splitlines()[-1])
+    found = json.loads(done.stdout)
+    answered = found.pop("answered")
+    refused = answered.get("503") or answered.get("429")
+    nothing = {"rate": 0.0, "ms": None}
+    for name, each in (("good", answered.get("200") or nothing), ("refused", refused or nothing)):
+        found[name], found[f"{name}_ms"] = each["rate"], each["ms"]
+    found["other_statuses"] = {status: each["rate"] for status, each in answered.items() if status not in KNOWN}
+    return {**found, "client_cores": (_children() - before) / seconds}
 
 
 def percentiles(times):

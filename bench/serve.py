@@ -2,8 +2,8 @@
 
     python bench/serve.py [--quick] [--peers FOLDER] [--only SECTION ...] [--rounds 4] [--seconds 2]
 
-The same ONNX files, the same PNG, the same machine; load from wrk and h2load (Debian's packages wrk and
-nghttp2-client), on one thread each. Servers are asked in turns, A B C A B C; those that are not asked are stopped in
+The same ONNX files, the same PNG, the same machine; load from wrk (Debian's package), on
+one thread. Servers are asked in turns, A B C A B C; those that are not asked are stopped in
 mid-breath. Every answer is checked against ONNX Runtime before it is timed. Where a contender has several ways of being
 set up, each is tried before, and the best at that number of connections counts. Ours runs as ``scs serve`` does, with a
 key. Peers are installed by pip into venvs below --peers, by default ~/.cache/scs-bench. Prints tables and writes
@@ -46,7 +46,7 @@ CONNECTIONS = 1, 16, 64
 TRIED_S = 1  # for each way of a contender, before it is compared
 RAW_S = 2.0
 SETTLING_S = 5
-LARGE = 2048  # pixels on a side of a large picture
+MEDIUM, LARGE = 256, 2048  # pixels on a side
 PROBES = 100  # a second
 
 
@@ -356,28 +356,39 @@ def binary(bench):
 
 
 def overloads(bench):
-    """Five times what it can do."""
+    """Up to five times what it can do: of tiny pictures, of a wide network, and of pictures that are work."""
+    photograph = encoded(Image.fromarray(data.astronaut()).resize((MEDIUM, MEDIUM)), "JPEG", quality=90)
+    medium = Call(f"/predict?model={MODELS[0]}&resize=none", photograph, "image/jpeg", guarded())
     cases = []
-    seconds = 2 if bench.quick else 5
-    for name in (wide.NAME,) if bench.quick else (MODELS[0], wide.NAME):
+    for name, what, call in (
+        (MODELS[0], "32x32 PNG", None),
+        (wide.NAME, "32x32 PNG", None),
+        (MODELS[0], f"{MEDIUM}x{MEDIUM} JPEG, not resized", medium),
+    )[1 if bench.quick else 0 :]:
         contender = bench.us(name)
         way = contender.ways[0]
         with bench.running(name, contender):
-            load.wrk(way.server.port, way.call, 64, 1)
-            peak = max(load.wrk(way.server.port, way.call, 64, bench.seconds)["rate"] for _ in range(3))
-            for factor in (5,) if bench.quick else (1, 2, 5):
-                found = load.overload(way.server.port, way.call, factor * peak, seconds)
-                after = load.wrk(way.server.port, way.call, 64, 1)["rate"]
-                case = {"model": name, "peak": round(peak), "factor": factor, **found, "rate_after": round(after)}
-                cases.append(case)
-                print(
-                    f"\n{name}, {factor}x its {peak:,.0f}/s: offered {found['offered']:,.0f}/s, good"
-                    f" {found['good']:,.0f}/s = {found['good'] / peak:.0%} of peak, took {found['good_ms']};"
-                    f" refused {found['refused']:,.0f}/s in {found['refused_ms']}; others {found['other_statuses']};"
-                    f" h2load {found['client_cores']:.2f} cores; afterwards {after:,.0f}/s",
-                    flush=True,
-                )
+            cases += overload(bench, way.server.port, call or way.call, {"model": name, "picture": what})
     return {"overload": cases}
+
+
+def overload(bench, port, call, case):
+    seconds = 2 if bench.quick else 5
+    load.wrk(port, call, 64, 1)
+    peak = max(load.wrk(port, call, 64, 2)["rate"] for _ in range(3))
+    if not peak:
+        raise LoadError(f"{call.path}: nothing was answered in six seconds")
+    for factor in (5,) if bench.quick else (1, 2, 5):
+        found = load.overload(port, call, factor * peak, seconds)
+        after = load.wrk(port, call, 64, 1)["rate"]
+        print(
+            f"\n{case['model']}, {case['picture']}, {factor}x its {peak:,.0f}/s: offered {found['offered']:,.0f}/s,"
+            f" answered {found['good']:,.0f}/s = {found['good'] / peak:.0%} of peak in {found['good_ms']};"
+            f" refused {found['refused']:,.0f}/s in {found['refused_ms']}; others {found['other_statuses']};"
+            f" client {found['client_cores']:.2f} cores; afterwards {after:,.0f}/s",
+            flush=True,
+        )
+        yield {**case, "peak": round(peak), "factor": factor, **found, "rate_after": round(after)}
 
 
 def starting(bench):
@@ -498,7 +509,6 @@ def machine():
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "wrk": subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split("\n")[0].split(" [")[0],
-        "h2load": subprocess.run(["h2load", "--version"], capture_output=True, text=True).stdout.strip(),
         "versions": versions(sys.executable, "uvloop", "httptools"),
         "load_before": round(os.getloadavg()[0], 2),
     }

@@ -362,7 +362,7 @@ def overloads():
     for case in read("serve", "overload"):
         sums = [f"{case[name]:,.0f}" for name in ("offered", "good", "refused")]
         tails = [f"{case[name]['p99']:.0f}" if case[name] else "" for name in ("good_ms", "refused_ms")]
-        what = f"`{case['model']}`, {case['factor']} x {case['peak']:,}"
+        what = f"`{case['model']}`, {case['picture']}, {case['factor']} x {case['peak']:,}"
         rows.append([what, *sums, percent(case["good"] / case["peak"]), *tails, f"{case['client_cores']:.2f}"])
     heads = ["model, asked for a second", "came", "answered", "refused", "answered, of the peak"]
     return table([*heads, "99th percentile of answers, ms", "of refusals, ms", "cores of the client"], rows)
