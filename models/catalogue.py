@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from models.card import CARD_FILE, NAME_PATTERN, ModelCard, read_card
+from models.card import CARD_FILE, MODEL_FILES, NAME_PATTERN, ModelCard, read_card
 from models.confined import read_confined
-from models.labels import DEFAULT_LABEL, read_labels
+from models.labels import DEFAULT_LABEL, LABELS_FILE, read_labels
 from scs.errors import ModelError, UnknownNameError
 
 LARGEST_MODEL = 2**31 - 1  # bytes: what one ONNX file can have
+Signature = tuple[tuple[str, int, int, int], ...]
 _VERSION_PATTERN = "[1-9][0-9]{0,17}"
 
 
@@ -95,6 +97,11 @@ def entries(repository: Path) -> Iterator[Entry]:
         yield from _versions(repository / name, name)
 
 
+def signatures(repository: Path) -> dict[str, Signature]:
+    """What tells a change of each model's files without reading them: their names, inodes, sizes and times."""
+    return {name: _signature(repository / name, name) for name in names(repository)}
+
+
 def find(repository: Path, name: str, version: int | str | None = None) -> Entry:
     """One version of a model.
 
@@ -126,3 +133,15 @@ def _versions(folder: Path, name: str) -> list[Entry]:
     """Folders that are not versions are passed over."""
     found = [child for child in folder.iterdir() if re.fullmatch(_VERSION_PATTERN, child.name) and child.is_dir()]
     return [Entry(name, int(child.name), child) for child in sorted(found, key=lambda child: int(child.name))]
+
+
+def _signature(folder: Path, name: str) -> Signature:
+    paths = [folder / LABELS_FILE]
+    for entry in _versions(folder, name):
+        paths += [entry.folder / file for file in (CARD_FILE, *MODEL_FILES.values())]
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):  # not there, or no longer
+            status = path.stat()
+            found.append((str(path.relative_to(folder)), status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)

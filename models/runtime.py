@@ -16,6 +16,7 @@ import onnx
 import onnxruntime as ort
 
 from models.card import ModelCard
+from models.external_data import refers_to_files
 from scs.errors import DeviceError, MissingPackageError, ModelError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class OnnxModel:
         self._keeps_memory = card.bank is None
         try:
             graph = onnx.load_from_string(content)
-            if any(tensor.external_data for tensor in graph.graph.initializer):
+            if refers_to_files(graph):
                 raise ModelError(f"{card.name} needs to be one file; it refers to others")
             self._fused = _session(_without_unused(graph, content), device, self._keeps_memory)
             self._open = _session(_with_outputs(graph, list(self._tensors.values())), device, keeps_memory=False)

@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     store = ModelStore(
         settings.model_repository, choose_device(settings.device), settings.default_model, settings.allow_torchscript
     )
-    reloading = Reloading(store)
+    reloading = Reloading(store, settings.repository_poll_s)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

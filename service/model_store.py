@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -228,17 +228,20 @@ class ModelStore:
             self._put(name, replace(versions, states=states, unloaded=True))
         _log.info("%s was unloaded", name)
 
-    def reload(self) -> None:
+    def reload(self, names: Collection[str] | None = None) -> None:
         """Take what has changed on disk: new and changed versions are loaded, those that have gone are dropped.
 
         What was unloaded stays so. What fails is logged, and kept with its reason.
+
+        Args:
+            names: models to look at; all unless given.
         """
         with self._changing:
             if not self.repository.is_dir():
                 _log.error("nothing is reloaded: the repository cannot be read")
                 return
             there = catalogue.names(self.repository)
-            for name in sorted({*self._view.versions, *there}):
+            for name in sorted({*self._view.versions, *there} if names is None else names):
                 known = self._view.versions.get(name)
                 if name in there and known is not None and known.unloaded:
                     continue

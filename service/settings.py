@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     model_repository: Path = Field(
         default_factory=bundled_repository, description="Folder of models; those that come with the package."
     )
+    repository_poll_s: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="Seconds between two looks for changed files; 0: none."
+    )
     default_model: str = Field("cifar10-scs", description="Model of a request that names none.")
     allow_torchscript: bool = Field(
         False, description="Whether models are loaded whose files are TorchScript, which is code."
