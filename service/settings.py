@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     max_batch_size: int = Field(32, gt=0, description="Most images that go through a network together.")
     max_queue_delay_us: int = Field(0, ge=0, description="Microseconds that an idle network waits for more images.")
     max_queue: int = Field(1024, gt=0, description="Most images that wait for a network; one more is refused.")
+    max_waiting_jobs: int = Field(
+        32, gt=0, description="Most matches, activations or decodings of large pictures that wait; one more is refused."
+    )
     max_templates: int = Field(64, gt=0, description="Most templates of one match.")
     max_match_pixels: int = Field(
         16 * 2**20, gt=0, description="Largest scene, template or reference that is matched, in pixels."

@@ -282,7 +282,7 @@ def test_what_nobody_foresaw_is_a_problem_that_tells_nothing_and_a_log_that_tell
         raise RuntimeError("the secret in /etc/secret")
 
     with monkeypatch.context() as patched, caplog.at_level(logging.ERROR):
-        patched.setattr("service.routes.predict.predict", broken)
+        patched.setattr("service.predictor.to_predictions", broken)
         refused = client.post("/predict", content=jpeg)
 
     assert_problem(refused, 500, "was logged")
