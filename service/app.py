@@ -90,7 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_problem_handlers(app)
     gates = [
         Middleware(BodyLimit, most=settings.max_body_bytes),
-        Middleware(Shortcut, routes=[predict.SHORT], handlers=app.exception_handlers),
+        Middleware(Shortcut, routes=[predict.SHORT, *inference.SHORT], handlers=app.exception_handlers),
     ]
     if settings.api_key is not None:
         gates.insert(0, Middleware(ApiKey, key=settings.api_key))
