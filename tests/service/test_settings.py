@@ -10,6 +10,7 @@ from service.settings import Settings, read_settings
 FROM_ENVIRONMENT = {
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("9000", 9000),
+    "grpc_port": ("9001", 9001),
     "api_key": ("a-key-of-sixteen", SecretStr("a-key-of-sixteen")),
     "model_repository": ("/some/models", Path("/some/models")),
     "default_model": ("mnist-conv", "mnist-conv"),
