@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from scs.errors import (
     BusyError,
-    ClientGoneError,
     DeadlineError,
     DeviceError,
     ImageError,
@@ -45,7 +44,6 @@ STATUSES: dict[type[ScsError], HTTPStatus] = {
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-CLIENT_GONE = 499  # nobody reads it but the log and the metrics; the number is nginx's
 _DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
 
 
@@ -71,7 +69,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     """Make every failure of an application a problem: ours, the framework's, and those nobody foresaw."""
 
     @app.exception_handler(ScsError)
-    async def ours(request: Request, error: ScsError) -> Response:
+    async def ours(request: Request, error: ScsError) -> JSONResponse:
         return problem_of(error, request.url.path)
 
     @app.exception_handler(RequestValidationError)
@@ -97,10 +95,8 @@ def install_problem_handlers(app: FastAPI) -> None:
         )
 
 
-def problem_of(error: ScsError, path: str = "/") -> Response:
+def problem_of(error: ScsError, path: str = "/") -> JSONResponse:
     """An error of ours as an answer; one that says when to ask again carries ``Retry-After``."""
-    if isinstance(error, ClientGoneError):
-        return Response(status_code=CLIENT_GONE)
     response = failure(path, status_of(error), str(error))
     if isinstance(error, BusyError):
         response.headers["retry-after"] = str(error.retry_after_s)

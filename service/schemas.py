@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -92,13 +91,12 @@ class Timing(BaseModel):
     inference_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class ClassProbability:
+class ClassProbability(BaseModel):
     """One class and how probable the model holds it."""
 
     label: str
     index: int
-    probability: Annotated[float, Field(ge=0, le=1)]
+    probability: float = Field(ge=0, le=1)
 
     @property
     def shown(self) -> str:
@@ -106,13 +104,12 @@ class ClassProbability:
         return f"{self.probability:.1%}"
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateScore:
+class TemplateScore(BaseModel):
     """One template of a bank and its best score anywhere in the picture: how alike they are there, not how probable."""
 
     label: str
     index: int
-    score: Annotated[float, Field(ge=-1, le=1)]
+    score: float = Field(ge=-1, le=1)
 
     @property
     def shown(self) -> str:

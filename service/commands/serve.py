@@ -11,6 +11,7 @@ import typer
 import uvicorn
 
 from service.app import create_app
+from service.http_protocol import protocol_for
 from service.settings import read_settings
 
 
@@ -26,4 +27,11 @@ def serve(
     settings = read_settings(host=host, port=port)
     # The server stops gracefully on SIGTERM and then raises it again, for whoever was there before: an ordinary stop.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_config=None)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        http=protocol_for(settings.body_timeout_s),
+        ws="none",
+        log_config=None,
+    )
