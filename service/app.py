@@ -19,9 +19,12 @@ from service.model_store import ModelStore
 from service.problems import install_problem_handlers
 from service.reloading import Reloading
 from service.routes import activations, health, inference, match, metrics, models, predict, repository
-from service.security import ApiKey, allow_origins, describe_key
+from service.security import ApiKey, describe_key
 from service.settings import Settings, read_settings
+from service.stopping import Stopping
+from service.tracing import telemetry
 from service.warming import warming
+from service.watch import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -68,17 +71,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     yield
 
     app = FastAPIOffline(  # its /docs brings its scripts along instead of fetching them from a CDN
-        title="scs-serve", version=version("scs-serve"), description=_DESCRIPTION, lifespan=lifespan, redoc_url=None
+        title="scs-serve",
+        version=version("scs-serve"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        telemetry=telemetry(),
     )
     app.state.settings, app.state.models = settings, store
     app.state.reloading = reloading
-    app.state.metrics = Metrics(store)
+    app.state.metrics, app.state.stopping = Metrics(store), Stopping()
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
     if settings.api_key is not None:
         app.add_middleware(ApiKey, key=settings.api_key)
         describe_key(app)
-    if settings.cors_origins:
-        allow_origins(app, settings.cors_origins)
+    app.add_middleware(Watch, metrics=app.state.metrics, stopping=app.state.stopping)  # the last is the outermost
     install_problem_handlers(app)
     for routes in (predict, activations, match, models, inference, repository, health, metrics):
         app.include_router(routes.router)

@@ -63,6 +63,11 @@ class Metrics:
 
     Args:
         store: asked at each scrape which models can be used.
+
+    Attributes:
+        requests: by route, model and status.
+        request_seconds: by route and model.
+        in_flight: requests that are being answered.
     """
 
     def __init__(self, store: ModelStore) -> None:
@@ -77,7 +82,9 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.in_flight = Gauge("scs_requests_in_flight", "Requests that are being answered.", registry=registry)
+        self.in_flight = 0  # touched by the event loop alone, so a number serves; read when it is asked for
+        in_flight = Gauge("scs_requests_in_flight", "Requests that are being answered.", registry=registry)
+        in_flight.set_function(lambda: self.in_flight)
         self._queue = Histogram(
             "scs_queue_seconds", "A request's wait for its batch.", _MODEL, buckets=_SECONDS, registry=registry
         )

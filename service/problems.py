@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from scs.errors import (
     BusyError,
@@ -66,7 +67,7 @@ def status_of(error: ScsError) -> HTTPStatus:
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Make every failure of an application a problem: ours, the framework's, and those nobody foresaw."""
+    """Make every failure that is foreseen a problem: ours, and the framework's."""
 
     @app.exception_handler(ScsError)
     async def ours(request: Request, error: ScsError) -> JSONResponse:
@@ -85,14 +86,15 @@ def install_problem_handlers(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return failure(
-            request.url.path,
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-            "the request failed for a reason that was not foreseen; it was logged",
-        )
+
+def unforeseen(scope: Scope, error: Exception) -> JSONResponse:
+    """Log what nobody foresaw, and answer without telling any of it."""
+    _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    return failure(
+        scope["path"],
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "the request failed for a reason that was not foreseen; it was logged",
+    )
 
 
 def problem_of(error: ScsError, path: str = "/") -> JSONResponse:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.catalogue import bundled_repository
 from scs.errors import OptionError
+from service.logs import LogFormat, LogLevel
 
 WORK = 600_000_000  # a 4K picture in colour, its template in any pose; upright, 24 such templates
 LEAST_KEY = 16  # characters; of random letters and digits, 95 bits
@@ -28,17 +28,6 @@ def _checked_key(key: SecretStr) -> SecretStr:
     return key
 
 
-def _split(value: object) -> object:
-    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
-
-
-def _checked_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    for origin in origins:
-        if origin != "*" and not re.fullmatch(r"https?://[^/\s?#*]+", origin):
-            raise PydanticCustomError("origin", "an origin is like https://example.org, without a path, or *")
-    return origins
-
-
 class Settings(BaseSettings):
     """What the service can be told; the README has a table of these, and a test that compares the two."""
 
@@ -52,9 +41,6 @@ class Settings(BaseSettings):
     api_key: Annotated[SecretStr, AfterValidator(_checked_key)] | None = Field(
         None, description="Key that every request but for health needs; none is asked for unless it is set."
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_checked_origins)] = (
-        Field((), description="Origins whose pages may ask from a browser, with commas between them; none unless set.")
-    )
     model_repository: Path = Field(
         default_factory=bundled_repository, description="Folder of models; those that come with the package."
     )
@@ -67,12 +53,6 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA where it works.")
     max_body_bytes: int = Field(32 * 2**20, gt=0, description="Largest request body.")
-    body_timeout_s: float = Field(
-        30.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="Seconds that a request's body may take to arrive, and one more for each 16 KiB of it.",
-    )
     max_pixels: int = Field(50_000_000, gt=0, description="Largest picture that is decoded, in pixels.")
     max_analysed_pixels: int = Field(
         4 * 2**20, gt=0, description="Largest picture that a network is run on, in pixels, once it is resized."
@@ -92,6 +72,14 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         30.0, gt=0, allow_inf_nan=False, description="Seconds after which a request is given up."
     )
+    drain_s: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="Seconds from a stop's signal to the closing of the port."
+    )
+    grace_s: float = Field(
+        20.0, ge=0, allow_inf_nan=False, description="Seconds from then for accepted requests to be answered."
+    )
+    log_level: LogLevel = Field("info", description="Least that is logged.")
+    log_format: LogFormat = Field("auto", description="`auto` is text on a terminal, else one JSON object a line.")
 
 
 def read_settings(**given: Any) -> Settings:

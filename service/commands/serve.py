@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 from typing import Annotated
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
-from service.http_protocol import protocol_for
-from service.settings import read_settings
+from service.connection import Connection
+from service.logs import configure_logging
+from service.server import Server
+from service.settings import Settings, read_settings
 
 
 def serve(
@@ -23,15 +25,23 @@ def serve(
 
     Example: scs serve --port 8080
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settings = read_settings(host=host, port=port)
-    # The server stops gracefully on SIGTERM and then raises it again, for whoever was there before: an ordinary stop.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    uvicorn.run(
-        create_app(settings),
+    configure_logging(settings.log_level, settings.log_format)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
+    app = create_app(settings)
+    server = Server(server_config(app, settings), app.state.stopping, settings.drain_s, settings.grace_s)
+    server.run()
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """What uvicorn is told."""
+    return uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
-        http=protocol_for(settings.body_timeout_s),
+        http=Connection,
         ws="none",
+        lifespan="on",
         log_config=None,
+        access_log=False,  # `Watch` has a line of its own for each request
     )

@@ -17,7 +17,8 @@ async def live() -> Live:
 
 @router.get("/ready", summary="Every model is loaded and has answered a warm-up", responses={503: {"model": Ready}})
 async def ready(request: Request, response: Response) -> Ready:
-    """200 once every required model is loaded and has answered a warm-up; 503 until then."""
-    is_ready = request.app.state.models.ready()
+    """200 once every required model is loaded and has answered a warm-up; 503 until then, and before a stop."""
+    state = request.app.state
+    is_ready = state.models.ready() and not state.stopping.begun
     response.status_code = 200 if is_ready else 503
     return Ready(ready=is_ready)

@@ -5,12 +5,26 @@ from fastapi.testclient import TestClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from models.catalogue import bundled_repository
 from service.app import create_app
+from service.settings import Settings
 
 
 @pytest.fixture
-def app(settings):
-    return create_app(settings)
+def bare(tmp_path):
+    """Settings of a service without models."""
+    return Settings(model_repository=tmp_path / "none", device="cpu")
+
+
+@pytest.fixture
+def app(bare):
+    return create_app(bare)
+
+
+@pytest.fixture
+def client(app):
+    with TestClient(app) as client:
+        yield client
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -36,8 +50,8 @@ def test_metrics_are_open_metrics_for_whoever_asks_for_it(client):
     assert "scs_requests" in {family.name for family in read_open_metrics(answer.text)}
 
 
-def test_each_application_counts_for_itself(app, settings):
-    other = create_app(settings)
+def test_each_application_counts_for_itself(app, bare):
+    other = create_app(bare)
     app.state.metrics.of("cat", 1).cancelled.inc()
     text, _ = app.state.metrics.exposition("")
     assert b'scs_cancelled_requests_total{model="cat",version="1"} 1.0' in text
@@ -85,14 +99,14 @@ def test_durations_are_told_apart_from_a_tenth_of_a_millisecond_to_the_deadline(
     assert min(bounds) == 0.0001 and max(bounds - {float("inf")}) == 30
 
 
-def test_models_that_can_be_used_are_told_from_those_that_cannot(settings, tmp_path):
+def test_models_that_can_be_used_are_told_from_those_that_cannot(bare, tmp_path):
     (tmp_path / "cat/1").mkdir(parents=True)
     (tmp_path / "cat/1/model.onnx").write_bytes(b"")
     (tmp_path / "cat/1/card.json").write_text("{}")
-    shutil.copytree(settings.model_repository / "shapes-conv", tmp_path / "shapes-conv")
-    with TestClient(create_app(settings.model_copy(update={"model_repository": tmp_path}))) as client:
+    shutil.copytree(bundled_repository() / "mnist-conv", tmp_path / "mnist-conv")
+    with TestClient(create_app(bare.model_copy(update={"model_repository": tmp_path}))) as client:
         found = samples(client.get("/metrics").text)
-    assert found["scs_model_ready", (("model", "shapes-conv"), ("version", "1"))] == 1
+    assert found["scs_model_ready", (("model", "mnist-conv"), ("version", "1"))] == 1
     assert found["scs_model_ready", (("model", "cat"), ("version", "1"))] == 0
 
 

@@ -10,15 +10,14 @@ from service.settings import Settings, read_settings
 FROM_ENVIRONMENT = {
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("9000", 9000),
+    "grpc_port": ("9001", 9001),
     "api_key": ("a-key-of-sixteen", SecretStr("a-key-of-sixteen")),
-    "cors_origins": ("https://a.org, http://b.org:8080", ("https://a.org", "http://b.org:8080")),
     "model_repository": ("/some/models", Path("/some/models")),
     "default_model": ("mnist-conv", "mnist-conv"),
     "repository_poll_s": ("2.5", 2.5),
     "device": ("cpu", "cpu"),
     "allow_torchscript": ("true", True),
     "max_body_bytes": ("1000", 1000),
-    "body_timeout_s": ("1.5", 1.5),
     "max_pixels": ("2000", 2000),
     "max_analysed_pixels": ("3000", 3000),
     "max_batch_size": ("8", 8),
@@ -28,9 +27,14 @@ FROM_ENVIRONMENT = {
     "max_match_pixels": ("5000", 5000),
     "max_match_work": ("6000", 6000),
     "request_timeout_s": ("0.5", 0.5),
+    "drain_s": ("2.5", 2.5),
+    "grace_s": ("1.5", 1.5),
+    "log_level": ("warning", "warning"),
+    "log_format": ("json", "json"),
 }
 WRONG = {
     "port": ["-1", "65536", "http", "80.5"],
+    "grpc_port": ["-1", "65536", "http"],
     "api_key": [
         "",
         "short",
@@ -43,8 +47,6 @@ WRONG = {
     "device": ["gpu", "CUDA", ""],
     "allow_torchscript": ["perhaps", "2"],
     "max_body_bytes": ["0", "-1", "much", "1.5"],
-    "cors_origins": ["example.org", "https://example.org/", "https://*.org", "https://a.org, b"],
-    "body_timeout_s": ["0", "-1", "inf", "nan", "long"],
     "max_pixels": ["0", "-1", "much"],
     "max_analysed_pixels": ["0", "-1", "much"],
     "max_batch_size": ["0", "-1", "many"],
@@ -54,6 +56,10 @@ WRONG = {
     "max_match_pixels": ["0", "-1", "much"],
     "max_match_work": ["0", "-1", "much"],
     "request_timeout_s": ["0", "-1", "inf", "nan", "long"],
+    "drain_s": ["-1", "inf", "nan", "long"],
+    "grace_s": ["-1", "inf", "nan", "long"],
+    "log_level": ["INFO", "loud", ""],
+    "log_format": ["xml", ""],
 }
 
 

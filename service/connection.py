@@ -1,0 +1,37 @@
+"""A connection of a client, which can be parted from without cutting the client off."""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_LINGER_S = 1.0  # for the other side to close as well
+
+
+class Connection(HttpToolsProtocol):
+    """The server's own protocol, and how it ends."""
+
+    _is_left = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, unless this side has said that it answers nothing more."""
+        if not self._is_left:
+            super().data_received(data)
+
+    def is_idle(self) -> bool:
+        """Whether no request, and no beginning of one, has come that is not answered yet."""
+        if self._is_left or self.pipeline:
+            return False
+        if self.cycle is None:
+            return self.scope is None
+        return self.cycle.response_complete and self.scope is self.cycle.scope
+
+    def leave(self) -> None:
+        """Say that nothing more is answered here, and wait for the other side to close.
+
+        Closing at once would answer a request that is on its way with a reset, and a reset may take with it an answer
+        that the client has not read yet. The end of the stream does neither.
+        """
+        self._is_left = True
+        self._unset_keepalive_if_required()
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)
