@@ -107,7 +107,7 @@ def check(call, port, expected):
 def ours(port, settings=None, key=KEY):
     """The service as ``scs serve`` starts it, with a key."""
     environment = {"PYTHONPATH": ROOT, "SCS_PORT": port, **({"SCS_API_KEY": key} if key else {}), **(settings or {})}
-    return Server("ours", [sys.executable, "-m", "service.cli", "serve"], port, environment)
+    return Server("ours", [sys.executable, "-m", "service.cli", "serve"], port, environment, ROOT)
 
 
 def guarded(key=KEY):

@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -92,22 +92,27 @@ class Bench:
     @contextmanager
     def running(self, name, *those):
         """Contenders with their servers up and their answers checked; those that fail are there as missing."""
-        started = {}
         expected = self.expected(name)
+        started = {way.server.port: way.server for contender in those for way in contender.ways}
         try:
+            for server in started.values():
+                server.start(self.folder / f"{server.port}.log")
             for contender in those:
                 for way in list(contender.ways):
                     try:
-                        if id(way.server) not in started:
-                            started[id(way.server)] = way.server
-                            way.server.start(self.folder / f"{way.server.port}.log")
-                            way.server.wait_for(way.call)
+                        way.server.wait_for(way.call)
                         check(way.call, way.server.port, expected)
                     except (StartError, AssertionError, OSError, ValueError, KeyError) as error:
                         contender.ways.remove(way)
                         contender.missing = str(error) or type(error).__name__
                         print(f"{contender.name} left out: {contender.missing}", file=sys.stderr, flush=True)
-            yield [server for server in started.values() if server.process and server.process.poll() is None]
+            servers = [server for server in started.values() if server.process.poll() is None]
+            for contender in those:
+                if len(contender.ways) > 1:  # or else its first turn warms it up
+                    for way in contender.ways:
+                        with suppress(LoadError):
+                            asked(way, 16, TRIED_S, servers)
+            yield servers
         finally:
             for server in started.values():
                 server.stop()
@@ -124,6 +129,8 @@ def asked(way, connections, seconds, servers):
     with alone(way.server, servers):
         before = way.server.cpu_seconds()
         found = load.wrk(way.server.port, way.call, connections, seconds)
+        if not found["requests"]:
+            raise LoadError(f"{way.call.path}: nothing was answered in {seconds} s")
         found["cpu_us"] = 1e6 * (way.server.cpu_seconds() - before) / found["requests"]
     return found
 
@@ -493,7 +500,7 @@ def features(bench):
         return {"features": [compare(bench, those, 16, servers, {"model": name, "upload": "png"})]}
 
 
-OPTIONAL = {}  # what else can be switched: label to settings
+OPTIONAL = {"no access log": {"SCS_LOG_LEVEL": "warning"}}
 
 LONG = ("features",)  # left out of a quick run
 SECTIONS = {

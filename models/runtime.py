@@ -6,6 +6,7 @@ Both kinds answer the same two questions: what are the logits of these images, a
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -31,12 +32,15 @@ _ONNX_ERRORS_ONLY = 3
 # The runtime keeps the memory of its largest run. For dense maps of a photograph that is most of a gigabyte a model, so
 # it is handed back after pictures above this size; below it, keeping it is faster.
 _PIXELS_WORTH_KEEPING_MEMORY_FOR = 2**18
+_SMALL_S = 0.002  # a picture that takes longer on one thread gets all of them
+_MOST_CONCURRENT = 3  # more runs of small pictures at once than one event loop can feed
 
 
 class RunnableModel(Protocol):
     """A model that is loaded and ready to run. Safe to call from several threads."""
 
     device: Device
+    concurrent_runs: int  # that together keep the cores busy and not each other waiting
 
     def logits(self, images: Images) -> Array:
         """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
@@ -98,7 +102,11 @@ def cuda_obstacle() -> str | None:
 
 
 class OnnxModel:
-    """An ONNX model: one session for logits, fused as far as the runtime can, and one that keeps every layer."""
+    """An ONNX model: sessions for logits, fused as far as the runtime can, and one that keeps every layer.
+
+    On the CPU there are two for logits: one thread is best for a small picture, because waking others takes longer than
+    the run, and leaves the other cores to other requests; for a large one all cores are.
+    """
 
     def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
         self.device = device
@@ -109,21 +117,38 @@ class OnnxModel:
             graph = onnx.load_from_string(content)
             if refers_to_files(graph):
                 raise ModelError(f"{card.name} needs to be one file; it refers to others")
-            self._fused = _session(_without_unused(graph, content), device, self._keeps_memory)
+            lean = _without_unused(graph, content)
+            self._narrow = _session(lean, device, threads=1, keeps_memory=self._keeps_memory)
+            self._wide = _session(lean, device, keeps_memory=self._keeps_memory) if device == "cpu" else self._narrow
             self._open = _session(_with_outputs(graph, list(self._tensors.values())), device, keeps_memory=False)
+            _check_interface(self._narrow, card)
+            blank = np.zeros((1, card.input.height, card.input.width, card.input.channels), np.uint8)
+            self._small_pixels = blank[..., 0].size * _SMALL_S / self._seconds(blank)
         except (ModelError, DeviceError):
             raise
         except Exception as error:  # onnx and the runtime each raise classes of their own for a broken file
             raise ModelError(f"{card.name} {card.version} could not be loaded: {_first_line(error)}") from None
-        _check_interface(self._fused, card)
+        self.concurrent_runs = 1
+        if device == "cpu" and blank[..., 0].size <= self._small_pixels:
+            self.concurrent_runs = min(_MOST_CONCURRENT, usable_cores())
 
     def logits(self, images: Images) -> Array:
         """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        session = self._narrow if images[0, ..., 0].size <= self._small_pixels else self._wide
         options = ort.RunOptions()
         if self._keeps_memory and self.device == "cpu" and images[..., 0].size > _PIXELS_WORTH_KEEPING_MEMORY_FOR:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        (logits,) = self._fused.run(["logits"], {"image": images}, options)
+        (logits,) = session.run(["logits"], {"image": images}, options)
         return logits  # type: ignore[no-any-return]
+
+    def _seconds(self, images: Images) -> float:
+        """Seconds that a run takes on one thread, once it has found its memory."""
+        times = []
+        for _ in range(3):
+            started = time.perf_counter()
+            self._narrow.run(["logits"], {"image": images})
+            times.append(time.perf_counter() - started)
+        return min(times)
 
     def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
         """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
@@ -148,6 +173,7 @@ class TorchScriptModel:
         if device == "cuda" and not torch.cuda.is_available():
             raise DeviceError(f"{card.name} {card.version} needs a torch that sees CUDA; this one does not")
         self.device = device
+        self.concurrent_runs = 1
         try:
             self._module = torch.jit.load(io.BytesIO(content), map_location=device)
         except RuntimeError as error:
@@ -169,13 +195,15 @@ class TorchScriptModel:
             return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
 
 
-def _session(content: bytes, device: Device, keeps_memory: bool = True) -> ort.InferenceSession:
+def _session(
+    content: bytes, device: Device, *, threads: int | None = None, keeps_memory: bool = True
+) -> ort.InferenceSession:
     if _PROVIDERS[device] not in ort.get_available_providers():
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
     options = ort.SessionOptions()
     options.enable_cpu_mem_arena = keeps_memory
     options.log_severity_level = _ONNX_ERRORS_ONLY
-    options.intra_op_num_threads = _usable_cores()
+    options.intra_op_num_threads = threads or usable_cores()
     if device == "cuda":
         # Fail rather than let the runtime leave a node, and two copies of its tensors, to the CPU.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -234,7 +262,8 @@ def _to_numpy(tensor: torch.Tensor) -> Array:
     return tensor.cpu().numpy()
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -54,6 +54,10 @@ class BusyError(ScsError):
         self.retry_after_s = retry_after_s
 
 
+class ClientGoneError(ScsError):
+    """A request whose client hung up before the answer was there."""
+
+
 class NothingFoundError(ScsError):
     """A search that ended well and found nothing."""
 

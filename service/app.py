@@ -10,23 +10,31 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.middleware import Middleware
 
-from models.runtime import choose_device, cuda_obstacle
+from models.runtime import choose_device, cuda_obstacle, usable_cores
 from scs.errors import MissingPackageError
+from service.engine import Engine
+from service.gates import put_before
+from service.jobs import Jobs
 from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.model_store import ModelStore
+from service.predictor import Predictor
 from service.problems import install_problem_handlers
 from service.reloading import Reloading
 from service.routes import activations, health, inference, match, metrics, models, predict, repository
-from service.security import ApiKey, describe_key
+from service.security import ApiKey, allow_origins, describe_key
 from service.settings import Settings, read_settings
+from service.shortcut import Shortcut
 from service.stopping import Stopping
 from service.tracing import telemetry
-from service.warming import warming
+from service.warming import settle, warming
 from service.watch import Watch
 
 _log = logging.getLogger(__name__)
+
+_HEAVY = 2  # matches and dense maps keep every core busy, and take gigabytes at the largest size allowed
 
 _DESCRIPTION = """\
 Image classifiers made of *sharpened cosine similarity* and of convolution, with every layer open as heatmaps.
@@ -66,9 +74,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 _log.warning(
                     "not ready: the default model %s, or one that is required, cannot be used", store.default_model
                 )
+            settle()
             with warming():
                 async with over_grpc(app):
                     yield
+        for jobs in (decoders, heavy):
+            jobs.close()
 
     app = FastAPIOffline(  # its /docs brings its scripts along instead of fetching them from a CDN
         title="scs-serve",
@@ -78,15 +89,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         telemetry=telemetry(),
     )
-    app.state.settings, app.state.models = settings, store
-    app.state.reloading = reloading
-    app.state.metrics, app.state.stopping = Metrics(store), Stopping()
-    app.add_middleware(BodyLimit, most=settings.max_body_bytes)
-    if settings.api_key is not None:
-        app.add_middleware(ApiKey, key=settings.api_key)
-        describe_key(app)
-    app.add_middleware(Watch, metrics=app.state.metrics, stopping=app.state.stopping)  # the last is the outermost
+    app.state.settings, app.state.models, app.state.reloading = settings, store, reloading
+    app.state.metrics = measured = Metrics(store)
+    app.state.stopping = stopping = Stopping()
+    app.state.engine = engine = Engine(settings, measured)
+    decoders = Jobs("decodings", usable_cores(), settings.max_waiting_jobs, measured.jobs("decoding"))
+    heavy = Jobs("matches and activations", _HEAVY, settings.max_waiting_jobs, measured.jobs("heavy"))
+    app.state.predictor, app.state.heavy = Predictor(settings, engine, decoders), heavy
     install_problem_handlers(app)
+    gates = [
+        Middleware(BodyLimit, most=settings.max_body_bytes),
+        Middleware(Shortcut, routes=[predict.SHORT, *inference.SHORT], handlers=app.exception_handlers),
+    ]
+    if settings.api_key is not None:
+        gates.insert(0, Middleware(ApiKey, key=settings.api_key))
+        describe_key(app)
+    if settings.cors_origins:
+        gates.insert(0, allow_origins(settings.cors_origins))
+    gates.insert(0, Middleware(Watch, metrics=measured, stopping=stopping))
+    put_before(app, gates)
     for routes in (predict, activations, match, models, inference, repository, health, metrics):
         app.include_router(routes.router)
     return app

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from scs.errors import ImageError, OptionError, TooLargeError, UnsupportedImageError
+from service.png import decode_plain_png
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's one limit for a whole process; here each call brings its own
 
@@ -74,7 +75,8 @@ def decode_image(data: bytes, *, channels: int, max_pixels: int, scale_to: Size 
         ImageError: there are no bytes, or they are truncated or damaged.
         OptionError: ``scale_to`` is less than one pixel.
     """
-    return _decode(data, MODES[channels], max_pixels, scale_to, _flatten)
+    plain = _decode_plain(data, channels, max_pixels, scale_to)
+    return plain or _decode(data, MODES[channels], max_pixels, scale_to, _flatten)
 
 
 def decode_cutout(data: bytes, *, channels: int, max_pixels: int) -> tuple[Picture, Pixels | None]:
@@ -111,6 +113,17 @@ def is_grey(data: bytes, max_pixels: int) -> bool:
     _check_beginning(data)
     _check_png_header(data, max_pixels)
     return _open(data).mode in GREY_MODES
+
+
+def _decode_plain(data: bytes, channels: int, max_pixels: int, scale_to: Size | int | None) -> Picture | None:
+    """A picture whose pixels can be taken as they are; None for any other, and for what cannot be read."""
+    _check_png_header(data, max_pixels)
+    pixels = decode_plain_png(data, channels)
+    if pixels is None:
+        return None
+    size = pixels.shape[1], pixels.shape[0]
+    target = size if scale_to is None else scaled_size(size, scale_to, max_pixels)
+    return Picture(pixels if target == size else resize_image(pixels, target), *size)
 
 
 def _decode(

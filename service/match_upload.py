@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as PydanticField
 
 from scs.errors import ImageError, OptionError, UnsupportedImageError
-from service.uploads import MAX_FILES, NamedBytes, is_npy, read_files
+from service.uploads import MAX_FILES, NamedBytes, is_npy, read_files, read_form
 
 _FIELDS = ("scene", "template", "mask", "reference")
 
@@ -88,7 +88,7 @@ async def read_match_upload(request: Request) -> MatchUpload:
 
 
 async def _from_form(request: Request) -> MatchUpload:
-    async with request.form(max_files=4 * MAX_FILES, max_fields=MAX_FILES) as form:
+    async with read_form(request, 4 * MAX_FILES) as form:
         files = {name: await read_files(form.getlist(name), name) for name in _FIELDS}
         unknown = sorted(set(form.keys()) - set(_FIELDS))
     if unknown:

@@ -58,6 +58,23 @@ class ModelMetrics:
     cancelled: Counter
 
 
+@dataclass(frozen=True, slots=True)
+class JobMetrics:
+    """The series of one kind of work that is done on threads.
+
+    Attributes:
+        waiting: pieces of work that wait for a thread.
+        rejected_full: pieces of work refused because as many waited as may.
+        rejected_deadline: pieces of work given up because their time was over.
+        cancelled: pieces of work whose client had gone before they began.
+    """
+
+    waiting: Gauge
+    rejected_full: Counter
+    rejected_deadline: Counter
+    cancelled: Counter
+
+
 class Metrics:
     """Every series of one application, in a registry of its own.
 
@@ -105,6 +122,13 @@ class Metrics:
             _MODEL,
             registry=registry,
         )
+        self._jobs_waiting = Gauge("scs_waiting_jobs", "Work that waits for a thread.", ("kind",), registry=registry)
+        self._jobs_rejected = Counter(
+            "scs_rejected_jobs_total", "Work refused, by reason.", ("kind", "reason"), registry=registry
+        )
+        self._jobs_cancelled = Counter(
+            "scs_cancelled_jobs_total", "Work whose client had gone before it began.", ("kind",), registry=registry
+        )
         registry.register(_Models(store))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -126,6 +150,15 @@ class Metrics:
                 cancelled=self._cancelled.labels(name, version),
             )
         return found
+
+    def jobs(self, kind: str) -> JobMetrics:
+        """The series of one kind of work."""
+        return JobMetrics(
+            waiting=self._jobs_waiting.labels(kind),
+            rejected_full=self._jobs_rejected.labels(kind, "queue_full"),
+            rejected_deadline=self._jobs_rejected.labels(kind, "deadline"),
+            cancelled=self._jobs_cancelled.labels(kind),
+        )
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Every series as text, and its content type: OpenMetrics where ``accept`` asks for it."""

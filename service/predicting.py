@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.card import InputCard, ModelCard
-from models.runtime import Array
+from models.runtime import Array, Images
 from scs.errors import OptionError, ScsError, TooLargeError
 from service.images import Picture, Size, decode_image, decode_npy
 from service.model_store import LoadedModel
@@ -26,43 +26,68 @@ from service.schemas import (
 from service.settings import Settings
 from service.uploads import NamedBytes, Upload
 
+NamedPictures = list[tuple[str, Picture]]
+
 _SMALLER = "ask for it smaller with resize=1024, say"
 
 
 def predict(model: LoadedModel, upload: Upload, options: PredictOptions, settings: Settings) -> PredictResponse:
-    """Classify pictures; those of one size go through the network together.
+    """Classify pictures here and now, without a queue; those of one size go through the network together.
 
     Raises:
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
         OptionError: a picture too small for the network, or a template, which is for activations.
     """
-    if upload.template is not None:
-        raise OptionError("a template is looked for by /activations; /predict takes pictures only")
+    refuse_template(upload)
     started = time.perf_counter()
     pictures = decode(upload.images, model.card.input, options.resize, settings)
     decoded = time.perf_counter()
-    logits = _logits(model, [picture for _, picture in pictures], settings.max_analysed_pixels)
-    inferred = time.perf_counter()
+    logits: dict[int, Array] = {}
+    for numbers, images in batches(pictures, settings.max_analysed_pixels):
+        logits.update(zip(numbers, model.runtime.logits(images), strict=True))
+    timing = Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, time.perf_counter()))
+    return to_predictions(model.card, pictures, logits, options.top_k, timing)
+
+
+def refuse_template(upload: Upload) -> None:
+    """Refuse a template.
+
+    Raises:
+        OptionError: one came.
+    """
+    if upload.template is not None:
+        raise OptionError("a template is looked for by /activations; /predict takes pictures only")
+
+
+def to_predictions(
+    card: ModelCard, pictures: NamedPictures, logits: Mapping[int, Array], top_k: int, timing: Timing
+) -> PredictResponse:
+    """The answer, from the pictures and their logits by number."""
     predictions = [
         ImagePrediction(
-            name=name,
-            width=picture.width,
-            height=picture.height,
-            classes=rank(row, model.card, options.top_k),
+            name=name, width=picture.width, height=picture.height, classes=rank(logits[number], card, top_k)
         )
-        for (name, picture), row in zip(pictures, logits, strict=True)
+        for number, (name, picture) in enumerate(pictures)
     ]
-    return PredictResponse(
-        model=model.card.name,
-        version=model.card.version,
-        predictions=predictions,
-        timing=Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, inferred)),
-    )
+    return PredictResponse(model=card.name, version=card.version, predictions=predictions, timing=timing)
 
 
-def decode(
-    files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings: Settings
-) -> list[tuple[str, Picture]]:
+def batches(pictures: NamedPictures, most_pixels: int) -> Iterator[tuple[list[int], Images]]:
+    """Pictures of one size together, ``(n, H, W, C)`` of at most so many pixels unless it is one, and their numbers."""
+    if len(pictures) == 1:
+        yield [0], pictures[0][1].pixels[None]
+        return
+    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for number, (_, picture) in enumerate(pictures):
+        by_shape[picture.pixels.shape].append(number)
+    for (height, width, _), numbers in by_shape.items():
+        count = max(1, most_pixels // (height * width))
+        for start in range(0, len(numbers), count):
+            chosen = numbers[start : start + count]
+            yield chosen, np.stack([pictures[number][1].pixels for number in chosen])
+
+
+def decode(files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings: Settings) -> NamedPictures:
     """Decode files to pictures of a network's channels, at the size that ``resize`` asks for.
 
     An array file may hold several pictures; they are numbered.
@@ -71,7 +96,7 @@ def decode(
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
         OptionError: a picture too small for the network.
     """
-    pictures: list[tuple[str, Picture]] = []
+    pictures: NamedPictures = []
     scale_to = target_size(resize, wanted)
     # A picture that is not resized is analysed as it is, so its header already says whether it is too large for that.
     most = settings.max_pixels if scale_to else min(settings.max_pixels, settings.max_analysed_pixels)
@@ -115,24 +140,20 @@ def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings
 
 def rank(logits: Array, card: ModelCard, top_k: int) -> Ranking:
     """What a model says of one picture: the most probable classes, or the templates of a bank with the best scores."""
-    if card.bank is None:
-        return rank_classes(logits, card.labels, top_k)
-    order = np.argsort(-logits, kind="stable")[:top_k]
-    return [TemplateScore(label=card.labels[i], index=int(i), score=float(logits[i])) for i in order]
+    values = logits.tolist()
+    best = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:top_k]
+    if card.bank is not None:
+        return [TemplateScore(card.labels[i], i, values[i]) for i in best]
+    probabilities = softmax(values)
+    return [ClassProbability(card.labels[i], i, probabilities[i]) for i in best]
 
 
-def rank_classes(logits: Array, labels: Sequence[str], top_k: int) -> list[ClassProbability]:
-    """The most probable classes of one picture, most probable first."""
-    probabilities = softmax(logits)
-    order = np.argsort(-probabilities, kind="stable")[:top_k]
-    return [ClassProbability(label=labels[i], index=int(i), probability=float(probabilities[i])) for i in order]
-
-
-def softmax(logits: Array) -> NDArray[np.float64]:
-    """Probabilities of logits, along the last axis."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    share: NDArray[np.float64] = powers / powers.sum(-1, keepdims=True)
-    return share
+def softmax(logits: Sequence[float]) -> list[float]:
+    """Probabilities of one picture's logits. For tens of classes plain numbers are faster than an array."""
+    largest = max(logits)
+    powers = [math.exp(each - largest) for each in logits]
+    total = sum(powers)
+    return [power / total for power in powers]
 
 
 def milliseconds(start: float, end: float) -> float:
@@ -140,26 +161,9 @@ def milliseconds(start: float, end: float) -> float:
     return round((end - start) * 1000, 3)
 
 
-def _decode_file(
-    file: NamedBytes, channels: int, max_pixels: int, scale_to: Size | int | None
-) -> list[tuple[str, Picture]]:
+def _decode_file(file: NamedBytes, channels: int, max_pixels: int, scale_to: Size | int | None) -> NamedPictures:
     if not file.is_npy:
         picture = decode_image(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to)
         return [(file.name, picture)]
     batch = decode_npy(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to)
     return [(f"{file.name}[{i}]" if len(batch) > 1 else file.name, picture) for i, picture in enumerate(batch)]
-
-
-def _logits(model: LoadedModel, pictures: Sequence[Picture], most_pixels: int) -> list[Array]:
-    """Logits of each picture; pictures of one size share batches of at most ``most_pixels``."""
-    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for i, picture in enumerate(pictures):
-        by_shape[picture.pixels.shape].append(i)
-    rows: dict[int, Array] = {}
-    for (height, width, _), indices in by_shape.items():
-        count = max(1, most_pixels // (height * width))
-        for start in range(0, len(indices), count):
-            chosen = indices[start : start + count]
-            batch = np.stack([pictures[i].pixels for i in chosen])
-            rows.update(zip(chosen, model.runtime.logits(batch), strict=True))
-    return [rows[i] for i in range(len(pictures))]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scs.errors import (
     BusyError,
+    ClientGoneError,
     DeadlineError,
     DeviceError,
     ImageError,
@@ -45,6 +46,7 @@ STATUSES: dict[type[ScsError], HTTPStatus] = {
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+CLIENT_GONE = 499  # nobody reads it but the log and the metrics; the number is nginx's
 _DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
 
 
@@ -70,7 +72,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     """Make every failure that is foreseen a problem: ours, and the framework's."""
 
     @app.exception_handler(ScsError)
-    async def ours(request: Request, error: ScsError) -> JSONResponse:
+    async def ours(request: Request, error: ScsError) -> Response:
         return problem_of(error, request.url.path)
 
     @app.exception_handler(RequestValidationError)
@@ -86,6 +88,14 @@ def install_problem_handlers(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
+    @app.exception_handler(Exception)
+    async def left_to_watch(request: Request, error: Exception) -> ASGIApp:
+        return _nothing  # `Watch` is outside, and knows whether there is still somebody to answer
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer nothing."""
+
 
 def unforeseen(scope: Scope, error: Exception) -> JSONResponse:
     """Log what nobody foresaw, and answer without telling any of it."""
@@ -97,8 +107,10 @@ def unforeseen(scope: Scope, error: Exception) -> JSONResponse:
     )
 
 
-def problem_of(error: ScsError, path: str = "/") -> JSONResponse:
+def problem_of(error: ScsError, path: str = "/") -> Response:
     """An error of ours as an answer; one that says when to ask again carries ``Retry-After``."""
+    if isinstance(error, ClientGoneError):
+        return Response(status_code=CLIENT_GONE)
     response = failure(path, status_of(error), str(error))
     if isinstance(error, BusyError):
         response.headers["retry-after"] = str(error.retry_after_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -91,12 +92,13 @@ class Timing(BaseModel):
     inference_ms: float
 
 
-class ClassProbability(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ClassProbability:
     """One class and how probable the model holds it."""
 
     label: str
     index: int
-    probability: float = Field(ge=0, le=1)
+    probability: Annotated[float, Field(ge=0, le=1)]
 
     @property
     def shown(self) -> str:
@@ -104,12 +106,13 @@ class ClassProbability(BaseModel):
         return f"{self.probability:.1%}"
 
 
-class TemplateScore(BaseModel):
+@dataclass(frozen=True, slots=True)
+class TemplateScore:
     """One template of a bank and its best score anywhere in the picture: how alike they are there, not how probable."""
 
     label: str
     index: int
-    score: float = Field(ge=-1, le=1)
+    score: Annotated[float, Field(ge=-1, le=1)]
 
     @property
     def shown(self) -> str:

@@ -1,18 +1,21 @@
-"""The API key: who may ask for anything but the service's health."""
+"""Who may ask: the API key, and the pages of other origins."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hmac
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.limits import refuse
 from service.problems import described, failure, is_protocols
 
 HEALTH = "/v2/health/"
@@ -68,7 +71,10 @@ class ApiKey:
             scope["path"], HTTPStatus.UNAUTHORIZED, f"{needed}; {'another one' if came else 'none'} came"
         )
         response.headers["www-authenticate"] = f"Bearer {_REALM}, Basic {_REALM}" if reads else f"Bearer {_REALM}"
-        await response(scope, receive, send)
+        if reads:
+            await response(scope, receive, send)
+        else:
+            await refuse(response, scope, receive, send)
 
 
 def describe_key(app: FastAPI) -> None:
@@ -88,6 +94,23 @@ def describe_key(app: FastAPI) -> None:
         return description
 
     app.openapi = with_key  # type: ignore[method-assign]
+
+
+def allow_origins(origins: Collection[str]) -> Middleware:
+    """Let the pages of some origins ask, and read the answers; without this, browsers keep those from them."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=(
+            "Authorization",
+            "X-API-Key",
+            "X-Request-ID",
+            "Content-Encoding",
+            "Inference-Header-Content-Length",
+        ),
+        expose_headers=("X-Request-ID", "Retry-After", "Inference-Header-Content-Length"),
+    )
 
 
 def _keys(headers: list[tuple[bytes, bytes]], passwords: bool) -> Iterator[str]:

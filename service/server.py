@@ -33,7 +33,7 @@ class Server(uvicorn.Server):
     signal ends the process at once.
 
     Args:
-        config: of uvicorn, with `Connection` for its ``http``.
+        config: of uvicorn, with a `Connection` for its ``http``.
         stopping: where the stop is announced.
         drain_s: seconds from the signal to the closing of the port.
         grace_s: seconds from then for requests to be answered.
@@ -89,7 +89,10 @@ class Server(uvicorn.Server):
         await asyncio.sleep(_NEWCOMERS_S)
 
     def _new_connection(self) -> Connection:
-        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        made: Connection = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     def _leave_idle(self) -> None:
         """Part from those who have asked nothing, or have had their answers.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.catalogue import bundled_repository
 from scs.errors import OptionError
@@ -28,6 +29,17 @@ def _checked_key(key: SecretStr) -> SecretStr:
     return key
 
 
+def _split(value: object) -> object:
+    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+
+def _checked_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s?#*]+", origin):
+            raise PydanticCustomError("origin", "an origin is like https://example.org, without a path, or *")
+    return origins
+
+
 class Settings(BaseSettings):
     """What the service can be told; the README has a table of these, and a test that compares the two."""
 
@@ -41,6 +53,9 @@ class Settings(BaseSettings):
     api_key: Annotated[SecretStr, AfterValidator(_checked_key)] | None = Field(
         None, description="Key that every request but for health needs; none is asked for unless it is set."
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_checked_origins)] = (
+        Field((), description="Origins whose pages may ask from a browser, with commas between them; none unless set.")
+    )
     model_repository: Path = Field(
         default_factory=bundled_repository, description="Folder of models; those that come with the package."
     )
@@ -53,6 +68,12 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA where it works.")
     max_body_bytes: int = Field(32 * 2**20, gt=0, description="Largest request body.")
+    body_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that a request's body may take to arrive, and one more for each 16 KiB of it.",
+    )
     max_pixels: int = Field(50_000_000, gt=0, description="Largest picture that is decoded, in pixels.")
     max_analysed_pixels: int = Field(
         4 * 2**20, gt=0, description="Largest picture that a network is run on, in pixels, once it is resized."
@@ -60,6 +81,9 @@ class Settings(BaseSettings):
     max_batch_size: int = Field(32, gt=0, description="Most images that go through a network together.")
     max_queue_delay_us: int = Field(0, ge=0, description="Microseconds that an idle network waits for more images.")
     max_queue: int = Field(1024, gt=0, description="Most images that wait for a network; one more is refused.")
+    max_waiting_jobs: int = Field(
+        32, gt=0, description="Most matches, activations or decodings of large pictures that wait; one more is refused."
+    )
     max_templates: int = Field(64, gt=0, description="Most templates of one match.")
     max_match_pixels: int = Field(
         16 * 2**20, gt=0, description="Largest scene, template or reference that is matched, in pixels."

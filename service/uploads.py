@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
 from service.images import MAX_PICTURES
@@ -89,7 +91,7 @@ async def read_upload(request: Request) -> Upload:
 
 
 async def _from_form(request: Request) -> Upload:
-    async with request.form(max_files=MAX_FILES + 1, max_fields=MAX_FILES) as form:
+    async with read_form(request, MAX_FILES + 1) as form:
         images = await read_files(form.getlist("file"), "file")
         templates = await read_files(form.getlist("template"), "template")
         unknown = sorted(set(form.keys()) - {"file", "template"})
@@ -102,6 +104,33 @@ async def _from_form(request: Request) -> Upload:
     if len(templates) > 1:
         raise ImageError(f"a form may hold one template; {len(templates)} came")
     return Upload(images, templates[0] if templates else None)
+
+
+@asynccontextmanager
+async def read_form(request: Request, most_files: int) -> AsyncIterator[FormData]:
+    """Read a form; its files are closed with the context.
+
+    Raises:
+        ImageError: it is not one, or holds text.
+        TooLargeError: it has more files.
+    """
+    try:
+        form = await request.form(max_files=most_files, max_fields=MAX_FILES)
+    except HTTPException as error:  # all that the framework tells apart are its words
+        said = error.detail
+        if said.startswith("Too many files"):
+            raise _too_many() from None
+        if said.startswith(("Too many fields", "Part exceeded")):
+            raise ImageError("a form's fields need to be files; more text than is read came") from None
+        if "boundary" in said:
+            raise ImageError("a form's content type needs to name its boundary; one without came") from None
+        if "Content-Disposition" in said:
+            raise ImageError("each part of a form needs a name; one without came") from None
+        raise ImageError("a form needs to be whole, its parts' headers few and short; something else came") from None
+    try:
+        yield form
+    finally:
+        await form.close()
 
 
 async def read_files(values: Sequence[UploadFile | str], field: str) -> list[NamedBytes]:

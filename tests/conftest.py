@@ -26,6 +26,7 @@ from models.export import export_runs
 from models.recipes import Recipe
 from models.training import train
 from service.app import create_app
+from service.http_protocol import protocol_for
 from service.settings import Settings
 
 FAMILIES = ("scs", "conv")
@@ -108,12 +109,13 @@ def jpeg(photograph) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def serve_app() -> Callable[[FastAPI], AbstractContextManager[str]]:
+def serve_app() -> Callable[..., AbstractContextManager[str]]:
     """Serve an application on a free port, from a thread; the context is its address."""
 
     @contextmanager
-    def serving(app: FastAPI) -> Iterator[str]:
-        server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None, lifespan="on"))
+    def serving(app: FastAPI, body_timeout_s: float = 30.0) -> Iterator[str]:
+        http = protocol_for(body_timeout_s)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, http=http, ws="none", log_config=None, lifespan="on"))
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

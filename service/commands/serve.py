@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.connection import Connection
+from service.http_protocol import protocol_for
 from service.logs import configure_logging
 from service.server import Server
 from service.settings import Settings, read_settings
@@ -39,7 +39,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http=Connection,
+        http=protocol_for(settings.body_timeout_s),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import anyio
-import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 
 from service.activating import Activations, activate
 from service.answers import to_npz, to_response
 from service.colour import to_png
 from service.contact_sheet import draw_activations
+from service.jobs import Jobs
 from service.model_store import LoadedModel
-from service.problems import RESPONSES
+from service.presence import while_present
+from service.problems import DEADLINE_RESPONSE, RESPONSES
 from service.routes.accept import accepted_form
 from service.schemas import ActivationOptions, ActivationsResponse
 from service.settings import Settings
 from service.uploads import REQUEST_BODY, Upload, read_upload
 
-router = APIRouter(tags=["activations"], responses=RESPONSES)
+router = APIRouter(tags=["activations"], responses={**RESPONSES, **DEADLINE_RESPONSE})
 
-# Dense maps take gigabytes at the largest size allowed: those that come while two are made wait for their turn.
-_at_once = anyio.CapacityLimiter(2)
 _JSON, _PNG, _NPZ = "application/json", "image/png", "application/x-npz"
 _OTHER_FORMS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -47,11 +45,15 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
 
     ``Accept: image/png`` gives one picture of all of them, ``application/x-npz`` the raw numbers, anything else JSON.
     """
-    model = request.app.state.models.get(options.model, options.version)
+    state = request.app.state
+    model = state.models.get(options.model, options.version)
+    request.state.model = model.card.name
     upload = await read_upload(request)
     form = accepted_form(request, _WRITERS)
-    settings = request.app.state.settings
-    return await anyio.to_thread.run_sync(_answer, model, upload, options, settings, form, limiter=_at_once)
+    heavy: Jobs = state.heavy
+    deadline = state.engine.deadline(model)
+    with while_present(request):
+        return await heavy.run(deadline, _answer, model, upload, options, state.settings, form)
 
 
 def _answer(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str) -> Response:

@@ -29,6 +29,7 @@ from service.protocol.schemas import (
     ServerMetadata,
 )
 from service.settings import Settings
+from service.shortcut import ShortRoute
 
 _FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": ProtocolFailure, "description": HTTPStatus(status).phrase}
@@ -110,6 +111,12 @@ async def post_infer(request: Request) -> Response:
         answer = await run_in_threadpool(compress, answer, coding)
         headers |= {"content-encoding": coding, "vary": "accept-encoding"}
     return Response(answer, headers=headers, media_type=_JSON if json_length is None else _BINARY)
+
+
+SHORT = [
+    ShortRoute("/v2/models/{name}/infer", post_infer),
+    ShortRoute("/v2/models/{name}/versions/{version}/infer", post_infer),
+]
 
 
 async def _read(

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from scs.errors import DeadlineError
 from service.finding import Matches, find_matches
+from service.jobs import Jobs
 from service.match_answers import to_match_npy, to_match_npz, to_match_png, to_match_response
 from service.match_schemas import MatchOptions, MatchResponse
 from service.match_upload import MATCH_BODY, MatchUpload, read_match_upload
+from service.presence import while_present
 from service.problems import DEADLINE_RESPONSE, RESPONSES
 from service.routes.accept import accepted_form
 from service.settings import Settings
 
 router = APIRouter(tags=["match"], responses={**RESPONSES, **DEADLINE_RESPONSE})
-
-# A match keeps every core busy, and takes gigabytes at the largest size allowed. One that is given up keeps its thread
-# until it next looks at the clock, so threads of its own are what keeps them to two.
-_threads = ThreadPoolExecutor(2, thread_name_prefix="match")
 
 _JSON, _PNG, _NPY, _NPZ = "application/json", "image/png", "application/x-npy", "application/x-npz"
 _WRITERS: dict[str, Callable[[Matches], str | bytes]] = {
@@ -55,13 +51,14 @@ async def post_match(request: Request, options: Annotated[MatchOptions, Query()]
     ``application/x-npz`` and ``application/x-npy`` the scores themselves; anything else JSON.
     """
     settings = request.app.state.settings
+    heavy: Jobs = request.app.state.heavy
     deadline = time.monotonic() + settings.request_timeout_s
     upload = await read_match_upload(request)
     form = accepted_form(request, _WRITERS)
-    work = _threads.submit(_answer, upload, options, settings, form, deadline)
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(work), deadline - time.monotonic())
-    except TimeoutError:
+        with while_present(request):
+            return await heavy.run(deadline, _answer, upload, options, settings, form, deadline)
+    except DeadlineError:
         raise DeadlineError(
             f"a match may take {settings.request_timeout_s:g} seconds and was not ready by then; a smaller scene, "
             "fewer templates or fewer angles and scales take less"

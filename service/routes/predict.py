@@ -4,20 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Query, Request, Response
 
-from service.predicting import predict
-from service.problems import RESPONSES
+from service.predictor import Predictor
+from service.presence import while_present
+from service.problems import DEADLINE_RESPONSE, RESPONSES
+from service.routes.options import read_options
 from service.schemas import PredictOptions, PredictResponse
+from service.shortcut import ShortRoute
 from service.uploads import REQUEST_BODY, read_upload
 
-router = APIRouter(tags=["predict"], responses=RESPONSES)
+router = APIRouter(tags=["predict"], responses={**RESPONSES, **DEADLINE_RESPONSE})
 
 
-@router.post("/predict", summary="Classify pictures", openapi_extra={"requestBody": REQUEST_BODY})
-async def post_predict(request: Request, options: Annotated[PredictOptions, Query()]) -> PredictResponse:
+@router.post(
+    "/predict",
+    summary="Classify pictures",
+    response_model=PredictResponse,
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
+async def post_predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
     """Send one picture as the body, or several as ``file`` fields of a form; get each one's classes, best first."""
-    model = request.app.state.models.get(options.model, options.version)
+    state = request.app.state
+    predictor: Predictor = state.predictor
+    model = state.models.get(options.model, options.version)
+    request.state.model = model.card.name
     upload = await read_upload(request)
-    return await run_in_threadpool(predict, model, upload, options, request.app.state.settings)
+    with while_present(request):
+        answer = await predictor.predict(model, upload, options)
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+async def _shortly(request: Request) -> Response:
+    return await post_predict(request, read_options(request, PredictOptions))
+
+
+SHORT = ShortRoute("/predict", _shortly)

@@ -78,7 +78,37 @@ BODIES = {
     ),
     "a form with an empty file": ({"files": {"file": ("cat.png", b"")}}, 400, ["no bytes"]),
     "a form with one file too many": ({"files": [("file", JPEG)] * (MAX_FILES + 1)}, 413, [f"{MAX_FILES} images"]),
-    "a form with many files too many": ({"files": [("file", JPEG)] * 200}, 400, ["Too many files"]),
+    "a form with two files too many": ({"files": [("file", JPEG)] * (MAX_FILES + 2)}, 413, [f"{MAX_FILES} images"]),
+    "a form with many files too many": ({"files": [("file", JPEG)] * 200}, 413, [f"{MAX_FILES} images"]),
+    "a form with very many words": ({"files": {"file": b"x"}, "data": {"a": ["b"] * 99}}, 400, ["need to be files"]),
+    "a form with a very long word": ({"files": {"file": b"x"}, "data": {"a": "b" * 2**21}}, 400, ["need to be files"]),
+    "a form of nameless parts": (
+        {"content": b"--x\r\nContent-Type: image/png\r\n\r\n\r\n--x--\r\n", "headers": as_type(FORM)},
+        400,
+        ["needs a name"],
+    ),
+    "a form whose part has a long header": (
+        {"content": b"--x\r\nX: " + b"x" * 9000 + FORM_HEAD[3:] + b"x\r\n--x--\r\n", "headers": as_type(FORM)},
+        400,
+        ["few and short"],
+    ),
+    "a form whose part has many headers": (
+        {"content": b"--x\r\n" + b"X: x\r\n" * 99 + FORM_HEAD[5:] + b"x\r\n--x--\r\n", "headers": as_type(FORM)},
+        400,
+        ["few and short"],
+    ),
+    "an address of a picture": ({"json": {"images": ["http://127.0.0.1/cat.png"]}}, 400, ["base64"]),
+    "an address of a file": ({"content": b"file:///etc/passwd", "headers": as_type("image/png")}, 415, ["JPEG, PNG"]),
+    "a compressed body": (
+        {"content": b"x", "headers": {"content-encoding": "gzip"}},
+        415,
+        ["sent as it is", "'gzip' came"],
+    ),
+    "a body compressed twice": (
+        {"content": b"x", "headers": {"content-encoding": "gzip, br"}},
+        415,
+        ["sent as it is", "'gzip, br' came"],
+    ),
     "a form without a boundary": ({"content": b"--x", "headers": as_type("multipart/form-data")}, 400, ["boundary"]),
     "JSON that is none": ({"content": b"{", "headers": as_type("application/json")}, 400, ["JSON needs to be"]),
     "JSON of another kind": ({"json": ["cat"]}, 400, ["JSON needs to be", "images"]),
@@ -212,6 +242,11 @@ def run_asgi(app, headers, receive):
     async def send(message):
         sent.append(message)
 
+    async def receive_unless_answered():
+        if any(message["type"] == "http.response.body" for message in sent):
+            return {"type": "http.disconnect"}
+        return await receive()
+
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -226,7 +261,7 @@ def run_asgi(app, headers, receive):
         "server": ("127.0.0.1", 80),
         "app": app,
     }
-    asyncio.run(app(scope, receive, send))
+    asyncio.run(app(scope, receive_unless_answered, send))
     start = sent[0]
     body = b"".join(message.get("body", b"") for message in sent)
     return start["status"], dict(start["headers"]), json.loads(body)
@@ -282,7 +317,7 @@ def test_what_nobody_foresaw_is_a_problem_that_tells_nothing_and_a_log_that_tell
         raise RuntimeError("the secret in /etc/secret")
 
     with monkeypatch.context() as patched, caplog.at_level(logging.ERROR):
-        patched.setattr("service.routes.predict.predict", broken)
+        patched.setattr("service.predictor.to_predictions", broken)
         refused = client.post("/predict", content=jpeg)
 
     assert_problem(refused, 500, "was logged")

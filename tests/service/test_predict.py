@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import io
 
 import numpy as np
@@ -10,7 +11,7 @@ from skimage import data
 from service.app import create_app
 from service.images import decode_image, resize_image
 from service.model_store import LoadedModel
-from service.predicting import predict, rank_classes, softmax
+from service.predicting import predict, rank, softmax
 from service.schemas import PredictOptions
 from service.uploads import NamedBytes, Upload
 
@@ -51,7 +52,7 @@ def probabilities(classes):
 def expected(client, pixels, model="shapes-scs"):
     """Probabilities by the runtime itself, of a picture at the size it shall be seen."""
     (logits,) = client.app.state.models.get(model).runtime.logits(pixels[None])
-    return pytest.approx(softmax(logits).tolist(), abs=1e-6)
+    return pytest.approx(softmax(logits.tolist()), abs=1e-6)
 
 
 def test_a_photograph_sent_as_it_is_gets_its_classes_best_first(client, jpeg):
@@ -263,14 +264,15 @@ def test_pictures_of_one_size_share_batches_of_no_more_pixels_than_one_picture_m
 
     assert watched.batches == [4, 4, 2]
     for each, image in zip(answer.predictions, images, strict=True):
-        assert probabilities([one.model_dump() for one in each.classes]) == expected(client, image)
+        assert probabilities([dataclasses.asdict(one) for one in each.classes]) == expected(client, image)
 
 
 def test_softmax_survives_logits_that_are_far_apart():
-    assert softmax(np.array([1000, 0, -1000], np.float32)).tolist() == [1, 0, 0]
+    assert softmax([1000.0, 0.0, -1000.0]) == [1, 0, 0]
 
 
-def test_of_equally_probable_classes_the_first_is_named_first():
-    ranked = rank_classes(np.zeros(3, np.float32), ["a", "b", "c"], 2)
+def test_of_equally_probable_classes_the_first_is_named_first(client):
+    card = client.app.state.models.get().card.model_copy(update={"labels": ["a", "b", "c"]})
+    ranked = rank(np.zeros(3, np.float32), card, 2)
     assert [(each.label, each.index) for each in ranked] == [("a", 0), ("b", 1)]
     assert ranked[0].probability == pytest.approx(1 / 3)

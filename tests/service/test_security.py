@@ -111,13 +111,15 @@ def test_a_body_is_not_read_before_the_key(guarded):
     sent = []
 
     async def receive():
-        raise AssertionError("the body was read")
+        assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+        return {"type": "http.disconnect"}
 
     async def send(message):
         sent.append(message)
 
     asyncio.run(guarded.app(scope, receive, send))
     assert sent[0]["status"] == 401
+    assert (b"connection", b"close") in sent[0]["headers"]
 
 
 def test_docs_ask_for_the_key_where_one_is_set(guarded, client):
@@ -162,3 +164,41 @@ def test_the_log_warns_where_strangers_may_ask(settings, caplog, host, key, warn
     app = create_app(settings.model_copy(update={"host": host, "api_key": key}))
     with caplog.at_level(logging.WARNING, "service.app"), TestClient(app):
         assert ("SCS_API_KEY is not set" in caplog.text) is warned
+
+
+PREFLIGHT = {"Origin": "https://a.org", "Access-Control-Request-Method": "POST"}
+
+
+@pytest.fixture(scope="module")
+def shared(settings):
+    """With a key, and open to the pages of one origin."""
+    update = {"api_key": SecretStr(KEY), "cors_origins": ("https://a.org",)}
+    with TestClient(create_app(settings.model_copy(update=update))) as client:
+        yield client
+
+
+def test_pages_of_other_origins_are_let_in_only_where_that_is_set(client, shared):
+    asked = {"Origin": "https://a.org"}
+    assert "access-control-allow-origin" not in client.get("/models", headers=asked).headers
+    assert client.options("/predict", headers=PREFLIGHT).status_code == 405
+
+    let_in = shared.get("/models", headers={**asked, "X-API-Key": KEY})
+    assert let_in.headers["access-control-allow-origin"] == "https://a.org"
+    assert "access-control-allow-credentials" not in let_in.headers
+    other = shared.get("/models", headers={"Origin": "https://b.org", "X-API-Key": KEY})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_browser_may_ask_whether_it_may_ask_without_the_key(shared):
+    allowed = shared.options(
+        "/predict", headers={**PREFLIGHT, "Access-Control-Request-Headers": "authorization,x-api-key,content-type"}
+    )
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "https://a.org"
+    assert shared.options("/predict", headers={**PREFLIGHT, "Origin": "https://b.org"}).status_code == 400
+
+
+def test_a_page_that_is_let_in_can_read_why_it_is_refused(shared, jpeg):
+    refused = shared.post("/predict", content=jpeg, headers={"Origin": "https://a.org"})
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "https://a.org"
