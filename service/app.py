@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 from models.runtime import choose_device, cuda_obstacle, usable_cores
 from scs.errors import MissingPackageError
+from service.describing import describe_refusals
 from service.engine import Engine
 from service.gates import put_before
 from service.jobs import Jobs
@@ -24,7 +25,7 @@ from service.predictor import Predictor
 from service.problems import install_problem_handlers
 from service.reloading import Reloading
 from service.routes import activations, health, inference, match, metrics, models, predict, repository
-from service.security import ApiKey, allow_origins, describe_key
+from service.security import ApiKey, allow_origins
 from service.settings import Settings, read_settings
 from service.shortcut import Shortcut
 from service.stopping import Stopping
@@ -103,11 +104,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ]
     if settings.api_key is not None:
         gates.insert(0, Middleware(ApiKey, key=settings.api_key))
-        describe_key(app)
     if settings.cors_origins:
         gates.insert(0, allow_origins(settings.cors_origins))
     gates.insert(0, Middleware(Watch, metrics=measured, stopping=stopping))
     put_before(app, gates)
+    describe_refusals(app, with_key=settings.api_key is not None)
     for routes in (predict, activations, match, models, inference, repository, health, metrics):
         app.include_router(routes.router)
     return app

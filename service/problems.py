@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -50,14 +51,14 @@ CLIENT_GONE = 499  # nobody reads it but the log and the metrics; the number is 
 _DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
 
 
-def described(status: int) -> dict[str, object]:
+def described(status: int) -> dict[str, Any]:
     """A failure, as the description of the service has it."""
     schema = Problem.model_json_schema()
     return {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {"schema": schema}}}
 
 
-RESPONSES: dict[int | str, dict[str, object]] = {status: described(status) for status in _DOCUMENTED}
-DEADLINE_RESPONSE: dict[int | str, dict[str, object]] = {504: described(504)}
+RESPONSES: dict[int | str, dict[str, Any]] = {status: described(status) for status in _DOCUMENTED}
+DEADLINE_RESPONSE: dict[int | str, dict[str, Any]] = {504: described(504)}
 
 
 def status_of(error: ScsError) -> HTTPStatus:

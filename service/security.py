@@ -7,32 +7,18 @@ import binascii
 import hmac
 from collections.abc import Collection, Iterator
 from http import HTTPStatus
-from typing import Any
 
-from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.limits import refuse
-from service.problems import described, failure, is_protocols
+from service.problems import failure
 
 HEALTH = "/v2/health/"
 _REALM = 'realm="scs-serve"'
 _READING = ("GET", "HEAD")
-_SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer` and the key."},
-    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The key itself."},
-}
-_V2_REFUSAL = {
-    "description": HTTPStatus.UNAUTHORIZED.phrase,
-    "content": {
-        "application/json": {
-            "schema": {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
-        }
-    },
-}
 
 
 def is_allowed(given: str | None, expected: SecretStr | str) -> bool:
@@ -75,25 +61,6 @@ class ApiKey:
             await response(scope, receive, send)
         else:
             await refuse(response, scope, receive, send)
-
-
-def describe_key(app: FastAPI) -> None:
-    """Say in an application's description that it needs a key, so that ``/docs`` asks for it."""
-    without = app.openapi
-
-    def with_key() -> dict[str, Any]:
-        description = without()
-        description.setdefault("components", {})["securitySchemes"] = _SCHEMES
-        description["security"] = [{name: []} for name in _SCHEMES]
-        for path, operations in description["paths"].items():
-            for operation in operations.values():
-                if path.startswith(HEALTH):
-                    operation["security"] = []
-                else:
-                    operation["responses"]["401"] = _V2_REFUSAL if is_protocols(path) else described(401)
-        return description
-
-    app.openapi = with_key  # type: ignore[method-assign]
 
 
 def allow_origins(origins: Collection[str]) -> Middleware:

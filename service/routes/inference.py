@@ -46,7 +46,10 @@ _BYTES_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
 _DESCRIBED = {
     "requestBody": {
         "required": True,
-        "content": {_JSON: {"schema": RequestBody.model_json_schema()}, _BINARY: _BYTES_SCHEMA},
+        "content": {
+            _JSON: {"schema": RequestBody.model_json_schema(ref_template="#/components/schemas/{model}")},
+            _BINARY: _BYTES_SCHEMA,
+        },
     },
     "parameters": [
         {

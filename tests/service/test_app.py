@@ -20,12 +20,16 @@ from service.schemas import ActivationsResponse, PredictResponse
 from service.settings import Settings
 
 POSTS = ("/predict", "/activations")
+VERSIONS = ("", "/versions/{version}")
 ROUTES = {
     ("post", "/predict"),
     ("post", "/activations"),
     ("post", "/match"),
     ("get", "/models"),
     ("get", "/models/{name}"),
+    ("get", "/v2"),
+    *(("get", f"/v2/models/{{name}}{version}{what}") for version in VERSIONS for what in ("", "/ready", "/config")),
+    *(("post", f"/v2/models/{{name}}{version}/infer") for version in VERSIONS),
     ("post", "/v2/repository/index"),
     ("post", "/v2/repository/models/{name}/load"),
     ("post", "/v2/repository/models/{name}/unload"),
