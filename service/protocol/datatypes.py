@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +15,13 @@ BYTES = "BYTES"
 _LENGTH = struct.Struct("<I")
 
 
-@dataclass(frozen=True)
-class NumberType:
-    """A datatype whose values are numbers.
-
-    Attributes:
-        wire: how a value lies in binary data, little-endian; BF16, which NumPy lacks, as its 16 bits.
-        kinds: letters of the NumPy kinds that its values in JSON may be read as.
-    """
-
-    wire: np.dtype[Any]
-    kinds: Literal["bui", "ui", "uif"]
-
-
-NUMBERS: dict[str, NumberType] = {
-    "BOOL": NumberType(np.dtype("u1"), "bui"),
-    **{f"UINT{bits}": NumberType(np.dtype(f"<u{bits // 8}"), "ui") for bits in (8, 16, 32, 64)},
-    **{f"INT{bits}": NumberType(np.dtype(f"<i{bits // 8}"), "ui") for bits in (8, 16, 32, 64)},
-    **{f"FP{bits}": NumberType(np.dtype(f"<f{bits // 8}"), "uif") for bits in (16, 32, 64)},
-    "BF16": NumberType(np.dtype("<u2"), "uif"),
+# How a value lies in binary data; BF16, which NumPy lacks, as its 16 bits.
+NUMBERS: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("u1"),
+    **{f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
+    "BF16": np.dtype("<u2"),
 }
 DATATYPES = (*NUMBERS, BYTES)
 
@@ -46,7 +33,7 @@ def read_numbers(raw: memoryview, datatype: str) -> NDArray[Any]:
         raw: a whole number of values.
         datatype: any but BYTES.
     """
-    values = np.frombuffer(raw, NUMBERS[datatype].wire)
+    values = np.frombuffer(raw, NUMBERS[datatype])
     return (values.astype("<u4") << 16).view("<f4") if datatype == "BF16" else values
 
 
@@ -77,4 +64,4 @@ def write_byte_strings(strings: Iterable[bytes]) -> bytes:
 
 def size_of(datatype: str, shape: Sequence[int]) -> int:
     """Bytes of binary data of a shape; of BYTES, which have no size of their own, 0."""
-    return int(np.prod(shape, dtype=object)) * NUMBERS[datatype].wire.itemsize if datatype in NUMBERS else 0
+    return int(np.prod(shape, dtype=object)) * NUMBERS[datatype].itemsize if datatype in NUMBERS else 0

@@ -74,10 +74,10 @@ def _request(sent: dict[str, Any], inputs: list[InputTensor]) -> InferRequest:
     parameters = _parameters(sent)
     binary = flag(parameters, "binary_data_output")
     timeout = count(parameters, "timeout")
-    name = sent.get("id", "")
+    name = _or(sent.get("id"), "")
     if not isinstance(name, str):
         raise ProtocolError(f"id needs to be a string; {shown(name)} came")
-    outputs = [_output(_object(value, "an output"), binary) for value in _list(sent.get("outputs", []), "outputs")]
+    outputs = [_output(_object(value, "an output"), binary) for value in _list(_or(sent.get("outputs"), []), "outputs")]
     return InferRequest(inputs, outputs, name, timeout or None, binary)
 
 
@@ -108,9 +108,14 @@ def _values(output: OutputTensor) -> Any:
 
 
 def _parameters(sent: dict[str, Any]) -> dict[str, Any]:
-    parameters = _object(sent.get("parameters", {}), "parameters")
+    parameters = _object(_or(sent.get("parameters"), {}), "parameters")
     refuse_shared_memory(parameters)
     return parameters
+
+
+def _or(value: Any, otherwise: Any) -> Any:
+    """What came, or what stands for nothing: some clients write null for what they leave out."""
+    return otherwise if value is None else value
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:

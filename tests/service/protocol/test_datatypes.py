@@ -33,7 +33,7 @@ def test_a_byte_string_longer_than_what_follows_is_refused():
 
 @pytest.mark.parametrize("name", [name for name in NUMBERS if name not in ("BF16", "BOOL")])
 def test_numbers_are_read_where_they_lie(name):
-    values = np.array([0, 1, 100], NUMBERS[name].wire)
+    values = np.array([0, 1, 100], NUMBERS[name])
     raw = memoryview(values.tobytes())
     assert read_numbers(raw, name).tolist() == [0, 1, 100]
     assert np.shares_memory(read_numbers(raw, name), np.frombuffer(raw, "u1"))

@@ -26,6 +26,11 @@ def test_a_request_in_json_is_read():
     assert (request.id, request.timeout_us, request.outputs, request.binary) == ("seven", 5, [], False)
 
 
+def test_null_stands_for_what_is_left_out():
+    request = read_request(*body(id=None, outputs=None, parameters=None, tensor={"parameters": None}))
+    assert (request.id, request.outputs) == ("", [])
+
+
 def test_binary_data_is_read_where_it_lies():
     sent, length = body(b"abcd")
     (tensor,) = read_request(sent, length).inputs

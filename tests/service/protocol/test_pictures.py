@@ -21,7 +21,7 @@ def tensor(data, datatype="UINT8", shape=(1, 4, 4, 3), name="image") -> InputTen
 def as_wire(values: np.ndarray, datatype: str) -> bytes:
     if datatype == "BF16":
         return (values.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
-    return values.astype(NUMBERS[datatype].wire).tobytes()
+    return values.astype(NUMBERS[datatype]).tobytes()
 
 
 @pytest.mark.parametrize("datatype", NUMBERS)
@@ -37,6 +37,11 @@ def test_every_value_of_a_pixel_is_itself_in_every_datatype(settings, datatype):
     card = CARD.model_copy(update={"channels": 1})
     (images,) = read_images([tensor(as_wire(values, datatype), datatype, values.shape)], card, settings)
     assert np.array_equal(images, values)
+
+
+def test_whole_numbers_may_be_written_as_floats(settings):
+    (images,) = read_images([tensor(PIXELS.astype(float).tolist())], CARD, settings)
+    assert np.array_equal(images, PIXELS)
 
 
 def test_pixels_are_not_copied(settings):
@@ -69,7 +74,7 @@ def test_values_that_are_no_pixels_are_refused(settings, datatype, value, senten
             read_images([tensor(values.ravel().tolist(), datatype)], CARD, settings)
 
 
-@pytest.mark.parametrize("value", ["7", None, [], {}, [1], 1.0, 256, -1, 10**18])
+@pytest.mark.parametrize("value", ["7", None, [], {}, [1], 0.5, 256, -1, 10**18])
 def test_json_that_is_no_pixel_is_refused(settings, value):
     values = PIXELS.ravel().tolist()
     values[20] = value

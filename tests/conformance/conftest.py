@@ -1,0 +1,1 @@
+collect_ignore = ["clients"]  # scripts for environments of their own
