@@ -23,6 +23,7 @@ from service.metrics import Metrics
 from service.model_store import ModelStore
 from service.predictor import Predictor
 from service.problems import install_problem_handlers
+from service.protocol.inferring import Inference
 from service.reloading import Reloading
 from service.routes import activations, health, inference, match, metrics, models, predict, repository
 from service.security import ApiKey, allow_origins
@@ -97,6 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     decoders = Jobs("decodings", usable_cores(), settings.max_waiting_jobs, measured.jobs("decoding"))
     heavy = Jobs("matches and activations", _HEAVY, settings.max_waiting_jobs, measured.jobs("heavy"))
     app.state.predictor, app.state.heavy = Predictor(settings, engine, decoders), heavy
+    app.state.inference = Inference(settings, engine, decoders)
     install_problem_handlers(app)
     gates = [
         Middleware(BodyLimit, most=settings.max_body_bytes),

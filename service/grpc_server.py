@@ -29,12 +29,12 @@ from scs.errors import (
     TooLargeError,
     UnknownNameError,
 )
+from service.engine import Engine
 from service.model_store import ModelStore
 from service.protocol import metadata, proto
 from service.protocol.config import model_config
-from service.protocol.inferring import infer
 from service.protocol.metadata import usable_models
-from service.protocol.pictures import is_light, read_images
+from service.protocol.statistics import model_statistics
 from service.reloading import Reloading
 from service.security import is_allowed
 from service.settings import Settings
@@ -62,7 +62,6 @@ STATUSES: dict[type[ScsError], grpc.StatusCode] = {
 }
 
 _HEALTH = ("ServerLive", "ServerReady")
-_STOP_S = 10.0  # that calls in flight are given at the end
 
 Content = dict[str, Any]
 
@@ -86,7 +85,6 @@ async def serving_grpc(app: FastAPI) -> AsyncIterator[int]:
             response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
         for name, method in described.methods_by_name.items()
-        if hasattr(calls, name)
     }
     server = grpc.aio.server(
         interceptors=[] if settings.api_key is None else [_KeyNeeded(settings)],
@@ -107,7 +105,7 @@ async def serving_grpc(app: FastAPI) -> AsyncIterator[int]:
     try:
         yield port
     finally:
-        await server.stop(_STOP_S)
+        await server.stop(settings.grace_s)
 
 
 class _Calls:
@@ -125,7 +123,7 @@ class _Calls:
         return {"live": True}
 
     async def ServerReady(self, sent: Any) -> Content:  # noqa: N802
-        return {"ready": self._store.ready()}
+        return {"ready": self._store.ready() and not self._state.stopping.begun}
 
     async def ServerMetadata(self, sent: Any) -> Content:  # noqa: N802
         return metadata.server_metadata()
@@ -173,9 +171,15 @@ class _Calls:
     async def ModelInfer(self, sent: Any) -> Message:  # noqa: N802
         model = self._store.get(sent.model_name, sent.model_version or None)
         asked = proto.read_infer_request(sent)
-        wanted = (asked.inputs, model.card.input, self._state.settings)
-        images = read_images(*wanted) if is_light(asked.inputs) else await run_in_threadpool(read_images, *wanted)
-        return proto.write_infer_response(await infer(model, asked, images))
+        return proto.write_infer_response(await self._state.inference.infer(model, asked))
+
+    async def ModelStatistics(self, sent: Any) -> Content:  # noqa: N802
+        models = usable_models(self._store, sent.name or None)
+        if sent.name:
+            model = self._store.get(sent.name, sent.version or None)
+            models = [model] if sent.version else models
+        engine: Engine = self._state.engine
+        return {"model_stats": [model_statistics(each.card, engine.statistics(each)) for each in models]}
 
 
 def _guarded(
@@ -226,7 +230,7 @@ class _KeyNeeded(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     def _knows(self, sent: Any) -> bool:
         assert self._key is not None
         for name, value in sent or ():
-            text = value if isinstance(value, str) else ""
+            text = value.strip() if isinstance(value, str) else ""  # perf_analyzer sends the space behind the colon
             if name == "authorization" and text[:7].lower() == "bearer ":
                 text = text[7:].strip()
             elif name != "x-api-key":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -64,4 +65,4 @@ def write_byte_strings(strings: Iterable[bytes]) -> bytes:
 
 def size_of(datatype: str, shape: Sequence[int]) -> int:
     """Bytes of binary data of a shape; of BYTES, which have no size of their own, 0."""
-    return int(np.prod(shape, dtype=object)) * NUMBERS[datatype].itemsize if datatype in NUMBERS else 0
+    return math.prod(shape) * NUMBERS[datatype].itemsize if datatype in NUMBERS else 0

@@ -2,34 +2,99 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 import numpy as np
-from starlette.concurrency import run_in_threadpool
 
 from models.card import ModelCard
 from models.runtime import Array, Images
-from scs.errors import ProtocolError
+from scs.errors import ProtocolError, TooLargeError
+from service.engine import Engine
+from service.jobs import Jobs
 from service.model_store import LoadedModel
+from service.protocol.config import max_batch_size
 from service.protocol.messages import InferRequest, InferResponse, OutputTensor, RequestedOutput
 from service.protocol.metadata import OUTPUT
+from service.protocol.pictures import is_light, read_images
+from service.settings import Settings
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+_SMALL_PIXELS = 2**15  # decoded on the event loop, in less time than a thread takes to be asked for it
 
 
-async def infer(model: LoadedModel, request: InferRequest, images: list[Images]) -> InferResponse:
-    """Run a network on the images of a request.
+class Inference:
+    """Answers requests of the protocol, whichever way they came. Its methods are called on the event loop.
 
-    Raises:
-        ProtocolError: an output is asked for that the network does not have.
+    Args:
+        settings: limits.
+        engine: runs the networks.
+        readers: threads for requests that take long to be read.
     """
-    wanted = request.outputs or [RequestedOutput(OUTPUT, request.binary)]
-    for output in wanted:
-        if output.name != OUTPUT:
-            raise ProtocolError(f"the network has one output, {OUTPUT}; '{output.name[:60]}' was asked for")
-    logits = np.concatenate([await _logits(model, batch) for batch in images])
-    outputs = [_output(output, logits, model.card) for output in wanted]
-    return InferResponse(model.card.name, str(model.card.version), request.id, outputs)
 
+    def __init__(self, settings: Settings, engine: Engine, readers: Jobs) -> None:
+        self._settings, self._engine, self._readers = settings, engine, readers
+        self._small = settings.model_copy(update={"max_pixels": min(_SMALL_PIXELS, settings.max_pixels)})
 
-async def _logits(model: LoadedModel, images: Images) -> Array:
-    return await run_in_threadpool(model.runtime.logits, images)
+    async def aside(
+        self, model: LoadedModel, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs
+    ) -> Result:
+        """Do what would keep the event loop for long on a thread.
+
+        Raises:
+            BusyError: too much is waiting.
+            DeadlineError: it could not be done in the time that a request for this model has.
+        """
+        return await self._readers.run(self._engine.deadline(model), work, *args, **options)
+
+    async def infer(self, model: LoadedModel, asked: InferRequest) -> InferResponse:
+        """Run a network on the images of a request.
+
+        Raises:
+            ProtocolError: it asks for an output that the network does not have, or its input is not right.
+            ImageError, UnsupportedImageError, TooLargeError, OptionError: as :func:`read_images`.
+            BusyError: too much is waiting.
+            DeadlineError: it could not be done in time.
+            ModelError: the network could not be run.
+        """
+        wanted = asked.outputs or [RequestedOutput(OUTPUT, asked.binary)]
+        for output in wanted:
+            if output.name != OUTPUT:
+                raise ProtocolError(f"the network has one output, {OUTPUT}; '{output.name[:60]}' was asked for")
+        deadline = self._engine.deadline(model)
+        if asked.timeout_us is not None:
+            deadline = min(deadline, time.monotonic() + asked.timeout_us / 1e6)
+        images = await self._images(model, asked, deadline)
+        parts = [await self._logits(model, batch, deadline) for batch in images]
+        logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        outputs = [_output(output, logits, model.card) for output in wanted]
+        return InferResponse(model.card.name, str(model.card.version), asked.id, outputs)
+
+    async def _images(self, model: LoadedModel, asked: InferRequest, deadline: float) -> list[Images]:
+        wanted, started = model.card.input, time.perf_counter()
+        try:
+            if not is_light(asked.inputs):
+                raise TooLargeError("for the event loop")
+            images = read_images(asked.inputs, wanted, self._small)
+        except TooLargeError:
+            images = await self._readers.run(deadline, read_images, asked.inputs, wanted, self._settings)
+        self._engine.decoded(model, time.perf_counter() - started)
+        return images
+
+    async def _logits(self, model: LoadedModel, images: Images, deadline: float) -> Array:
+        """Logits of images of one size; more than a batch may have are run one batch after the other."""
+        _, height, width, _ = images.shape
+        fitting = self._settings.max_analysed_pixels // (height * width)
+        most = max(1, min(max_batch_size(model.card, self._settings), fitting))
+        if len(images) <= most:
+            return await self._engine.logits(model, images, deadline)
+        starts = range(0, len(images), most)
+        return np.concatenate(
+            [await self._engine.logits(model, images[start : start + most], deadline) for start in starts]
+        )
 
 
 def _output(wanted: RequestedOutput, logits: Array, card: ModelCard) -> OutputTensor:

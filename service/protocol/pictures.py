@@ -24,14 +24,20 @@ from service.uploads import NamedBytes
 
 INPUT = "image"
 _LIGHT_BYTES = 2**18  # of numbers to be checked and converted: a tenth of a millisecond
+_LIGHT_VALUES = 2**13  # in a list: likewise
+_LIGHT_FILE_BYTES = 2**14
 
 
 def is_light(tensors: Sequence[InputTensor]) -> bool:
-    """Whether the values can be read on an event loop; with pixels that came as bytes hardly anything is to be done."""
-    return all(
-        tensor.datatype == "UINT8" or (tensor.datatype != BYTES and len(tensor.raw or b"") <= _LIGHT_BYTES)
-        for tensor in tensors
-    )
+    """Whether values can be read on an event loop: with binary UINT8 hardly anything is to be done."""
+    return all(map(_is_light, tensors))
+
+
+def _is_light(tensor: InputTensor) -> bool:
+    if tensor.raw is None:  # no more of a list is looked at than the shape says
+        return tensor.datatype != BYTES and size_of("UINT8", tensor.shape) <= _LIGHT_VALUES
+    most = _LIGHT_FILE_BYTES if tensor.datatype == BYTES else _LIGHT_BYTES
+    return tensor.datatype == "UINT8" or len(tensor.raw) <= most
 
 
 def read_images(tensors: Sequence[InputTensor], wanted: InputCard, settings: Settings) -> list[Images]:

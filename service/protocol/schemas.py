@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 # fmt: off
 Datatype = Literal[
@@ -51,6 +51,14 @@ class ModelReady(BaseModel):
 
     name: str
     ready: Literal[True] = True
+
+
+class ModelStatistics(BaseModel):
+    """Answer of ``GET /v2/models/stats``, and of the same of a model."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_stats: list[dict[str, Any]]
 
 
 class RequestInput(BaseModel):

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from models.runtime import Images
 from scs.errors import ProtocolError
+from service.engine import Engine
 from service.model_store import LoadedModel, ModelStore
 from service.protocol import metadata
 from service.protocol.compression import CODINGS, compress, expand
 from service.protocol.config import model_config
-from service.protocol.inferring import infer
+from service.protocol.inferring import Inference
 from service.protocol.json_codec import read_request, write_response
 from service.protocol.messages import InferRequest
-from service.protocol.pictures import is_light, read_images
 from service.protocol.schemas import (
     ModelMetadata,
     ModelReady,
+    ModelStatistics,
     ProtocolFailure,
     RequestBody,
     ResponseBody,
     ServerMetadata,
 )
+from service.protocol.statistics import model_statistics
 from service.settings import Settings
 from service.shortcut import ShortRoute
 
@@ -43,6 +43,7 @@ _LIGHT_JSON = 2**14  # read on the event loop; more would keep other requests wa
 # Below this an answer is one packet anyway.
 _WORTH_COMPRESSING = 1400
 _BYTES_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
+_ANSWERS: dict[int | str, dict[str, Any]] = {200: {"content": {_BINARY: _BYTES_SCHEMA}}}
 _DESCRIBED = {
     "requestBody": {
         "required": True,
@@ -69,6 +70,12 @@ async def server_metadata() -> ServerMetadata:
     return ServerMetadata.model_validate(metadata.server_metadata())
 
 
+@router.get("/models/stats", summary="What every model has done, in Triton's form")
+async def all_statistics(request: Request) -> ModelStatistics:
+    """Counts, and nanoseconds, of every version that can be asked, since it was loaded."""
+    return _statistics(request, metadata.usable_models(request.app.state.models))
+
+
 @router.get("/models/{name}", summary="A model's tensors")
 @router.get("/models/{name}/versions/{version}", summary="A version's tensors")
 async def model_metadata(request: Request, name: str, version: str | None = None) -> ModelMetadata:
@@ -93,25 +100,44 @@ async def get_config(request: Request, name: str, version: str | None = None) ->
     return model_config(model.card, model.runtime.device, request.app.state.settings)
 
 
+@router.get("/models/{name}/stats", summary="What a model has done, in Triton's form")
+@router.get("/models/{name}/versions/{version}/stats", summary="What a version has done, in Triton's form")
+async def statistics(request: Request, name: str, version: str | None = None) -> ModelStatistics:
+    """Counts, and nanoseconds, since it was loaded; without a version, those of every version that can be asked."""
+    model = _model(request, name, version)
+    return _statistics(request, [model] if version else metadata.usable_models(request.app.state.models, name))
+
+
+def _statistics(request: Request, models: Sequence[LoadedModel]) -> ModelStatistics:
+    engine: Engine = request.app.state.engine
+    return ModelStatistics(model_stats=[model_statistics(each.card, engine.statistics(each)) for each in models])
+
+
 @router.post(
-    "/models/{name}/infer", summary="Run a model on images", response_model=ResponseBody, openapi_extra=_DESCRIBED
+    "/models/{name}/infer",
+    summary="Run a model on images",
+    response_model=ResponseBody,
+    responses=_ANSWERS,
+    openapi_extra=_DESCRIBED,
 )
 @router.post(
     "/models/{name}/versions/{version}/infer",
     summary="Run a version on images",
     response_model=ResponseBody,
+    responses=_ANSWERS,
     openapi_extra=_DESCRIBED,
 )
 async def post_infer(request: Request) -> Response:
     """Images ``[N, H, W, C]`` to logits ``[N, classes]``, in JSON, or as binary data behind it."""
     model = _model(request, request.path_params["name"], request.path_params.get("version"))
     body = await request.body()
-    asked, images = await _read(body, request, model, request.app.state.settings)
-    answer, json_length = write_response(await infer(model, asked, images))
+    inference: Inference = request.app.state.inference
+    asked = await _read(body, request, model, inference)
+    answer, json_length = write_response(await inference.infer(model, asked))
     headers = {} if json_length is None else {_HEADER_LENGTH: str(json_length)}
     coding = _accepted(request.headers.get("accept-encoding", ""))
     if coding and len(answer) >= _WORTH_COMPRESSING:
-        answer = await run_in_threadpool(compress, answer, coding)
+        answer = await inference.aside(model, compress, answer, coding)
         headers |= {"content-encoding": coding, "vary": "accept-encoding"}
     return Response(answer, headers=headers, media_type=_JSON if json_length is None else _BINARY)
 
@@ -122,32 +148,27 @@ SHORT = [
 ]
 
 
-async def _read(
-    body: bytes, request: Request, model: LoadedModel, settings: Settings
-) -> tuple[InferRequest, list[Images]]:
-    """Read a request, what takes long on a thread."""
+async def _read(body: bytes, request: Request, model: LoadedModel, inference: Inference) -> InferRequest:
+    """Read a request, on a thread if that takes long."""
     headers = request.headers
     coding = headers.get("content-encoding", "identity").strip().lower()
     length = _length(headers.get(_HEADER_LENGTH))
+    if coding == "identity":
+        if (len(body) if length is None else length) <= _LIGHT_JSON:
+            return read_request(body, length)
+        return await inference.aside(model, read_request, body, length)
+    if coding in CODINGS:
+        settings: Settings = request.app.state.settings
+        return await inference.aside(model, _read_packed, body, coding, settings.max_body_bytes, length)
+    raise HTTPException(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"a body may be compressed as {' or '.join(CODINGS)}; '{coding[:60]}' came",
+        {"accept-encoding": ", ".join(CODINGS)},
+    )
 
-    def parse() -> InferRequest:
-        plain = body if coding == "identity" else expand(body, coding, settings.max_body_bytes)
-        return read_request(plain, length)
 
-    def images_of(asked: InferRequest) -> list[Images]:
-        return read_images(asked.inputs, model.card.input, settings)
-
-    if coding not in (*CODINGS, "identity"):
-        raise HTTPException(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"a body may be compressed as {' or '.join(CODINGS)}; '{coding[:60]}' came",
-            {"accept-encoding": ", ".join(CODINGS)},
-        )
-    if coding != "identity" or (len(body) if length is None else length) > _LIGHT_JSON:
-        return await run_in_threadpool(lambda: (asked := parse(), images_of(asked)))
-    asked = parse()
-    read: Callable[[InferRequest], list[Images]] = images_of
-    return asked, read(asked) if is_light(asked.inputs) else await run_in_threadpool(read, asked)
+def _read_packed(body: bytes, coding: str, most: int, json_length: int | None) -> InferRequest:
+    return read_request(expand(body, coding, most), json_length)
 
 
 def _model(request: Request, name: str, version: str | None) -> LoadedModel:

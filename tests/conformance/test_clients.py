@@ -15,6 +15,7 @@ CLIENTS = Path(__file__).parent / "clients"
 PACKAGES = {
     "triton": ["tritonclient[http,grpc]==2.73.0"],
     "kserve": ["kserve==0.21.0"],
+    "perf": ["perf-analyzer==2.60.0"],
     "generated": ["open-inference-openapi==2.0.0.1", "numpy"],
 }
 
@@ -67,8 +68,21 @@ def python_of(tmp_path_factory):
 )
 def test_a_client_that_others_wrote_gets_what_it_asks_for(addresses, python_of, environment, script, transport):
     command = [python_of(environment), CLIENTS / f"{script}.py", addresses[transport], MODEL, KEY]
+    assert run(command).strip().endswith(": ok")
+
+
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_perf_analyzer_measures_both_sides(addresses, python_of, transport):
+    what = ["-m", MODEL, "-u", addresses[transport], "-i", transport, "-H", f"x-api-key: {KEY}"]
+    how = ["-b", "4", "--shape", "image:32,32,3", "--concurrency-range", "4", "--stability-percentage", "99"]
+    until = ["--measurement-mode", "count_windows", "--measurement-request-count", "50"]
+    measured = run([python_of("perf").with_name("perf_analyzer"), *what, *how, *until])
+    assert "Throughput:" in measured and "Successful request count:" in measured and "compute infer" in measured
+
+
+def run(command: list[str | Path]) -> str:
     others = {key: value for key, value in os.environ.items() if not key.startswith(("SCS_", "PYTHON"))}
     local = {**others, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=local)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.strip().endswith(": ok")
+    return result.stdout

@@ -31,13 +31,13 @@ class Caller:
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)])
         self.metadata = tuple(metadata.items())
 
-    def __call__(self, method: str, metadata=(), **content):
+    def __call__(self, method: str, metadata=(), compression=None, **content):
         described = proto.service().methods_by_name[method]
         asked, answer = GetMessageClass(described.input_type), GetMessageClass(described.output_type)
         call = self.channel.unary_unary(
             f"/inference.GRPCInferenceService/{method}", asked.SerializeToString, answer.FromString
         )
-        return call(asked(**content), timeout=60, metadata=metadata)
+        return call(asked(**content), timeout=60, metadata=metadata, compression=compression)
 
     def refused(self, method: str, metadata=(), **content) -> tuple[grpc.StatusCode, str]:
         with pytest.raises(grpc.RpcError) as caught:
@@ -84,6 +84,11 @@ def test_the_server_is_live_and_ready_and_says_what_it_is(call):
     assert metadata.name == "scs-serve" and "binary_tensor_data" in metadata.extensions
 
 
+def test_the_server_is_not_ready_once_it_is_about_to_stop(call, app_client, monkeypatch):
+    monkeypatch.setattr(app_client.app.state.stopping, "begun", True)
+    assert call("ServerLive").live and not call("ServerReady").ready
+
+
 def test_a_model_says_what_its_tensors_are_as_over_http(call, app_client):
     described = call("ModelMetadata", name=NAME, version="1")
     there = app_client.get(f"/v2/models/{NAME}").json()
@@ -97,6 +102,15 @@ def test_a_models_configuration_is_that_of_http(call, app_client):
     there = app_client.get(f"/v2/models/{NAME}/config").json()
     assert (config.max_batch_size, config.backend) == (there["max_batch_size"], there["backend"])
     assert list(config.input[0].dims) == there["input"][0]["dims"] and config.WhichOneof("scheduling_choice")
+
+
+def test_the_statistics_are_those_of_http(call, app_client, images):
+    call("ModelInfer", model_name=NAME, inputs=[image(images)], raw_input_contents=[images.tobytes()])
+    (counted,) = call("ModelStatistics", name=NAME, version="1").model_stats
+    (there,) = app_client.get(f"/v2/models/{NAME}/stats").json()["model_stats"]
+    assert counted.inference_count == there["inference_count"] >= 5
+    assert counted.inference_stats.success.count == there["inference_stats"]["success"]["count"]
+    assert len(call("ModelStatistics").model_stats) >= 2
 
 
 def test_raw_contents_get_the_logits_of_http(call, app_client, images):
@@ -160,6 +174,9 @@ def test_a_message_above_the_limit_is_refused(settings):
         with caller.channel:
             code, _ = caller.refused("ModelInfer", model_name=NAME, raw_input_contents=[bytes(20_000)])
             assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+            packed = {"compression": grpc.Compression.Gzip, "raw_input_contents": [bytes(1_000_000)]}
+            code, _ = caller.refused("ModelInfer", model_name=NAME, **packed)
+            assert code == grpc.StatusCode.RESOURCE_EXHAUSTED, "a bomb is as large as what it expands to"
             assert caller("ServerLive").live
 
 
@@ -171,7 +188,7 @@ def test_with_an_api_key_only_health_answers_without_it(settings):
             assert caller("ServerLive").live and caller("ServerReady").ready
             for metadata in ((), (("authorization", "Bearer other"),), (("x-api-key", "other"),), (("key", key),)):
                 assert caller.refused("ServerMetadata", metadata)[0] == grpc.StatusCode.UNAUTHENTICATED
-            for metadata in ((("authorization", f"Bearer {key}"),), (("x-api-key", key),)):
+            for metadata in ((("authorization", f"Bearer {key}"),), (("x-api-key", key),), (("x-api-key", f" {key}"),)):
                 assert caller("ServerMetadata", metadata).name == "scs-serve"
 
 

@@ -1,6 +1,7 @@
 import base64
 import gzip
 import json
+import time
 import zlib
 
 import numpy as np
@@ -213,6 +214,60 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(client, images, change
 def test_torchscript_takes_binary_data_too(client, images):
     body, headers = in_binary(images)
     assert scores(client.post("/v2/models/shapes-script/infer", content=body, headers=headers)).shape == (5, 3)
+
+
+def test_the_configuration_says_what_tritons_tools_need(client):
+    config = client.get(f"{URL}/config").json()
+    assert config == client.get(f"{URL}/versions/1/config").json()
+    assert (config["max_batch_size"], config["backend"], config["platform"]) == (32, "onnxruntime", "onnxruntime_onnx")
+    assert [(i["name"], i["data_type"], i["dims"]) for i in config["input"]] == [("image", "TYPE_UINT8", [-1, -1, 3])]
+    assert [(o["name"], o["data_type"], o["dims"]) for o in config["output"]] == [("logits", "TYPE_FP32", [3])]
+    assert "dynamic_batching" in config and config["model_transaction_policy"] == {"decoupled": False}
+
+
+def test_the_statistics_count_requests_images_and_batches(client, images):
+    def counts():
+        answer = client.get(f"{URL}/stats").json()
+        (model,) = answer["model_stats"]
+        return model
+
+    before = counts()
+    for _ in range(3):
+        body, headers = in_binary(images)
+        scores(client.post(f"{URL}/infer", content=body, headers=headers))
+    after = counts()
+    assert (after["name"], after["version"]) == ("shapes-scs", "1")
+    assert after["inference_count"] - before["inference_count"] == 15
+    assert after["execution_count"] - before["execution_count"] == 3
+    assert after["last_inference"] > 1.7e12
+    for part in ("success", "queue", "compute_input", "compute_infer"):
+        assert after["inference_stats"][part]["count"] - before["inference_stats"][part]["count"] == 3
+        assert after["inference_stats"][part]["ns"] >= before["inference_stats"][part]["ns"]
+    assert {part: each["count"] for part, each in after["inference_stats"].items() if "cache" in part} == {
+        "cache_hit": 0,
+        "cache_miss": 0,
+    }
+    fives = [each["compute_infer"]["count"] for each in after["batch_stats"] if each["batch_size"] == 5]
+    assert fives and fives[0] >= 3
+
+
+def test_all_statistics_are_those_of_every_model_that_can_be_asked(client):
+    every = client.get("/v2/models/stats").json()["model_stats"]
+    assert {"shapes-scs", "shapes-conv"} <= {each["name"] for each in every}
+    assert client.get(f"{URL}/versions/1/stats").json()["model_stats"][0]["name"] == "shapes-scs"
+    assert client.get("/v2/models/cat/stats").status_code == 404
+
+
+def test_a_request_that_names_a_time_is_given_up_then(client, images, monkeypatch):
+    runtime = client.app.state.models.get("shapes-conv").runtime
+    run = runtime.logits
+    monkeypatch.setattr(runtime, "logits", lambda given: (time.sleep(0.3), run(given))[1])
+    path = "/v2/models/shapes-conv/infer"
+    asked = in_json(images, parameters={"timeout": 50_000})
+    client.post(path, json=in_json(images))  # from now on the engine knows that it is slow
+    answer = client.post(path, json=asked)
+    assert answer.status_code == 504 and "the time for this request is over" in answer.json()["error"]
+    assert client.post(path, json=in_json(images)).status_code == 200
 
 
 def test_the_description_has_the_protocol_in_it(client):

@@ -53,6 +53,10 @@ with client.InferenceServerClient(address, channel_args=direct) as server:
     except InferenceServerException as error:
         assert "UNAUTHENTICATED" in error.status(), error
 
+    statistics = server.get_inference_statistics(model, headers=headers).model_stats[0]
+    assert statistics.inference_count >= 6 * len(images), statistics
+    assert statistics.inference_stats.success.count >= 6 and statistics.batch_stats
+
     server.unload_model(model, headers=headers)
     assert not server.is_model_ready(model, headers=headers)
     server.load_model(model, headers=headers)

@@ -64,6 +64,11 @@ with client.InferenceServerClient(address, concurrency=4) as server:
     except InferenceServerException as error:
         assert error.status() == "401", error
 
+    statistics = server.get_inference_statistics(model, headers=dict(headers))["model_stats"][0]
+    assert statistics["inference_count"] >= 36 * len(images), statistics
+    assert statistics["inference_stats"]["success"]["count"] >= 36 and statistics["batch_stats"]
+    assert server.get_inference_statistics(headers=dict(headers))["model_stats"]
+
     server.unload_model(model, headers=dict(headers))
     assert not server.is_model_ready(model, headers=dict(headers))
     server.load_model(model, headers=dict(headers))

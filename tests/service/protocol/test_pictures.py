@@ -7,7 +7,7 @@ from models.card import InputCard
 from scs.errors import ImageError, OptionError, ProtocolError, TooLargeError, UnsupportedImageError
 from service.protocol.datatypes import NUMBERS, write_byte_strings
 from service.protocol.messages import InputTensor
-from service.protocol.pictures import read_images
+from service.protocol.pictures import is_light, read_images
 
 CARD = InputCard(width=4, height=4, channels=3, smallest=2)
 PIXELS = (np.arange(48).reshape(1, 4, 4, 3) % 2).astype(np.uint8)
@@ -125,6 +125,16 @@ def test_images_too_small_or_too_large_for_the_network_are_refused(settings):
         read_images([tensor(bytes(3), shape=(1, 1, 1, 3))], CARD, settings)
     with pytest.raises(TooLargeError, match="at most 10 pixels are analysed"):
         read_images([tensor(PIXELS.tobytes())], CARD, settings.model_copy(update={"max_analysed_pixels": 10}))
+
+
+def test_what_takes_long_to_be_read_is_not_light():
+    large = (100, 100, 100, 3)
+    assert is_light([tensor(bytes(3_000_000), shape=large)]), "bytes are pixels already"
+    assert is_light([tensor(PIXELS.tolist()), tensor(as_wire(PIXELS, "FP32"), "FP32"), tensor(b"abc", "BYTES")])
+    assert not is_light([tensor(bytes(12_000_000), "FP32", large)])
+    assert not is_light([tensor([], shape=large)])
+    assert not is_light([tensor(["a"], "BYTES", (1,))])
+    assert not is_light([tensor(bytes(100_000), "BYTES", (1,))])
 
 
 @pytest.mark.parametrize("shape", [(2,), (2, 1)])
