@@ -1,13 +1,11 @@
--- wrk's script: METHOD FILE TYPE [NAME VALUE]... as arguments; the outcome is one line of JSON on standard output.
+-- wrk's script: posts FILE as TYPE, with headers NAME VALUE, its arguments. The outcome is one line of JSON.
 function init(arguments)
-   wrk.method = arguments[1]
-   if arguments[2] ~= "-" then
-      local file = io.open(arguments[2], "rb")
-      wrk.body = file:read("*a")
-      file:close()
-      wrk.headers["Content-Type"] = arguments[3]
-   end
-   for i = 4, #arguments, 2 do
+   wrk.method = "POST"
+   local file = io.open(arguments[1], "rb")
+   wrk.body = file:read("*a")
+   file:close()
+   wrk.headers["Content-Type"] = arguments[2]
+   for i = 3, #arguments, 2 do
       wrk.headers[arguments[i]] = arguments[i + 1]
    end
 end

@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections import Counter
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -381,13 +382,13 @@ def overloads(bench):
 
 def overload(bench, port, call, case):
     seconds = 2 if bench.quick else 5
-    load.wrk(port, call, 64, 1)
-    peak = max(load.wrk(port, call, 64, 2)["rate"] for _ in range(3))
+    load.wrk(port, call, 64, 1, refusals=True)
+    peak = max(load.wrk(port, call, 64, 2, refusals=True)["rate"] for _ in range(3))
     if not peak:
         raise LoadError(f"{call.path}: nothing was answered in six seconds")
     for factor in (5,) if bench.quick else (1, 2, 5):
         found = load.overload(port, call, factor * peak, seconds)
-        after = load.wrk(port, call, 64, 1)["rate"]
+        after = load.wrk(port, call, 64, 1, refusals=True)["rate"]
         print(
             f"\n{case['model']}, {case['picture']}, {factor}x its {peak:,.0f}/s: offered {found['offered']:,.0f}/s,"
             f" answered {found['good']:,.0f}/s = {found['good'] / peak:.0%} of peak in {found['good_ms']};"
@@ -457,10 +458,11 @@ def liveness(bench):
         wait_until_ready(server)
         time.sleep(SETTLING_S)
         for path, connections in cases.items():
-            with sending(Call(path, bench.large, "image/jpeg", guarded()), port, connections):
+            with sending(Call(path, bench.large, "image/jpeg", guarded()), port, connections) as statuses:
                 times = load.probe(port, "/v2/health/live", PROBES, seconds)
-            found[path] = load.percentiles(times)
+            found[path] = {**load.percentiles(times), "beside": dict(statuses)}
             print(f"health while {path} x {connections or 0}: {found[path]} ms", flush=True)
+            assert set(statuses) <= {200}, f"{path} answered {dict(statuses)}"
     finally:
         server.stop()
     return {"liveness": found}
@@ -468,19 +470,19 @@ def liveness(bench):
 
 @contextmanager
 def sending(call, port, connections):
-    """Send a request over and over on so many connections, in the background."""
-    over = threading.Event()
+    """Send a request over and over on so many connections, in the background; gives how often each status came."""
+    over, statuses = threading.Event(), Counter()
 
     def keep_sending():
         while not over.is_set():
-            call.send(port)
+            statuses[call.send(port)[0]] += 1
 
     threads = [threading.Thread(target=keep_sending) for _ in range(connections or 0)]
     for thread in threads:
         thread.start()
     time.sleep(0.5 if threads else 0)
     try:
-        yield
+        yield statuses
     finally:
         over.set()
         for thread in threads:
