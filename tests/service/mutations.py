@@ -121,7 +121,7 @@ def main(count, seed):
     warnings.simplefilter("ignore")  # Pillow's, of what it finds odd
     random = np.random.default_rng(seed)
     pictures = list(seeds().values())
-    settings = Settings(device="cpu", max_pixels=MAX_PIXELS, default_model="mnist-conv")
+    settings = Settings(device="cpu", max_pixels=MAX_PIXELS, max_analysed_pixels=2**18, default_model="mnist-conv")
     statuses, wrong = Counter(), []
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         for picture in pictures:
