@@ -1,5 +1,6 @@
 """Models are loaded, unloaded and renamed while they serve, by those who may."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -7,10 +8,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2 as httpx
+import onnx
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
+from models.card import LARGEST_CARD
+from models.catalogue import LARGEST_MODEL
 from models.runtime import load_model
 from service.app import create_app
 
@@ -226,3 +230,114 @@ def test_the_loop_answers_while_a_model_is_loaded_and_loads_of_it_wait_in_line(k
             finish.set()
         assert {load.result(60).status_code for load in loads} == {200}
         assert len(count) == 1
+
+
+def link_folder(folder, outside):
+    shutil.rmtree(folder.parent)
+    folder.parent.symlink_to(outside)
+
+
+def link_version(folder, outside):
+    shutil.rmtree(folder)
+    folder.symlink_to(outside / "1")
+
+
+def link_file(folder, outside):
+    (folder / "model.onnx").unlink()
+    (folder / "model.onnx").symlink_to(outside / "1/model.onnx")
+
+
+def link_card(folder, outside):
+    (folder / "card.json").unlink()
+    (folder / "card.json").symlink_to(outside / "1/card.json")
+
+
+def link_labels(folder, outside):
+    (outside / "labels.json").write_text('{"stable": 1}')
+    (folder.parent / "labels.json").symlink_to(outside / "labels.json")
+
+
+def replace_file(folder, content):
+    """A file whose digest is the one on the card, whatever it holds."""
+    (folder / "model.onnx").write_bytes(content)
+    change_card(folder, sha256=hashlib.sha256(content).hexdigest())
+
+
+def external_data(folder, outside):
+    graph = onnx.load_from_string((folder / "model.onnx").read_bytes())
+    onnx.external_data_helper.set_external_data(graph.graph.initializer[0], "../../../elsewhere/secret")
+    replace_file(folder, graph.SerializeToString())
+
+
+def broken_file(folder, outside):
+    replace_file(folder, b"this is no graph")
+
+
+def another_digest(folder, outside):
+    change_card(folder, sha256="0" * 64)
+
+
+def no_card(folder, outside):
+    (folder / "card.json").unlink()
+
+
+def large_card(folder, outside):
+    with (folder / "card.json").open("r+b") as file:
+        file.truncate(LARGEST_CARD + 1)
+
+
+def large_file(folder, outside):
+    with (folder / "model.onnx").open("r+b") as file:
+        file.truncate(LARGEST_MODEL + 1)
+
+
+UNSAFE = {
+    link_folder: "a link leads out of it",
+    link_version: "a link leads out of it",
+    link_file: "a link leads out of it",
+    link_card: "a link leads out of it",
+    link_labels: "a link leads out of it",
+    external_data: "needs to be one file; it refers to others",
+    broken_file: "could not be loaded",
+    another_digest: "needs SHA-256 000000000000…",
+    no_card: "needs a card.json",
+    large_card: "card.json may have",
+    large_file: "model.onnx may have",
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), UNSAFE.items(), ids=lambda each: getattr(each, "__name__", ""))
+def test_what_is_not_safe_is_not_loaded_and_the_old_goes_on(service, copied, tmp_path, jpeg, damage, reason):
+    outside = shutil.copytree(copied / "shapes-conv", tmp_path / "elsewhere" / "shapes-conv")
+    damage(copied / "shapes-conv/1", outside)
+    assert_refused(service.post(f"{MODELS}/shapes-conv/load"), 400, reason)
+    assert service.post("/predict", content=jpeg, params={"model": "shapes-conv"}).status_code == 200
+    assert reason in service.get("/models/shapes-conv").json()["reason"]
+
+    service.post(f"{MODELS}/shapes-conv/unload")
+    assert_refused(service.post(f"{MODELS}/shapes-conv/load"), 400, reason)
+    refused = service.post("/predict", content=jpeg, params={"model": "shapes-conv"})
+    assert refused.status_code == 503 and reason in refused.json()["detail"]
+    assert not INSIDE.search(refused.json()["detail"])
+    assert service.get("/v2/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["../models", "%2e%2e", "..%2fmodels", "%00", "/etc/passwd", "shapes-scs/1", "a%0ab"])
+@pytest.mark.parametrize("path", ["/predict?model={}", "/activations?model={}"])
+def test_a_model_asked_for_by_a_path_is_not_there(whole, jpeg, path, name):
+    answer = whole.post(path.format(name), content=jpeg)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert not re.search(r"/tmp|/home|\n", answer.json()["detail"])
+
+
+@pytest.mark.parametrize("version", ["../1", "%2e%2e", "1%00", "/1", "-1", "01", "1.5", "9" * 19, "STABLE"])
+def test_a_version_that_is_neither_number_nor_label_is_refused(whole, jpeg, version):
+    for path in ("/predict", "/activations"):
+        assert whole.post(f"{path}?version={version}", content=jpeg).status_code == 422
+    assert whole.get(f"/models/shapes-scs?version={version}").status_code == 422
+
+
+@pytest.mark.parametrize("name", ["%2e%2e", "%00", "..%5c..", "shapes-scs%00", "%2e%2e%2fmodels"])
+def test_a_card_asked_for_by_a_path_is_not_there(whole, name):
+    assert whole.get(f"/models/{name}").status_code == 404
