@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -30,33 +31,46 @@ def wrk(port, call, connections, seconds, refusals=False):
     Raises:
         LoadError: answers did not come, or were refusals where those are not expected.
     """
-    with tempfile.NamedTemporaryFile() as body:
-        body.write(call.body)
-        body.flush()
-        sent = [body.name, call.content_type]
-        sent += [word for header in call.headers.items() for word in header]
-        url = f"http://127.0.0.1:{port}{call.path}"
-        command = [
-            "wrk",
-            "-t1",
-            f"-c{connections}",
-            f"-d{seconds}s",
-            "--timeout",
-            "30s",
-            "-s",
-            SCRIPT,
-            url,
-            "--",
-            *sent,
-        ]
-        before = _children()
-        output = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+    before = _children()
+    with _wrk(port, call, connections, seconds) as process:
+        output, _ = process.communicate()
     found = json.loads(output.splitlines()[-1])
     if found["broken"] or (found["refused"] and not refusals):
         raise LoadError(f"{call.path}: {found['refused']} answers were not 200, {found['broken']} did not come")
     found["rate"] = (found["requests"] - found["refused"]) / found["seconds"]
     found["client_cores"] = (_children() - before) / found["seconds"]
     return found
+
+
+@contextmanager
+def in_background(port, call, connections, seconds):
+    """Keep a server busy so long with so many connections, none if there are to be none.
+
+    Raises:
+        LoadError: an answer was not 200.
+    """
+    if not connections:
+        yield
+        return
+    with _wrk(port, call, connections, seconds) as process:
+        yield
+        output, _ = process.communicate()
+    found = json.loads(output.splitlines()[-1])
+    if found["refused"]:
+        raise LoadError(f"{call.path}: {found['refused']} of {found['requests']} answers were not 200")
+
+
+@contextmanager
+def _wrk(port, call, connections, seconds):
+    with tempfile.NamedTemporaryFile() as body:
+        body.write(call.body)
+        body.flush()
+        sent = [body.name, call.content_type, *(word for header in call.headers.items() for word in header)]
+        url = f"http://127.0.0.1:{port}{call.path}"
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
+        command += ["-s", SCRIPT, url, "--", *sent]
+        with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+            yield process
 
 
 def overload(port, call, rate, seconds):
