@@ -6,9 +6,12 @@ from typing import Any
 
 import orjson
 
-from scs.errors import ProtocolError
+from scs.errors import ProtocolError, TooLargeError
 from service.protocol.messages import InferRequest, InferResponse, InputTensor, OutputTensor, RequestedOutput
 from service.protocol.parameters import count, flag, is_count, refuse_shared_memory, shown
+
+# Reading JSON holds Python's lock: more would keep every other request waiting, and take 40 times its size of memory.
+MOST_JSON = 4 * 2**20
 
 
 def read_request(body: bytes, json_length: int | None = None) -> InferRequest:
@@ -20,11 +23,16 @@ def read_request(body: bytes, json_length: int | None = None) -> InferRequest:
 
     Raises:
         ProtocolError: this is not a request; the message names the first thing that is wrong.
+        TooLargeError: more JSON than is read.
     """
     whole = memoryview(body)
     if json_length is not None and json_length > len(body):
         raise ProtocolError(f"Inference-Header-Content-Length is {json_length}; {len(body)} bytes came")
     behind = whole[len(body) if json_length is None else json_length :]
+    if len(body) - len(behind) > MOST_JSON:
+        raise TooLargeError(
+            f"the JSON of a request may have {MOST_JSON} bytes; {len(body) - len(behind)} came; send binary data"
+        )
     sent = _object(_parsed(whole[: len(body) - len(behind)]), "the request")
     inputs = []
     for value in _list(sent.get("inputs"), "inputs"):

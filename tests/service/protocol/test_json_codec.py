@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scs.errors import ProtocolError
+from scs.errors import ProtocolError, TooLargeError
 from service.protocol.datatypes import read_byte_strings
-from service.protocol.json_codec import read_request, write_response
+from service.protocol.json_codec import MOST_JSON, read_request, write_response
 from service.protocol.messages import InferResponse, OutputTensor
 
 
@@ -92,6 +92,14 @@ def test_binary_data_of_another_size_than_was_said_is_refused():
         read_request(sent + b"e", length)
     with pytest.raises(ProtocolError, match="Inference-Header-Content-Length is 999"):
         read_request(sent, 999)
+
+
+def test_more_json_than_keeps_others_waiting_is_refused_and_binary_data_is_not():
+    head, _ = body()
+    with pytest.raises(TooLargeError, match="may have 4194304 bytes; 4194305 came; send binary data"):
+        read_request(head + b" " * (MOST_JSON + 1 - len(head)))
+    sent, length = body(bytes(MOST_JSON + 1))
+    assert len(read_request(sent, length).inputs[0].raw) == MOST_JSON + 1
 
 
 @given(st.binary(max_size=100), st.none() | st.integers(0, 120))
