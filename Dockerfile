@@ -12,10 +12,10 @@ COPY . .
 
 # The two secrets are optional: a pip configuration and a certificate bundle, for networks that need their own.
 FROM source AS build-gpu
-RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[gpu,grpc]'
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[gpu,grpc,otel]'
 
 FROM source AS build-cpu
-RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[cpu,grpc]'
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[cpu,grpc,otel]'
 
 FROM ${BASE_IMAGE} AS run
 RUN useradd --no-create-home --shell /usr/sbin/nologin --uid 10001 scs

@@ -48,11 +48,11 @@ $(BIN)/pip:
 
 $(SERVING): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing for serving ($(DEVICE)) into $(VENV)"
-	$(INSTALL) '.[$(DEVICE),grpc]'
+	$(INSTALL) '.[$(DEVICE),grpc,otel]'
 	@touch $@
 
 # Holds all that serving needs, so it is both stamps.
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing for serving ($(DEVICE)), training and tests into $(VENV)"
-	$(INSTALL) '.[$(DEVICE),grpc,train,test]'
+	$(INSTALL) '.[$(DEVICE),grpc,otel,train,test]'
 	@touch $@ $(SERVING)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from models.runtime import Array, Images
 from scs.errors import BusyError, TooLargeError
+from service.tracing import stage
 
 Shape = tuple[int, ...]
 
@@ -35,12 +36,20 @@ class Waiting:
 
     Attributes:
         arrived: when, on the clock of ``time.perf_counter``.
+        started: when their batch was, on the same clock; ``ended``: when that was done.
         answer: becomes their logits, or the reason why there are none; whoever cancels it is not waiting any more.
     """
 
     images: Images
     answer: Future[Array]
     arrived: float
+    started: float = 0.0
+    ended: float = 0.0
+
+    def trace(self) -> None:
+        """Add the wait and the run to the trace of the request that is being answered."""
+        stage("queue", self.arrived, self.started)
+        stage("inference", self.started, self.ended)
 
 
 class BatchQueue:

@@ -21,6 +21,7 @@ from service.metrics import Metrics
 from service.model_store import LoadedModel
 from service.settings import Settings
 from service.statistics import ModelStatistics
+from service.tracing import stage
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Engine:
 
     def decoded(self, model: LoadedModel, seconds: float) -> None:
         """Note how long a request's pictures took to be decoded."""
+        now = time.perf_counter()
+        stage("decode", now - seconds, now)
         runner = self._runner(model)
         runner.statistics.decode.add(seconds)
         runner.metrics.decode_seconds.observe(seconds)
@@ -129,6 +132,7 @@ class _Runner:
         """Run images at once, on the caller's thread."""
         alone = Waiting(images, asyncio.get_running_loop().create_future(), time.perf_counter())
         self._deliver([alone], self._run([alone]))
+        alone.trace()
         return alone.answer.result()
 
     async def run_in_batch(self, images: Images, deadline: float) -> Array:
@@ -138,7 +142,9 @@ class _Runner:
         expiry = loop.call_later(deadline - time.monotonic(), self._expire, item)
         try:
             self._put(item)
-            return await item.answer
+            answer = await item.answer
+            item.trace()
+            return answer
         except BusyError:
             self.statistics.rejected.add(0.0)
             self.metrics.rejected_full.inc()
@@ -263,6 +269,7 @@ class _Runner:
         rows = sum(len(item.images) for item in batch)
         for item, answer in zip(batch, outcome.answers, strict=True):
             waited = outcome.started - item.arrived
+            item.started, item.ended = outcome.started, outcome.ended
             self.statistics.queue.add(waited)
             self.metrics.queue_seconds.observe(waited)
             failed = isinstance(answer, ModelError)

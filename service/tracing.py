@@ -43,11 +43,11 @@ def stage(name: str, start: float, end: float) -> None:
 
     Args:
         name: of the span.
-        start: on the clock of `time.monotonic`.
+        start: on the clock of `time.perf_counter`.
         end: likewise.
     """
     if not _is_on:
         return
-    now_ns = time.time_ns() - time.monotonic_ns()
+    now_ns = time.time_ns() - time.perf_counter_ns()
     span = trace.get_tracer("scs-serve").start_span(name, start_time=now_ns + int(start * 1e9))
     span.end(now_ns + int(end * 1e9))
