@@ -76,12 +76,20 @@ class BatchQueue:
         count = len(item.images)
         if count > self.limits.waiting:
             raise TooLargeError(f"at most {self.limits.waiting} images may wait for a network; {count} came at once")
+        self.check_room(count)
+        self.rows += count
+        self._by_shape.setdefault(item.images.shape[1:], deque()).append(item)
+
+    def check_room(self, count: int) -> None:
+        """Refuse so many images more than may wait.
+
+        Raises:
+            BusyError: too many are waiting already.
+        """
         if self.rows + count > self.limits.waiting:
             raise BusyError(
                 f"at most {self.limits.waiting} images may wait for this network; {self.rows} do; ask again in a second"
             )
-        self.rows += count
-        self._by_shape.setdefault(item.images.shape[1:], deque()).append(item)
 
     def drop(self, item: Waiting) -> bool:
         """Take out images that nobody waits for any more; whether they were still waiting."""

@@ -19,6 +19,7 @@ from scs.errors import BusyError, DeadlineError, ModelError
 from service.batching import BatchLimits, BatchQueue, Waiting
 from service.metrics import Metrics
 from service.model_store import LoadedModel
+from service.priority import give_way
 from service.settings import Settings
 from service.statistics import ModelStatistics
 from service.tracing import stage
@@ -51,6 +52,14 @@ class Engine:
     def statistics(self, model: LoadedModel) -> ModelStatistics:
         """What a model has done since it was loaded."""
         return self._runner(model).statistics
+
+    def check_room(self, model: LoadedModel) -> None:
+        """Refuse a request while as many images are waiting as may; before it is read, that costs least.
+
+        Raises:
+            BusyError: they are.
+        """
+        self._runner(model).check_room()
 
     def decoded(self, model: LoadedModel, seconds: float) -> None:
         """Note how long a request's pictures took to be decoded."""
@@ -123,6 +132,17 @@ class _Runner:
         self._calls: SimpleQueue[None] = SimpleQueue()  # one wakes one thread
         self._seconds_a_pixel = float("inf")  # until the first run has shown it
 
+    def check_room(self) -> None:
+        try:
+            self._queue.check_room(1)
+        except BusyError:
+            self._count_refusal()
+            raise
+
+    def _count_refusal(self) -> None:
+        self.statistics.rejected.add(0.0)
+        self.metrics.rejected_full.inc()
+
     def would_be_short(self, images: Images) -> bool:
         """Whether nothing is to be done but these images, and that is quick."""
         idle = not self._awake and not self._queue
@@ -146,8 +166,7 @@ class _Runner:
             item.trace()
             return answer
         except BusyError:
-            self.statistics.rejected.add(0.0)
-            self.metrics.rejected_full.inc()
+            self._count_refusal()
             raise
         except asyncio.CancelledError:
             if self._drop(item):
@@ -194,6 +213,7 @@ class _Runner:
         self.metrics.rejected_deadline.inc()
 
     def _work(self) -> None:
+        give_way()
         while True:
             while batch := self._next_batch():
                 outcome = self._run(batch)

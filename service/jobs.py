@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from scs.errors import BusyError, DeadlineError
 from service.metrics import JobMetrics
+from service.priority import give_way
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -30,7 +31,7 @@ class Jobs:
 
     def __init__(self, kind: str, threads: int, most_waiting: int, metrics: JobMetrics) -> None:
         self._kind, self._most = kind, threads + most_waiting
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=kind)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=kind, initializer=give_way)
         self._metrics = metrics
         self._lock = threading.Lock()  # work leaves on the threads
         self._present = 0

@@ -6,6 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,10 @@ from service.images import Picture, Size, decode_image, decode_npy
 from service.model_store import LoadedModel
 from service.schemas import (
     ClassProbability,
-    ImagePrediction,
     PredictOptions,
     PredictResponse,
     Ranking,
     TemplateScore,
-    Timing,
 )
 from service.settings import Settings
 from service.uploads import NamedBytes, Upload
@@ -45,8 +44,8 @@ def predict(model: LoadedModel, upload: Upload, options: PredictOptions, setting
     logits: dict[int, Array] = {}
     for numbers, images in batches(pictures, settings.max_analysed_pixels):
         logits.update(zip(numbers, model.runtime.logits(images), strict=True))
-    timing = Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, time.perf_counter()))
-    return to_predictions(model.card, pictures, logits, options.top_k, timing)
+    timing = {"decode_ms": milliseconds(started, decoded), "inference_ms": milliseconds(decoded, time.perf_counter())}
+    return PredictResponse.model_validate(to_predictions(model.card, pictures, logits, options.top_k, timing))
 
 
 def refuse_template(upload: Upload) -> None:
@@ -60,16 +59,17 @@ def refuse_template(upload: Upload) -> None:
 
 
 def to_predictions(
-    card: ModelCard, pictures: NamedPictures, logits: Mapping[int, Array], top_k: int, timing: Timing
-) -> PredictResponse:
-    """The answer, from the pictures and their logits by number."""
+    card: ModelCard, pictures: NamedPictures, logits: Mapping[int, Array], top_k: int, timing: dict[str, float]
+) -> dict[str, Any]:
+    """A :class:`service.schemas.PredictResponse` in plain values, from the pictures and their logits by number.
+
+    Of what this service has made itself nothing needs checking, which takes as long as writing it down.
+    """
     predictions = [
-        ImagePrediction(
-            name=name, width=picture.width, height=picture.height, classes=rank(logits[number], card, top_k)
-        )
+        {"name": name, "width": picture.width, "height": picture.height, "classes": rank(logits[number], card, top_k)}
         for number, (name, picture) in enumerate(pictures)
     ]
-    return PredictResponse(model=card.name, version=card.version, predictions=predictions, timing=timing)
+    return {"model": card.name, "version": card.version, "predictions": predictions, "timing": timing}
 
 
 def batches(pictures: NamedPictures, most_pixels: int) -> Iterator[tuple[list[int], Images]]:

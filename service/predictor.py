@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from models.runtime import Array
 from scs.errors import TooLargeError
@@ -18,7 +19,7 @@ from service.predicting import (
     refuse_template,
     to_predictions,
 )
-from service.schemas import PredictOptions, PredictResponse, Timing
+from service.schemas import PredictOptions
 from service.settings import Settings
 from service.uploads import Upload
 
@@ -39,8 +40,8 @@ class Predictor:
         self._settings, self._engine, self._decoders = settings, engine, decoders
         self._small = settings.model_copy(update={"max_pixels": min(_SMALL_PIXELS, settings.max_pixels)})
 
-    async def predict(self, model: LoadedModel, upload: Upload, options: PredictOptions) -> PredictResponse:
-        """Classify pictures.
+    async def predict(self, model: LoadedModel, upload: Upload, options: PredictOptions) -> dict[str, Any]:
+        """Classify pictures; a :class:`service.schemas.PredictResponse` in plain values.
 
         Raises:
             ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
@@ -54,9 +55,8 @@ class Predictor:
         pictures = await self.decode(model, upload, options.resize, deadline)
         decoded = time.perf_counter()
         logits = await self.logits(model, pictures, deadline)
-        timing = Timing(
-            decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, time.perf_counter())
-        )
+        inferred = time.perf_counter()
+        timing = {"decode_ms": milliseconds(started, decoded), "inference_ms": milliseconds(decoded, inferred)}
         return to_predictions(model.card, pictures, logits, options.top_k, timing)
 
     async def decode(self, model: LoadedModel, upload: Upload, resize: str, deadline: float) -> NamedPictures:

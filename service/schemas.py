@@ -15,7 +15,7 @@ Base64 = Annotated[str, Field(description="A PNG, base64.", json_schema_extra={"
 
 
 class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 VersionOption = Annotated[

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from scs.errors import ProtocolError
 from service.engine import Engine
 from service.model_store import LoadedModel, ModelStore
+from service.presence import while_present
 from service.protocol import metadata
 from service.protocol.compression import CODINGS, compress, expand
 from service.protocol.config import model_config
@@ -130,10 +131,12 @@ def _statistics(request: Request, models: Sequence[LoadedModel]) -> ModelStatist
 async def post_infer(request: Request) -> Response:
     """Images ``[N, H, W, C]`` to logits ``[N, classes]``, in JSON, or as binary data behind it."""
     model = _model(request, request.path_params["name"], request.path_params.get("version"))
-    body = await request.body()
     inference: Inference = request.app.state.inference
-    asked = await _read(body, request, model, inference)
-    answer, json_length = write_response(await inference.infer(model, asked))
+    request.app.state.engine.check_room(model)
+    body = await request.body()
+    with while_present(request):
+        asked = await _read(body, request, model, inference)
+        answer, json_length = write_response(await inference.infer(model, asked))
     headers = {} if json_length is None else {_HEADER_LENGTH: str(json_length)}
     coding = _accepted(request.headers.get("accept-encoding", ""))
     if coding and len(answer) >= _WORTH_COMPRESSING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic_core import to_json
 
 from service.predictor import Predictor
 from service.presence import while_present
@@ -29,10 +30,11 @@ async def post_predict(request: Request, options: Annotated[PredictOptions, Quer
     predictor: Predictor = state.predictor
     model = state.models.get(options.model, options.version)
     request.state.model = model.card.name
+    state.engine.check_room(model)
     upload = await read_upload(request)
     with while_present(request):
         answer = await predictor.predict(model, upload, options)
-    return Response(answer.model_dump_json(), media_type="application/json")
+    return Response(to_json(answer), media_type="application/json")
 
 
 async def _shortly(request: Request) -> Response:

@@ -104,7 +104,7 @@ def test_a_full_queue_is_503_with_retry_after_at_once_and_those_in_it_are_answer
             held.begun.wait(20)
         while metric(client, "scs_waiting_rows{") < 2:
             time.sleep(0.01)
-        refused = client.post("/predict", content=png(9)[0])
+        refused = client.post("/predict", content=b"refused before it is read")
         assert refused.status_code == 503 and int(refused.headers["retry-after"]) >= 1
         assert "at most 2 images may wait" in refused.json()["detail"]
         assert client.get("/v2/health/live").status_code == 200, "the event loop is not held up"
