@@ -294,8 +294,8 @@ def compared(cases):
         what = f"`{case['model']}`{', as a form' if case['upload'] == 'form' else ''}, {case['connections']}"
         rates = [rate(case, name) for name in ("ours", *there)]
         rows.append([what, *rates, *ratios, *(late(case, name) for name in ("ours", *there[:1]))])
-    heads = ["model, connections", "ours, a second", *there, *(f"ours by {name}" for name in there)]
-    return table([*heads, "99th percentile, ms", f"of {there[0]}"], rows)
+    heads = ["model, connections", "ours, a second", *there, *(f"ours / {name}" for name in there)]
+    return table([*heads, "ours, 99th percentile, ms", f"{there[0]}, ms"], rows)
 
 
 def answers():
