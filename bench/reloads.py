@@ -41,6 +41,7 @@ WARM_UP = 20  # reloads that are not counted
 PAUSE_S = 0.1  # after each reload: requests on the new one
 BLOCK = 10  # neighbouring readings are alike, so the fit is through means of so many
 TOLERANCE = 1e-4
+IDLE_S = 2  # a client that was held up for so long begins anew: the server ends idle connections after five
 
 
 def put(repository, source):
@@ -84,7 +85,10 @@ class Clients:
     def _ask(self, number):
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Content-Type": self.call.content_type, **self.call.headers}
+        answered = time.monotonic()
         while not self.over.is_set():
+            if time.monotonic() - answered > IDLE_S:
+                connection.close()  # the server may be about to
             try:
                 connection.request("POST", self.call.path, self.call.body, headers)
                 answer = connection.getresponse()
@@ -97,6 +101,7 @@ class Clients:
                 self.failures.append(repr(error))
                 connection.close()
             self.answered[number] += 1
+            answered = time.monotonic()
         connection.close()
 
 

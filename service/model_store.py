@@ -16,6 +16,7 @@ from models.catalogue import Entry
 from models.labels import DEFAULT_LABEL, check_labels, read_labels
 from models.runtime import Device, RunnableModel, load_model
 from scs.errors import ForbiddenError, MissingPackageError, ModelError, ScsError, UnknownNameError
+from service.memory import give_back
 from service.schemas import State
 
 _log = logging.getLogger(__name__)
@@ -209,6 +210,7 @@ class ModelStore:
                 known = ", ".join(dict.fromkeys(entry.name for entry in catalogue.entries(self.repository))) or "none"
                 raise UnknownNameError(f"no model {name[:64]!r} in the repository; there are: {known}")
             states = self._view.versions[name].states.values()
+        give_back()
         failed = [f"version {state.version}: {state.reason}" for state in states if state.reason]
         if failed:
             raise ModelError(f"{name} was not loaded whole: {'; '.join(failed)}")
@@ -220,12 +222,8 @@ class ModelStore:
             UnknownNameError: there is no such model.
         """
         with self._changing:
-            versions = self._known(name)
-            states = {
-                number: replace(state, model=None, reason=UNLOADED, required=False)
-                for number, state in versions.states.items()
-            }
-            self._put(name, replace(versions, states=states, unloaded=True))
+            self._put(name, _without_models(self._known(name)))
+        give_back()
         _log.info("%s was unloaded", name)
 
     def reload(self, names: Collection[str] | None = None) -> None:
@@ -248,6 +246,7 @@ class ModelStore:
                 if name not in there or not self._load(name, required=False):
                     self._put(name, None)
                     _log.info("%s has gone", name)
+        give_back()
 
     def move_labels(self, name: str, labels: Mapping[str, int | None]) -> dict[str, int]:
         """Let labels name other versions, all at once, until ``labels.json`` is changed or the model loaded anew.
@@ -375,6 +374,13 @@ def load_entry(entry: Entry, device: Device, allow_torchscript: bool, loaded: Lo
 
 def _begin(state: VersionState) -> VersionState:
     return state if state.model else replace(state, loading=True, reason=None)
+
+
+def _without_models(versions: _Versions) -> _Versions:
+    states = {
+        number: replace(state, model=None, reason=UNLOADED, required=False) for number, state in versions.states.items()
+    }
+    return replace(versions, states=states, unloaded=True)
 
 
 def _failed(state: VersionState, reason: str, required: bool) -> VersionState:
