@@ -6,8 +6,10 @@ Both kinds answer the same two questions: what are the logits of these images, a
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -33,6 +35,8 @@ _ONNX_ERRORS_ONLY = 3
 # it is handed back after pictures above this size; below it, keeping it is faster.
 _PIXELS_WORTH_KEEPING_MEMORY_FOR = 2**18
 _SMALL_S = 0.002  # a picture that takes longer on one thread gets all of them
+# Two runs that each want every core take turns on them, and the memory of both: one after the other is as fast.
+_all_cores = threading.Lock()
 _MOST_CONCURRENT = 3  # more runs of small pictures at once than one event loop can feed
 
 
@@ -134,11 +138,13 @@ class OnnxModel:
 
     def logits(self, images: Images) -> Array:
         """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
-        session = self._narrow if images[0, ..., 0].size <= self._small_pixels else self._wide
+        is_small = images[0, ..., 0].size <= self._small_pixels
         options = ort.RunOptions()
         if self._keeps_memory and self.device == "cpu" and images[..., 0].size > _PIXELS_WORTH_KEEPING_MEMORY_FOR:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        (logits,) = session.run(["logits"], {"image": images}, options)
+        with nullcontext() if is_small else _all_cores:
+            session = self._narrow if is_small else self._wide
+            (logits,) = session.run(["logits"], {"image": images}, options)
         return logits  # type: ignore[no-any-return]
 
     def _seconds(self, images: Images) -> float:
@@ -153,7 +159,8 @@ class OnnxModel:
     def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
         """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
         wanted = ["logits", *(self._tensors[name] for name in names)]
-        values = self._open.run(wanted, {"image": images})
+        with _all_cores:
+            values = self._open.run(wanted, {"image": images})
         return dict(zip(["logits", *names], values, strict=True))
 
 

@@ -19,7 +19,6 @@ from scs.errors import BusyError, DeadlineError, ModelError
 from service.batching import BatchLimits, BatchQueue, Waiting
 from service.metrics import Metrics
 from service.model_store import LoadedModel
-from service.priority import give_way
 from service.settings import Settings
 from service.statistics import ModelStatistics
 from service.tracing import stage
@@ -213,7 +212,6 @@ class _Runner:
         self.metrics.rejected_deadline.inc()
 
     def _work(self) -> None:
-        give_way()
         while True:
             while batch := self._next_batch():
                 outcome = self._run(batch)

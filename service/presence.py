@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from scs.errors import ClientGoneError
 
-_PATIENCE_S = 0.02  # most answers are there before it is worth asking whether somebody waits for them
+_PATIENCE_S = 0.1  # most answers are there before it is worth asking whether somebody waits for them
 
 
 class while_present:  # noqa: N801 - reads as what it does, like contextlib.suppress

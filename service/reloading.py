@@ -13,7 +13,6 @@ from typing import ParamSpec, Self, TypeVar
 
 from models import catalogue
 from service.model_store import ModelStore
-from service.priority import give_way
 
 _log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -35,7 +34,7 @@ class Reloading:
     def __init__(self, store: ModelStore, poll_s: float) -> None:
         self.store, self.poll_s = store, poll_s
         self._polling: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="models", initializer=give_way)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
 
     async def run(self, change: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Make a change when those before it have been made; what it raises is raised here."""

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     )
     max_batch_size: int = Field(32, gt=0, description="Most images that go through a network together.")
     max_queue_delay_us: int = Field(0, ge=0, description="Microseconds that an idle network waits for more images.")
-    max_queue: int = Field(1024, gt=0, description="Most images that wait for a network; one more is refused.")
+    max_queue: int = Field(256, gt=0, description="Most images that wait for a network; one more is refused.")
     max_waiting_jobs: int = Field(
         32, gt=0, description="Most matches, activations or decodings of large pictures that wait; one more is refused."
     )
