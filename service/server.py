@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import selectors
 import socket
+import struct
+import sys
 import threading
 import time
 from types import FrameType
@@ -20,6 +23,9 @@ _TICK_S = 0.02
 _NEWCOMERS_S = 0.1  # for the request of a connection that was accepted last
 _CUT_OFF_S = 1.0  # for refusals to be sent to those whose requests were not finished
 _MARGIN_S = 3.0  # for what follows the last answer: models, traces, threads
+
+# Of Linux: a socket's filter of packets, and its instruction to end with a packet's length.
+_ATTACH_FILTER, _RETURN = 26, 6
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +89,7 @@ class Server(uvicorn.Server):
             server.close()
             for listener in listeners:
                 with listener:
+                    _let_nobody_in(listener)
                     accepted.extend(_accept_all(listener))
         for connection in accepted:
             await loop.connect_accepted_socket(self._new_connection, connection)
@@ -119,6 +126,18 @@ class Server(uvicorn.Server):
         for connection in list(self._connections):
             connection.transport.close()
         await asyncio.sleep(0)
+
+
+def _let_nobody_in(listener: socket.socket) -> None:
+    """Have the operating system overlook who knocks, until the port is closed and they are refused.
+
+    Between the last that is accepted and the closing somebody else could be let in, and would see a reset.
+    """
+    if sys.platform != "linux":  # where this is known to work
+        return
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", _RETURN, 0, 0, 0), 8)  # nothing of any packet
+    program = struct.pack("HL", 1, ctypes.addressof(instruction))
+    listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
 
 
 def _accept_all(listener: socket.socket) -> list[socket.socket]:

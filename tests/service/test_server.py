@@ -125,10 +125,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def small(drain_s=0.0, grace_s=10.0):
+def small(drain_s=0.0, grace_s=10.0, before=""):
     """A server without models, ready to be told to stop."""
     port = free_port()
-    with running([sys.executable, "-c", SMALL, str(port), str(drain_s), str(grace_s)], port) as process:
+    with running([sys.executable, "-c", before + SMALL, str(port), str(drain_s), str(grace_s)], port) as process:
         yield process
 
 
@@ -299,6 +299,37 @@ def ask_until_refused(server: Process, whole: bytes, tally: Tally):
         if answer is None or answer[1].get("connection") == "close":
             connection.close()
             connection = None
+
+
+# A moment in which the process is not running, between the last connection that it accepts and the closing of its port.
+HELD_UP = """
+import time
+import service.server
+
+accept_all = service.server._accept_all
+
+def accept_all_and_be_held_up(listener):
+    accepted = accept_all(listener)
+    time.sleep(0.02)
+    return accepted
+
+service.server._accept_all = accept_all_and_be_held_up
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a filter that Linux has")
+def test_nobody_is_let_in_and_then_reset_while_the_port_is_closed():
+    with small(drain_s=0.3, before=HELD_UP) as server:
+        tallies = [Tally() for _ in range(12)]
+        threads = [threading.Thread(target=ask_until_refused, args=(server, request(), tally)) for tally in tallies]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        server.tell()
+        for thread in threads:
+            thread.join(60)
+        assert server.end() == 0
+    assert [tally.failures for tally in tallies] == [[]] * 12
 
 
 @pytest.mark.parametrize(
