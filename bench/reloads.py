@@ -37,8 +37,9 @@ KEY = "key-of-a-server-for-one-benchmark"
 NAME = "changing"
 CONTENTS = "cifar10-scs", "cifar10-conv"
 CLIENTS = 4
-WARM_UP = 20  # reloads that are not counted
+WARM_UP_S = 45  # of reloads that are not counted: a thread of a replaced model waits for work for 30 seconds
 PAUSE_S = 0.1  # after each reload: requests on the new one
+READING_S = 0.25  # between readings without reloads
 BLOCK = 10  # neighbouring readings are alike, so the fit is through means of so many
 TOLERANCE = 1e-4
 IDLE_S = 2  # a client that was held up for so long begins anew: the server ends idle connections after five
@@ -198,13 +199,13 @@ def measure(server, repository, ask, load, reloads):
         return resident(process)
 
     with Clients(ask, port, answers) as clients:
-        for number in range(WARM_UP):
-            reload(number)
-        pace = np.median(took) / 1000 + PAUSE_S
         without = []
         for _ in range(reloads):
-            time.sleep(pace)
+            time.sleep(READING_S)
             without.append(resident(process))
+        end = time.monotonic() + WARM_UP_S
+        while time.monotonic() < end:
+            reload(len(took))
         took.clear()
         readings = [reload(number) for number in range(reloads)]
     return {
