@@ -21,6 +21,7 @@ from service.jobs import Jobs
 from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.model_store import ModelStore
+from service.pages import PageHeaders
 from service.predictor import Predictor
 from service.problems import install_problem_handlers
 from service.protocol.inferring import Inference
@@ -103,6 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     gates = [
         Middleware(BodyLimit, most=settings.max_body_bytes),
         Middleware(Shortcut, routes=[predict.SHORT, *inference.SHORT], handlers=app.exception_handlers),
+        Middleware(PageHeaders),  # behind the short way, which has no pages
     ]
     if settings.api_key is not None:
         gates.insert(0, Middleware(ApiKey, key=settings.api_key))

@@ -24,6 +24,7 @@ _CLIENT_GONE = 499  # as nginx counts them; nobody is there to be answered
 _OTHER = "other"  # the documentation, and every path that there is no route for
 _QUIET = {"/metrics", "/v2/health/live", "/v2/health/ready"}  # asked every few seconds, by machines
 _CLOSE = (b"connection", b"close")
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # an answer is what its content type says, whatever is in it
 
 _access = logging.getLogger(LOGGER)
 
@@ -32,7 +33,8 @@ class Watch:
     """ASGI middleware round all others.
 
     An answer carries ``X-Request-ID``: the request's own if that is printable ASCII of at most 128 characters, else one
-    made here. A request is counted by its route's template, never by its path, whose number has no bound.
+    made here. It also carries ``X-Content-Type-Options``. A request is counted by its route's template, never by its
+    path, whose number has no bound.
 
     Args:
         app: the rest.
@@ -63,7 +65,8 @@ class Watch:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message.get("headers", ())
-                message["headers"] = [*headers, header, _CLOSE] if self.stopping.begun else [*headers, header]
+                added = (header, NO_SNIFFING, _CLOSE) if self.stopping.begun else (header, NO_SNIFFING)
+                message["headers"] = [*headers, *added]
             else:
                 size += len(message.get("body", b""))
             await send(message)

@@ -146,6 +146,19 @@ def test_a_request_is_in_flight_until_it_is_answered():
     assert b"scs_requests_in_flight 0.0" in app.metrics.exposition("")[0]
 
 
+def test_no_answer_is_taken_for_something_else_than_its_content_type_says(client):
+    for answered in (
+        client.get("/docs"),
+        client.get("/static-offline-docs/swagger-ui.css"),
+        client.get("/v2/health/live"),
+        client.get("/nowhere"),
+        client.post("/predict", content=b"<html>"),
+        client.post("/predict", headers={"Content-Encoding": "br"}),
+        client.post("/v2/models/cat/infer", content=b"<html>"),
+    ):
+        assert answered.headers["x-content-type-options"] == "nosniff", answered.url
+
+
 def test_a_failure_nobody_foresaw_is_counted_and_leaves_nothing_in_flight(caplog):
     async def broken(scope, receive, send):
         raise RuntimeError
@@ -199,7 +212,11 @@ def test_the_headers_of_an_answer_are_added_to_and_not_changed():
         await send({"type": "http.response.body", "body": b"ok"})
 
     start, _ = answer(watch(constant), headers=[(b"x-request-id", b"mine")])
-    assert start["headers"] == [(b"content-length", b"2"), (b"x-request-id", b"mine")]
+    assert start["headers"] == [
+        (b"content-length", b"2"),
+        (b"x-request-id", b"mine"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
     assert headers == [(b"content-length", b"2")]
 
 
