@@ -21,6 +21,7 @@ from service.settings import Settings
 
 POSTS = ("/predict", "/activations")
 VERSIONS = ("", "/versions/{version}")
+OF_A_MODEL = ("", "/ready", "/config", "/stats")
 ROUTES = {
     ("post", "/predict"),
     ("post", "/activations"),
@@ -28,7 +29,8 @@ ROUTES = {
     ("get", "/models"),
     ("get", "/models/{name}"),
     ("get", "/v2"),
-    *(("get", f"/v2/models/{{name}}{version}{what}") for version in VERSIONS for what in ("", "/ready", "/config")),
+    ("get", "/v2/models/stats"),
+    *(("get", f"/v2/models/{{name}}{version}{what}") for version in VERSIONS for what in OF_A_MODEL),
     *(("post", f"/v2/models/{{name}}{version}/infer") for version in VERSIONS),
     ("post", "/v2/repository/index"),
     ("post", "/v2/repository/models/{name}/load"),
