@@ -107,7 +107,6 @@ def running(command, url, log, **variables):
         process.wait(60)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("prometheus"), reason="needs a Prometheus")
 def test_a_real_prometheus_has_data_for_every_expression(tmp_path):
     shutil.copytree(bundled_repository() / "mnist-conv", tmp_path / "models/mnist-conv")
