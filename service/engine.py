@@ -125,10 +125,13 @@ class _Runner:
         self._model = weakref.ref(model)
         self._name = f"{model.card.name} {model.card.version}"
         self._queue = BatchQueue(limits)
-        self._lock = threading.Lock()  # of the queue and the three numbers below
+        self._lock = threading.Lock()  # of the queue and the two numbers below
         self._most_threads = model.runtime.concurrent_runs
-        self._threads = self._awake = self._gathering = 0
+        self._threads = self._awake = 0  # who was called is awake
         self._calls: SimpleQueue[None] = SimpleQueue()  # one wakes one thread
+        self._full = threading.Event()  # a whole batch waits, for those who gather one
+        self._retired = False
+        weakref.finalize(model, self._retire)
         self._seconds_a_pixel = float("inf")  # until the first run has shown it
 
     def check_room(self) -> None:
@@ -144,7 +147,7 @@ class _Runner:
 
     def would_be_short(self, images: Images) -> bool:
         """Whether nothing is to be done but these images, and that is quick."""
-        idle = not self._awake and not self._queue
+        idle = not self._awake and not self._queue and not self._queue.limits.delay_s
         return idle and images[..., 0].size * self._seconds_a_pixel < _SHORT_RUN_S
 
     def run_here(self, images: Images) -> Array:
@@ -179,11 +182,10 @@ class _Runner:
         with self._lock:
             self._queue.put(item)
             self.metrics.waiting_rows.set(self._queue.rows)
-            if self._gathering:
-                if self._queue.full_batch():
-                    self._calls.put(None)
-            elif not self._awake or (self._awake < self._most_threads and self._waiting_s(item) > _SHORT_RUN_S):
+            if not self._awake or (self._awake < self._most_threads and self._waiting_s(item) > _SHORT_RUN_S):
                 self._wake_one()
+            if self._queue.limits.delay_s and self._queue.full_batch():
+                self._full.set()
 
     def _waiting_s(self, item: Waiting) -> float:
         """Seconds that a thread would take for what waits, if all of it is like this."""
@@ -215,7 +217,8 @@ class _Runner:
         while True:
             while batch := self._next_batch():
                 outcome = self._run(batch)
-                batch[0].answer.get_loop().call_soon_threadsafe(self._deliver, batch, outcome)
+                with suppress(RuntimeError):  # the loop was closed, so nobody waits
+                    batch[0].answer.get_loop().call_soon_threadsafe(self._deliver, batch, outcome)
                 del batch, outcome  # images and their model are not held while nothing is to be done
             if not self._sleep():
                 return
@@ -233,38 +236,42 @@ class _Runner:
         return batch
 
     def _sleep(self) -> bool:
-        """Wait until there is work; False where there was none for a while, which ends the thread."""
+        """Wait until there is work; False where there was none for a while, or never will be, which ends the thread."""
         try:
             self._calls.get(timeout=_IDLE_S)
-            return True
         except Empty:
             with self._lock:
-                called = self._awake == self._threads  # just now
-                self._threads -= not called
-            return called
+                if self._awake < self._threads:  # not called just now
+                    self._threads -= 1
+                    return False
+            self._calls.get()
+        return not self._retired
+
+    def _retire(self) -> None:
+        """Let the threads end: nobody has the model any more. Takes no lock, since this may come at any moment."""
+        self._retired = True
+        for _ in range(self._threads):
+            self._calls.put(None)
 
     def _gather(self) -> None:
         """Wait for a whole batch, as long as the first of it may be made to wait."""
         with self._lock:
-            self._gathering += 1
+            self._full.clear()
             ready = not self._queue or self._queue.full_batch()
             left_s = 0.0 if ready else self._queue.oldest() + self._queue.limits.delay_s - time.perf_counter()
         if left_s > 0:
-            with suppress(Empty):
-                self._calls.get(timeout=left_s)
-        with self._lock:
-            self._gathering -= 1
+            self._full.wait(left_s)
 
     def _run(self, batch: list[Waiting]) -> _Outcome:
         started = time.perf_counter()
-        images = batch[0].images if len(batch) == 1 else np.concatenate([item.images for item in batch])
         try:
+            images = batch[0].images if len(batch) == 1 else np.concatenate([item.images for item in batch])
             logits = self._logits(images)
         except Exception as error:  # each runtime raises classes of its own
             if len(batch) > 1:  # one of them may have spoilt it for the others
                 parts = [self._run([item]) for item in batch]
                 return _Outcome(started, time.perf_counter(), [answer for part in parts for answer in part.answers])
-            _log.exception("%s failed on images %s", self._name, images.shape)
+            _log.exception("%s failed on images %s", self._name, batch[0].images.shape)
             failure = ModelError(f"{self._name} could not be run on this image")
             failure.__cause__ = error
             return _Outcome(started, time.perf_counter(), [failure])

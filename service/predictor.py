@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 from models.runtime import Array
@@ -67,11 +68,11 @@ class Predictor:
             BusyError, DeadlineError: as :meth:`service.jobs.Jobs.run`.
         """
         wanted, started = model.card.input, time.perf_counter()
-        try:
-            if sum(len(file.content) for file in upload.images) > _SMALL_BYTES:
-                raise TooLargeError("for the event loop")
-            pictures = decode(upload.images, wanted, resize, self._small)
-        except TooLargeError:
+        pictures: NamedPictures = []
+        if sum(len(file.content) for file in upload.images) <= _SMALL_BYTES:
+            with suppress(TooLargeError):  # a small file may be a large picture
+                pictures = decode(upload.images, wanted, resize, self._small)
+        if not pictures:
             pictures = await self._decoders.run(deadline, decode, upload.images, wanted, resize, self._settings)
         self._engine.decoded(model, time.perf_counter() - started)
         return pictures

@@ -278,6 +278,38 @@ def test_an_idle_network_waits_for_more_images_only_if_it_is_told_to(bench):
     assert [shape[0] for shape in model.runtime.batches] == [3]
 
 
+def test_a_network_that_waits_for_more_stays_sound_over_many_batches(bench):
+    engine, model, metrics = bench(serving={"max_queue_delay_us": 1000, "max_batch_size": 2}, concurrent_runs=2)
+
+    async def ask():
+        for _ in range(30):
+            answers = await asyncio.gather(*(engine.logits(model, image(n), later()) for n in range(7)))
+            assert [named(answer) for answer in answers] == list(range(7))
+            await asyncio.sleep(0.002)
+
+    asyncio.run(ask())
+    assert max(shape[0] for shape in model.runtime.batches) == 2
+    assert metrics.waiting_rows._value.get() == 0
+    end = time.monotonic() + 10
+    while engine._runner(model)._awake and time.monotonic() < end:
+        time.sleep(0.01)
+    assert engine._runner(model)._awake == 0
+
+
+def test_a_thread_that_had_nothing_to_do_ends_and_another_begins_when_there_is(bench, monkeypatch):
+    monkeypatch.setattr("service.engine._IDLE_S", 0.005)
+    engine, model, _ = bench()
+
+    async def ask():
+        for number in range(60):
+            engine._runner(model)._seconds_a_pixel = 1.0  # never here, always on a thread
+            assert named(await engine.logits(model, image(number), later())) == number
+            await asyncio.sleep(0.0049 if number % 2 else 0.02)
+
+    asyncio.run(ask())
+    assert len(set(model.runtime.threads)) > 1
+
+
 def test_what_the_card_says_wins_over_the_settings(bench):
     engine, model, _ = bench(
         serving={"max_batch_size": 2, "max_queue": 2, "timeout_s": 5.0}, max_batch_size=32, max_queue=9
@@ -302,9 +334,10 @@ def test_several_threads_run_a_network_that_has_more_to_do_than_one_can(bench):
     assert len(set(model.runtime.threads)) == 2
 
 
-def test_a_model_that_nobody_has_any_more_is_gone_though_its_thread_is_not(bench):
+def test_a_model_that_nobody_has_any_more_is_gone_and_so_are_its_threads(bench):
     engine, model, _ = bench()
     asyncio.run(engine.logits(model, image(1), later()))
+    (thread,) = model.runtime.threads
     gone = weakref.ref(model.runtime)
     del model
     deadline = time.monotonic() + 10
@@ -312,6 +345,8 @@ def test_a_model_that_nobody_has_any_more_is_gone_though_its_thread_is_not(bench
         gc.collect()
         time.sleep(0.01)
     assert gone() is None
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_statistics_count_requests_images_and_batches(bench):
