@@ -17,7 +17,7 @@ SERVING     := $(VENV)/.serving
 DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check format clean
+.PHONY: help setup serve test check audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -34,6 +34,9 @@ check: $(DEVELOPMENT) ## lint, format and types, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(DEVELOPMENT) ## ask whether a pinned package has a known advisory; fails too if that cannot be asked
+	@$(BIN)/python .ci/audit.py $(ARGS)
 
 format: $(DEVELOPMENT) ## mend what ruff can mend by itself
 	$(BIN)/ruff check --fix .
