@@ -89,7 +89,7 @@ class Engine:
         try:
             if runner.would_be_short(images):
                 await asyncio.sleep(0)  # requests that came at the same moment are counted now
-                if self._asking == 1 and runner.would_be_short(images):
+                if self._asking == 1 and runner.would_be_short(images) and time.monotonic() < deadline:
                     return runner.run_here(images)
             return await runner.run_in_batch(images, deadline)
         finally:
@@ -297,13 +297,13 @@ class _Runner:
             item.started, item.ended = outcome.started, outcome.ended
             self.statistics.queue.add(waited)
             self.metrics.queue_seconds.observe(waited)
-            failed = isinstance(answer, ModelError)
-            (self.statistics.fail if failed else self.statistics.success).add(outcome.ended - item.arrived)
-            if item.answer.done():  # given up in the meantime
+            if item.answer.done():  # given up in the meantime, and counted as that
                 continue
             if isinstance(answer, ModelError):
+                self.statistics.fail.add(outcome.ended - item.arrived)
                 item.answer.set_exception(answer)
             else:
+                self.statistics.success.add(outcome.ended - item.arrived)
                 item.answer.set_result(answer)
         self.statistics.inference.add(seconds, len(batch))
         self.statistics.inference_count += rows

@@ -311,7 +311,7 @@ class ModelStore:
         begun = {number: _begin(known.states.get(number, VersionState(name, number))) for number in entries}
         self._put(name, replace(known, states={**known.states, **begun}))
         try:
-            written = read_labels(self.repository, self.repository / name, entries)
+            written: Mapping[str, int] = read_labels(self.repository, self.repository / name, entries)
             labels = written if known.unloaded or written != known.written else known.labels
             check_labels(labels, entries)
         except (ScsError, OSError) as error:
@@ -321,6 +321,11 @@ class ModelStore:
             _log.warning("%s is not loaded: %s", name, _why(error))
             return True
         states = {number: self._load_version(entry, begun[number], required) for number, entry in entries.items()}
+        broken = [label for label, number in labels.items() if states[number].model is None]
+        if broken and any(state.model for state in known.states.values()):
+            _log.warning("labels of %s stay as they were: %s would name a version that cannot be used", name, broken[0])
+            labels = {label: number for label, number in known.labels.items() if number in states}
+            written = known.written  # so that the file is read again once that version has been mended
         self._put(name, _Versions(states, labels, written))
         return True
 

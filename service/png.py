@@ -13,11 +13,8 @@ Pixels = NDArray[np.uint8]
 _COLOUR_TYPES = {0: 1, 2: 3}  # as the header has them, to channels; no palette, no transparency
 _HEADER = re.compile(rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR.{8}\x08([\0\2])\0\0\0", re.DOTALL)
 _END = b"\0\0\0\0IEND\xaeB`\x82"
-# Chunks that do not change what a plain picture looks like here. One that turns it (eXIf), makes some of it transparent
-# (tRNS) or animates it is not among them.
-_HARMLESS = frozenset(
-    (b"IHDR", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"pHYs", b"tIME", b"tEXt", b"zTXt")
-)
+# Chunks that neither change what a picture looks like nor have anything in them that a decoder could stumble over.
+_HARMLESS = frozenset((b"IHDR", b"IDAT", b"pHYs", b"tIME", b"tEXt"))
 
 
 def decode_plain_png(data: bytes, channels: int) -> Pixels | None:

@@ -83,7 +83,12 @@ class Predictor:
         if len(groups) == 1:
             numbers, images = groups[0]
             return dict(zip(numbers, await self._engine.logits(model, images, deadline), strict=True))
-        answers = await asyncio.gather(*(self._engine.logits(model, images, deadline) for _, images in groups))
+        requests = [asyncio.ensure_future(self._engine.logits(model, images, deadline)) for _, images in groups]
+        try:
+            answers = await asyncio.gather(*requests)
+        finally:
+            for request in requests:  # where one was refused, nobody waits for the others
+                request.cancel()
         return {
             number: row
             for (numbers, _), rows in zip(groups, answers, strict=True)

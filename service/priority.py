@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 
-_BEHIND = 5  # of the 19 steps of niceness
+_BEHIND, _LAST = 5, 19  # steps of niceness
 
 
 def give_way() -> None:
@@ -14,5 +15,6 @@ def give_way() -> None:
     Otherwise a batch of large pictures, which keeps every core busy, makes each request wait for its turn among them,
     and those who only ask whether the service lives. Only Linux has priorities for threads.
     """
-    if hasattr(os, "setpriority") and hasattr(threading, "get_native_id") and os.uname().sysname == "Linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
+    if sys.platform == "linux":
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(_LAST, own + _BEHIND))

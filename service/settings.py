@@ -14,6 +14,7 @@ from models.catalogue import bundled_repository
 from scs.errors import OptionError
 from service.logs import LogFormat, LogLevel
 
+_DAY_S = 86_400.0
 WORK = 600_000_000  # a 4K picture in colour, its template in any pose; upright, 24 such templates
 LEAST_KEY = 16  # characters; of random letters and digits, 95 bits
 
@@ -45,7 +46,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SCS_", hide_input_in_errors=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     grpc_port: int | None = Field(
         None, ge=0, le=65535, description="Port of the inference protocol over gRPC; none is opened unless it is set."
@@ -60,7 +61,7 @@ class Settings(BaseSettings):
         default_factory=bundled_repository, description="Folder of models; those that come with the package."
     )
     repository_poll_s: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="Seconds between two looks for changed files; 0: none."
+        0.0, ge=0, le=_DAY_S, description="Seconds between two looks for changed files; 0: none."
     )
     default_model: str = Field("cifar10-scs", description="Model of a request that names none.")
     allow_torchscript: bool = Field(
@@ -71,7 +72,7 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(
         30.0,
         gt=0,
-        allow_inf_nan=False,
+        le=_DAY_S,
         description="Seconds that a request's body may take to arrive, and one more for each 16 KiB of it.",
     )
     max_pixels: int = Field(50_000_000, gt=0, description="Largest picture that is decoded, in pixels.")
@@ -79,7 +80,9 @@ class Settings(BaseSettings):
         4 * 2**20, gt=0, description="Largest picture that a network is run on, in pixels, once it is resized."
     )
     max_batch_size: int = Field(32, gt=0, description="Most images that go through a network together.")
-    max_queue_delay_us: int = Field(0, ge=0, description="Microseconds that an idle network waits for more images.")
+    max_queue_delay_us: int = Field(
+        0, ge=0, le=1_000_000, description="Microseconds that an idle network waits for more images."
+    )
     max_queue: int = Field(256, gt=0, description="Most images that wait for a network; one more is refused.")
     max_waiting_jobs: int = Field(
         32, gt=0, description="Most matches, activations or decodings of large pictures that wait; one more is refused."
@@ -93,15 +96,9 @@ class Settings(BaseSettings):
         gt=0,
         description="Most work of one match: pixels of the scene x channels x templates x cost of the method.",
     )
-    request_timeout_s: float = Field(
-        30.0, gt=0, allow_inf_nan=False, description="Seconds after which a request is given up."
-    )
-    drain_s: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="Seconds from a stop's signal to the closing of the port."
-    )
-    grace_s: float = Field(
-        20.0, ge=0, allow_inf_nan=False, description="Seconds from then for accepted requests to be answered."
-    )
+    request_timeout_s: float = Field(30.0, gt=0, le=_DAY_S, description="Seconds after which a request is given up.")
+    drain_s: float = Field(0.0, ge=0, le=_DAY_S, description="Seconds from a stop's signal to the closing of the port.")
+    grace_s: float = Field(20.0, ge=0, le=_DAY_S, description="Seconds from then for accepted requests to be answered.")
     log_level: LogLevel = Field("info", description="Least that is logged.")
     log_format: LogFormat = Field("auto", description="`auto` is text on a terminal, else one JSON object a line.")
 

@@ -10,6 +10,7 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
+from scs.errors import OptionError
 from service.app import create_app
 from service.http_protocol import protocol_for
 from service.logs import configure_logging
@@ -26,6 +27,8 @@ def serve(
     Example: scs serve --port 8080
     """
     settings = read_settings(host=host, port=port)
+    if not settings.model_repository.is_dir():
+        raise OptionError(f"SCS_MODEL_REPOSITORY needs to be a folder of models; '{settings.model_repository}' is none")
     configure_logging(settings.log_level, settings.log_format)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
     app = create_app(settings)

@@ -3,6 +3,7 @@ import json
 import logging
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -470,3 +471,17 @@ def test_torchscript_is_loaded_only_where_it_is_allowed(copied):
     assert store.state("shapes-script").card.format == "torchscript"
     with pytest.raises(ModelError, match="SCS_ALLOW_TORCHSCRIPT"):
         store.load("shapes-script")
+
+
+def test_labels_that_name_a_version_which_cannot_be_used_are_taken_once_it_can(copied):
+    store = loaded(copied)
+    add_version(copied, 2)
+    whole = (copied / "shapes-scs/2/model.onnx").read_bytes()
+    (copied / "shapes-scs/2/model.onnx").write_bytes(b"junk")
+    write_labels(copied, {"default": 2})
+    with suppress(ModelError):
+        store.load("shapes-scs")
+    assert store.get().card.version == 1 and store.ready()
+    (copied / "shapes-scs/2/model.onnx").write_bytes(whole)
+    store.load("shapes-scs")
+    assert store.get().card.version == 2

@@ -27,3 +27,12 @@ def test_a_thread_that_gives_way_is_nicer_than_the_one_that_does_not_and_so_are_
     worker.join()
     note("after")
     assert niceness["after"] == niceness["before"] < niceness["worker"] == niceness["inner"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities for threads")
+def test_a_thread_of_a_service_that_is_nice_enough_already_goes_as_far_as_it_can(monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "getpriority", lambda *_: 17)
+    monkeypatch.setattr(os, "setpriority", lambda which, who, niceness: asked.append(niceness))
+    give_way()
+    assert asked == [19]
