@@ -29,6 +29,11 @@ class BatchLimits:
     delay_s: float
     waiting: int
 
+    def rows_of(self, shape: Shape) -> int:
+        """Most images ``(H, W, C)`` of a batch: at least one."""
+        height, width = shape[:2]
+        return max(1, min(self.rows, self.pixels // (height * width)))
+
 
 @dataclass(eq=False, slots=True)
 class Waiting:
@@ -111,8 +116,7 @@ class BatchQueue:
         line = min(self._by_shape.values(), key=_arrival)
         batch = [self._pop(line)]
         rows = len(batch[0].images)
-        height, width = batch[0].images.shape[1:3]
-        most = min(share, self.limits.rows, self.limits.pixels // (height * width))
+        most = min(share, self.limits.rows_of(batch[0].images.shape[1:]))
         while line and rows + len(line[0].images) <= most:
             batch.append(self._pop(line))
             rows += len(batch[-1].images)

@@ -39,6 +39,7 @@ def expand(body: bytes, coding: str, most: int) -> bytes:
             raise ProtocolError(f"the body needs to be {coding} as its content-encoding says; it is not") from None
         size += len(parts[-1])
         if size > most:
+            parts.clear()  # which the error would keep for as long as somebody looks at where it came from
             raise TooLargeError(f"a body may have {most} bytes; this one expands to more")
     if not stream.eof:
         raise ProtocolError(f"the body needs to be {coding} to its end; it is cut off")

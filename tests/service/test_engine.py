@@ -133,6 +133,12 @@ def test_a_request_of_more_rows_than_a_batch_is_run_in_parts(bench):
     assert [shape[0] for shape in model.runtime.batches] == [4, 4, 2]
 
 
+def test_large_pictures_are_run_a_few_at_a_time(bench):
+    engine, model, _ = bench()
+    asyncio.run(engine.logits(model, np.zeros((6, 256, 256, 1), np.uint8), later()))
+    assert [shape[0] for shape in model.runtime.batches] == [4, 2]
+
+
 def test_a_poisoned_request_fails_alone(bench, caplog):
     engine, model, _ = bench()
     poisoned = np.full((1, 2, 2, 1), POISON, np.uint8)
