@@ -12,6 +12,7 @@ import struct
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -131,13 +132,15 @@ class Server(uvicorn.Server):
 def _let_nobody_in(listener: socket.socket) -> None:
     """Have the operating system overlook who knocks, until the port is closed and they are refused.
 
-    Between the last that is accepted and the closing somebody else could be let in, and would see a reset.
+    Between the last that is accepted and the closing somebody else could be let in, and would see a reset. Where this
+    is not allowed, as in some containers, that stays possible.
     """
     if sys.platform != "linux":  # where this is known to work
         return
     instruction = ctypes.create_string_buffer(struct.pack("HBBI", _RETURN, 0, 0, 0), 8)  # nothing of any packet
     program = struct.pack("HL", 1, ctypes.addressof(instruction))
-    listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+    with suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
 
 
 def _accept_all(listener: socket.socket) -> list[socket.socket]:

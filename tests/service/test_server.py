@@ -332,6 +332,31 @@ def test_nobody_is_let_in_and_then_reset_while_the_port_is_closed():
     assert [tally.failures for tally in tallies] == [[]] * 12
 
 
+NOT_ALLOWED = """
+import socket
+import service.server
+
+class Strict(socket.socket):
+    def setsockopt(self, level, option, *others):
+        if option == service.server._ATTACH_FILTER:
+            raise PermissionError(1, "Operation not permitted")
+        return super().setsockopt(level, option, *others)
+
+let_nobody_in = service.server._let_nobody_in
+
+def let_nobody_in_strictly(listener):
+    let_nobody_in(Strict(fileno=socket.dup(listener.fileno())))
+
+service.server._let_nobody_in = let_nobody_in_strictly
+"""
+
+
+def test_a_stop_is_an_ordinary_one_where_no_filter_is_allowed():
+    with small(before=NOT_ALLOWED) as server:
+        server.tell()
+        assert server.end() == 0
+
+
 @pytest.mark.parametrize(
     ("number", "drain_s"), [(signal.SIGTERM, "0"), (signal.SIGTERM, "0.5"), (signal.SIGINT, "0")], ids=str
 )
