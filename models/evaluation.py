@@ -1,17 +1,21 @@
-"""Measure a model that was exported: accuracy with its interval, and where it errs. Needs no torch."""
+"""Measure a model that was exported: accuracy with its interval, where it errs, what spoils it. Needs no torch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from models.card import AccuracyCard
-from models.datasets import Dataset
-from models.runtime import RunnableModel
+from models.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from models.datasets import Dataset, Images, Labels
+from models.runtime import Array, RunnableModel
+
+CORRUPTED_VIEWS = len(CORRUPTIONS) * len(SEVERITIES)
 
 _BATCH = 200
 _Z_95 = 1.959963984540054
@@ -77,14 +81,57 @@ def evaluate(
         dataset: its test images are used.
         on_images: called with the number of images done so far.
     """
-    classes = len(dataset.classes)
-    confusion = np.zeros((classes, classes), np.int64)
-    for start in range(0, len(dataset.test_images), _BATCH):
-        images = dataset.test_images[start : start + _BATCH]
-        predicted = model.logits(images).argmax(1)
-        np.add.at(confusion, (dataset.test_labels[start : start + _BATCH], predicted), 1)
-        on_images(start + len(images))
-    return Evaluation(dataset.classes, confusion)
+    logits = logits_of(model, dataset.test_images, on_images)
+    return judge(logits, dataset.test_labels, dataset.classes)
+
+
+def evaluate_corrupted(
+    model: RunnableModel, dataset: Dataset, on_images: Callable[[int], None] = lambda done: None
+) -> dict[str, list[Evaluation]]:
+    """Show a model every test image of a data set once more, spoilt in each way of :mod:`models.corruptions`.
+
+    Args:
+        model: an exported model.
+        dataset: its test images are used.
+        on_images: called with the number of images done so far; each counts ``CORRUPTED_VIEWS`` times.
+
+    Returns:
+        For each corruption by name, what came of severities 1 to 5.
+    """
+    found: dict[str, list[Evaluation]] = {}
+    done = 0
+    for name in CORRUPTIONS:
+        found[name] = []
+        for severity in SEVERITIES:
+            images = corrupt(dataset.test_images, name, severity)
+            logits = logits_of(model, images, lambda more, before=done: on_images(before + more))  # type: ignore[misc]
+            found[name].append(judge(logits, dataset.test_labels, dataset.classes))
+            done += len(images)
+    return found
+
+
+def logits_of(model: RunnableModel, images: Images, on_images: Callable[[int], None] = lambda done: None) -> Array:
+    """Logits ``(N, classes)`` of images ``(N, H, W, C)``, as many batches at once as keep the cores busy.
+
+    Args:
+        model: an exported model.
+        images: at least one.
+        on_images: called with the number of images done so far.
+    """
+    batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+    found: list[Array] = []
+    with ThreadPoolExecutor(model.concurrent_runs) as pool:
+        for logits in pool.map(model.logits, batches):
+            found.append(logits)
+            on_images(sum(map(len, found)))
+    return np.concatenate(found)
+
+
+def judge(logits: Array, labels: Labels, classes: tuple[str, ...]) -> Evaluation:
+    """Compare logits ``(N, classes)`` with the true classes ``(N,)``."""
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (labels, logits.argmax(1)), 1)
+    return Evaluation(classes, confusion)
 
 
 def wilson_interval(correct: int, images: int) -> tuple[float, float]:

@@ -12,6 +12,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from models.corruptions import CORRUPTIONS
+
 COMMANDS = ["serve", "predict", "activations", "match", "bank", "models", "train", "evaluate", "export"]
 
 
@@ -229,6 +231,17 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
     figures = json.loads(scs("evaluate", "mnist-scs", *data, *own, "--json").stdout)
     assert figures["accuracy"] == pytest.approx(card["accuracy"]["accuracy"])
     assert np.array(figures["confusion"]).sum() == 100
+
+    spoilt = scs("evaluate", "mnist-scs", *data, *own, "--corruptions")
+    assert spoilt.returncode == 0, spoilt.stderr
+    rows = [line.split() for line in spoilt.stdout.splitlines() if "%" in line][1:]
+    assert [row[0] for row in rows] == ["none", *CORRUPTIONS, "all"]
+    found = json.loads(scs("evaluate", "mnist-scs", *data, *own, "--corruptions", "--json").stdout)
+    assert found["accuracy"] == figures["accuracy"] and list(found["corruptions"]) == list(CORRUPTIONS)
+    blur = found["corruptions"]["blur"]
+    assert len(blur["accuracy"]) == 5 and blur["mean"] == pytest.approx(np.mean(blur["accuracy"]))
+    assert found["corrupted_mean"] == pytest.approx(np.mean([each["mean"] for each in found["corruptions"].values()]))
+    assert [f"{100 * share:.1f}%" for share in [*blur["accuracy"], blur["mean"]]] == rows[5][1:7]
 
     assert scs("predict", photo, "--model", "mnist-scs", *own).returncode == 0
 
