@@ -1,4 +1,7 @@
-"""Measure a model that was exported: accuracy with its interval, where it errs, what spoils it. Needs no torch."""
+"""Measure a model that was exported: accuracy with its interval, where it errs, how sure it is, what spoils it.
+
+Needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.calibration import Calibration, calibration_of
 from models.card import AccuracyCard
 from models.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from models.datasets import Dataset, Images, Labels
@@ -27,6 +31,7 @@ class Evaluation:
 
     classes: tuple[str, ...]
     confusion: npt.NDArray[np.int64]
+    calibration: Calibration
 
     @property
     def images(self) -> int:
@@ -131,7 +136,7 @@ def judge(logits: Array, labels: Labels, classes: tuple[str, ...]) -> Evaluation
     """Compare logits ``(N, classes)`` with the true classes ``(N,)``."""
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (labels, logits.argmax(1)), 1)
-    return Evaluation(classes, confusion)
+    return Evaluation(classes, confusion, calibration_of(logits, labels))
 
 
 def wilson_interval(correct: int, images: int) -> tuple[float, float]:

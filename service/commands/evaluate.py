@@ -74,6 +74,13 @@ def _figures(card: ModelCard, result: Evaluation) -> dict[str, object]:
         "recall": result.recall.tolist(),
         "precision": result.precision.tolist(),
         "confusion": result.confusion.tolist(),
+        "expected_calibration_error": result.calibration.expected_error,
+        "negative_log_likelihood": result.calibration.negative_log_likelihood,
+        "reliability": {
+            "counts": result.calibration.counts.tolist(),
+            "confidence": result.calibration.confidence.tolist(),
+            "accuracy": result.calibration.accuracy.tolist(),
+        },
     }
 
 
@@ -99,6 +106,10 @@ def _print(card: ModelCard, result: Evaluation) -> None:
     print(
         f"{card.name} {card.version}: {result.correct:,} of {result.images:,} right, {result.accuracy:.2%} "
         f"(95% interval {low:.2%} to {high:.2%})"
+    )
+    print(
+        f"expected calibration error {result.calibration.expected_error:.2%}, "
+        f"negative log-likelihood {result.calibration.negative_log_likelihood:.3f}"
     )
     if card.accuracy and card.accuracy.note:
         print(card.accuracy.note)

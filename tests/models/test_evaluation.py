@@ -81,6 +81,7 @@ def test_counts_and_shares_agree_with_counting_one_by_one(counted):
         assert evaluation.precision[label] == (hits / put_there if put_there else 0)
     assert (evaluation.images, evaluation.correct) == (450, sum(t == s for t, s in pairs))
     assert evaluation.accuracy == evaluation.correct / 450
+    assert evaluation.calibration.counts.sum() == 450
 
 
 def test_progress_counts_the_images_done(counted):

@@ -227,14 +227,19 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
 
     evaluated = scs("evaluate", "mnist-scs", *data, *own)
     assert evaluated.returncode == 0, evaluated.stderr
-    assert "95% interval" in evaluated.stdout and "recall" in evaluated.stdout
+    for said in ("95% interval", "recall", "expected calibration error", "negative log-likelihood"):
+        assert said in evaluated.stdout
     figures = json.loads(scs("evaluate", "mnist-scs", *data, *own, "--json").stdout)
     assert figures["accuracy"] == pytest.approx(card["accuracy"]["accuracy"])
-    assert np.array(figures["confusion"]).sum() == 100
+    assert np.array(figures["confusion"]).sum() == sum(figures["reliability"]["counts"]) == 100
+    counts, confidence, accuracy = map(np.array, figures["reliability"].values())
+    error = (counts * np.abs(accuracy - confidence)).sum() / 100
+    assert figures["expected_calibration_error"] == pytest.approx(error)
 
     spoilt = scs("evaluate", "mnist-scs", *data, *own, "--corruptions")
     assert spoilt.returncode == 0, spoilt.stderr
-    rows = [line.split() for line in spoilt.stdout.splitlines() if "%" in line][1:]
+    _, table = spoilt.stdout.split("by severity")
+    rows = [line.split() for line in table.splitlines() if "%" in line]
     assert [row[0] for row in rows] == ["none", *CORRUPTIONS, "all"]
     found = json.loads(scs("evaluate", "mnist-scs", *data, *own, "--corruptions", "--json").stdout)
     assert found["accuracy"] == figures["accuracy"] and list(found["corruptions"]) == list(CORRUPTIONS)

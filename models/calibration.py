@@ -1,0 +1,58 @@
+"""Is a model as often right as it says? Needs its logits only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidence beside accuracy, in ``BINS`` bins of equal width: bin i is above i / BINS, up to (i + 1) / BINS.
+
+    ``counts`` are the images whose confidence, the probability of the class named, lies in each bin; ``confidence`` and
+    ``accuracy`` are their means, 0 where there are none. ``negative_log_likelihood`` is the mean over all images of
+    minus the natural logarithm of the true class's probability.
+    """
+
+    counts: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    negative_log_likelihood: float
+
+    @property
+    def expected_error(self) -> float:
+        """Expected calibration error, 0 to 1: how far apart accuracy and confidence are, over all images.
+
+        Source:
+            C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural Networks" (2017).
+        """
+        gaps = np.abs(self.accuracy - self.confidence)
+        return float((self.counts * gaps).sum() / self.counts.sum())
+
+
+def calibration_of(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> Calibration:
+    """Compare the probabilities that logits ``(N, classes)`` stand for with the true classes ``(N,)``; N is not 0."""
+    log_probabilities = _log_softmax(logits)
+    confidence = np.exp(log_probabilities.max(1))
+    correct = logits.argmax(1) == labels
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    at_least_one = np.maximum(counts, 1)
+    return Calibration(
+        counts=counts,
+        confidence=np.bincount(bins, confidence, BINS) / at_least_one,
+        accuracy=np.bincount(bins, correct, BINS) / at_least_one,
+        negative_log_likelihood=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+    )
+
+
+def _log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Natural logarithms of the probabilities ``(N, classes)``, in float64."""
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    probabilities: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return probabilities
