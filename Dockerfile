@@ -14,7 +14,14 @@ COPY . .
 FROM source AS build-gpu
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[gpu,grpc,otel]'
 
+# The C++ kernels. The compiler stays in this stage.
+FROM ${BASE_IMAGE} AS native
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends g++ >/dev/null && rm -rf /var/lib/apt/lists/*
+COPY scs/native /src/scs/native
+RUN python3 /src/scs/native/build.py
+
 FROM source AS build-cpu
+COPY --from=native /src/scs/native/libscs.so scs/native/
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[cpu,grpc,otel]'
 
 FROM ${BASE_IMAGE} AS run

@@ -17,7 +17,7 @@ SERVING     := $(VENV)/.serving
 DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check audit format clean
+.PHONY: help setup serve native test check audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -25,7 +25,11 @@ help: ## list the targets
 setup: $(DEVELOPMENT) ## install everything: serving, training, tests
 
 serve: $(SERVING) ## serve on 127.0.0.1:8000; settings are SCS_… variables
+	@$(BIN)/python scs/native/build.py --if-possible
 	$(BIN)/scs serve
+
+native: ## build the C++ kernels for the CPU, seconds; `make serve` does so by itself where there is a compiler
+	@$(PYTHON) scs/native/build.py
 
 test: $(DEVELOPMENT) ## run the whole suite
 	$(BIN)/python -m pytest $(ARGS)

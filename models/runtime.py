@@ -18,6 +18,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
+from models import native
 from models.card import ModelCard
 from models.external_data import refers_to_files
 from scs.errors import DeviceError, MissingPackageError, ModelError
@@ -45,6 +46,7 @@ class RunnableModel(Protocol):
 
     device: Device
     concurrent_runs: int  # that together keep the cores busy and not each other waiting
+    kernels: native.Kernels | None  # what runs its SCS layers; None where it has none, or no choice
 
     def logits(self, images: Images) -> Array:
         """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
@@ -114,6 +116,7 @@ class OnnxModel:
 
     def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
         self.device = device
+        self.kernels: native.Kernels | None = None
         self._tensors = {layer.name: layer.tensor for layer in card.layers}
         # What a bank's sums in float64 take is handed back after every picture, however small.
         self._keeps_memory = card.bank is None
@@ -121,10 +124,12 @@ class OnnxModel:
             graph = onnx.load_from_string(content)
             if refers_to_files(graph):
                 raise ModelError(f"{card.name} needs to be one file; it refers to others")
-            lean = _without_unused(graph, content)
-            self._narrow = _session(lean, device, threads=1, keeps_memory=self._keeps_memory)
-            self._wide = _session(lean, device, keeps_memory=self._keeps_memory) if device == "cpu" else self._narrow
-            self._open = _session(_with_outputs(graph, list(self._tensors.values())), device, keeps_memory=False)
+            self.kernels = _choose_kernels(graph, device)
+            lean = self._prepared(_without_unused(graph))
+            self._narrow = self._session(lean, threads=1, keeps_memory=self._keeps_memory)
+            self._wide = self._session(lean, keeps_memory=self._keeps_memory) if device == "cpu" else self._narrow
+            opened = self._prepared(_with_outputs(graph, list(self._tensors.values())))
+            self._open = self._session(opened, keeps_memory=False)
             _check_interface(self._narrow, card)
             blank = np.zeros((1, card.input.height, card.input.width, card.input.channels), np.uint8)
             self._small_pixels = blank[..., 0].size * _SMALL_S / self._seconds(blank)
@@ -146,6 +151,16 @@ class OnnxModel:
             session = self._narrow if is_small else self._wide
             (logits,) = session.run(["logits"], {"image": images}, options)
         return logits  # type: ignore[no-any-return]
+
+    def _prepared(self, graph: onnx.ModelProto) -> bytes:
+        prepared: bytes = (native.joined(graph) if self.kernels == "native" else graph).SerializeToString()
+        return prepared
+
+    def _session(
+        self, content: bytes, *, threads: int | None = None, keeps_memory: bool = True
+    ) -> ort.InferenceSession:
+        is_native = self.kernels == "native"
+        return _session(content, self.device, threads=threads, keeps_memory=keeps_memory, is_native=is_native)
 
     def _seconds(self, images: Images) -> float:
         """Seconds that a run takes on one thread, once it has found its memory."""
@@ -181,6 +196,7 @@ class TorchScriptModel:
             raise DeviceError(f"{card.name} {card.version} needs a torch that sees CUDA; this one does not")
         self.device = device
         self.concurrent_runs = 1
+        self.kernels: native.Kernels | None = None
         try:
             self._module = torch.jit.load(io.BytesIO(content), map_location=device)
         except RuntimeError as error:
@@ -202,8 +218,19 @@ class TorchScriptModel:
             return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
 
 
+def _choose_kernels(graph: onnx.ModelProto, device: Device) -> native.Kernels | None:
+    if not native.calls_op(graph):
+        return None
+    return "native" if device == "cpu" and native.available() else "portable"
+
+
 def _session(
-    content: bytes, device: Device, *, threads: int | None = None, keeps_memory: bool = True
+    content: bytes,
+    device: Device,
+    *,
+    threads: int | None = None,
+    keeps_memory: bool = True,
+    is_native: bool = False,
 ) -> ort.InferenceSession:
     if _PROVIDERS[device] not in ort.get_available_providers():
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
@@ -211,6 +238,8 @@ def _session(
     options.enable_cpu_mem_arena = keeps_memory
     options.log_severity_level = _ONNX_ERRORS_ONLY
     options.intra_op_num_threads = threads or usable_cores()
+    if is_native:
+        native.register(options)
     if device == "cuda":
         # Fail rather than let the runtime leave a node, and two copies of its tensors, to the CPU.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -220,8 +249,8 @@ def _session(
     return session
 
 
-def _without_unused(model: onnx.ModelProto, content: bytes) -> bytes:
-    """The file without nodes that no output needs, such as the layers of a bank: the runtime would run them."""
+def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without nodes that no output needs, such as the layers of a bank: the runtime would run them."""
     needed = {output.name for output in model.graph.output}
     kept = []
     for node in reversed(model.graph.node):
@@ -229,23 +258,21 @@ def _without_unused(model: onnx.ModelProto, content: bytes) -> bytes:
             needed.update(node.input)
             kept.append(node)
     if len(kept) == len(model.graph.node):
-        return content
+        return model
     lean = onnx.ModelProto()
     lean.CopyFrom(model)
     del lean.graph.node[:]
     lean.graph.node.extend(reversed(kept))
-    leaner: bytes = lean.SerializeToString()
-    return leaner
+    return lean
 
 
-def _with_outputs(graph: onnx.ModelProto, tensors: list[str]) -> bytes:
+def _with_outputs(graph: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
     made = {name for node in graph.graph.node for name in node.output}
     for tensor in tensors:
         if tensor not in made:
             raise ModelError(f"the card names a layer's tensor '{tensor}' that the graph does not have")
         graph.graph.output.append(onnx.ValueInfoProto(name=tensor))
-    content: bytes = graph.SerializeToString()
-    return content
+    return graph
 
 
 def _check_interface(session: ort.InferenceSession, card: ModelCard) -> None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
+from models import native
 from models.runtime import choose_device, cuda_obstacle, usable_cores
 from scs.errors import MissingPackageError
 from service.describing import describe_refusals
@@ -67,6 +68,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _log.info("models run on %s%s", store.device, _why_not_cuda(settings, store))
+        if store.device == "cpu":
+            _log.info("kernels of sharpened cosine similarity: %s", native.described())
         if settings.api_key is None and not _is_loopback(settings.host):
             _log.warning(
                 "%s may be open to other machines, and anybody there may ask: SCS_API_KEY is not set", settings.host

@@ -290,6 +290,10 @@ class ModelState(BaseModel):
         None, description="Why it is not available; of one that is, why what is on disk by now was not taken."
     )
     device: Literal["cpu", "cuda"] | None = Field(None, description="Where it runs.")
+    kernels: Literal["native", "portable"] | None = Field(
+        None,
+        description="What computes its layers of sharpened cosine similarity; null where it has none.",
+    )
     default: bool = Field(False, description="Whether it is of the model that answers requests that name none.")
     default_version: bool = Field(description="Whether it answers requests that name its model and no version.")
     labels: list[str] = Field(description="Names of this version.")

@@ -25,6 +25,8 @@ from models.datasets import Dataset
 from models.export import export_runs
 from models.recipes import Recipe
 from models.training import train
+from scs import native
+from scs.native.build import BuildError, build, compiler, is_current
 from service.app import create_app
 from service.http_protocol import protocol_for
 from service.settings import Settings
@@ -43,6 +45,20 @@ def make_shapes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         drawn = [down**2 + right**2 < 10, (down < 2) & (right < 5), (down == right) & (down < 5)][label]
         image[drawn] += random.integers(100, 190, 3)
     return images.astype(np.uint8), labels.astype(np.int64)
+
+
+@pytest.fixture(scope="session")
+def native_library(tmp_path_factory) -> Path:
+    """The native library: the one that `make native` built, else one that is built now."""
+    if native.LIBRARY.exists() and is_current():
+        return native.LIBRARY
+    try:
+        compiler()
+    except BuildError as error:
+        pytest.skip(f"needs `make native` to have run: {error}")
+    built = tmp_path_factory.mktemp("native") / native.LIBRARY.name
+    build(built)
+    return built
 
 
 @pytest.fixture(scope="session")

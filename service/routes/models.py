@@ -36,6 +36,7 @@ def _fields(state: VersionState, store: ModelStore) -> dict[str, object]:
         "available": state.model is not None,
         "reason": state.reason,
         "device": state.model.runtime.device if state.model else None,
+        "kernels": state.model.runtime.kernels if state.model else None,
         "default": state.name == store.default_model,
         "default_version": state.version == store.default_version(state.name),
         "labels": [label for label, version in store.labels(state.name).items() if version == state.version],

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import models
+from models import native
 from models.runtime import cuda_obstacle
 from scs.errors import DeviceError
 from service.app import create_app
@@ -184,6 +185,7 @@ def test_auto_where_there_is_no_cuda_takes_the_cpu_and_logs_why(settings, caplog
 def test_the_device_is_logged(settings, caplog):
     with caplog.at_level(logging.INFO, "service.app"), TestClient(create_app(settings)):
         assert "models run on cpu" in caplog.text
+        assert f"kernels of sharpened cosine similarity: {native.described()}" in caplog.text
 
 
 def test_the_default_repository_is_found_from_the_package_wherever_one_is(monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ import sys
 import pytest
 from fastapi.testclient import TestClient
 
+from models import native
 from models.card import ModelCard
 from service.app import create_app
 
@@ -38,6 +39,13 @@ def test_every_model_is_listed_with_where_it_runs_and_which_is_the_default(clien
         assert each["available"] is True
         assert (each["version"], each["device"], each["reason"]) == (1, "cpu", None)
         assert each["default"] == (each["name"] == "shapes-scs")
+
+
+def test_a_model_says_what_computes_its_scs_layers(client):
+    kernels = {each["name"]: each["kernels"] for each in client.get("/models").json()["models"]}
+
+    assert kernels["shapes-scs"] == ("native" if native.available() else "portable")
+    assert (kernels["shapes-conv"], kernels["shapes-script"]) == (None, None)
 
 
 def test_a_model_has_its_card(client, repository):

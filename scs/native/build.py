@@ -1,0 +1,106 @@
+"""Build the native library: ``python scs/native/build.py``. Needs a C++ compiler that knows C++17, GCC or Clang.
+
+The loops are compiled once for each instruction set, and the library takes the best that the processor has: one file
+runs on every processor of its kind. Nothing but Python's standard library is imported, so that any Python can build.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+LIBRARY = HERE / "libscs.so"
+COMPILERS = "c++", "g++", "clang++"
+# Square roots need not set errno, nor operations trap: without these two no loop would be turned into vectors.
+FAST = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+FLAGS = ["-std=c++17", *FAST, "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"]
+X86_64_LEVELS = "v4", "v3"
+
+
+class BuildError(Exception):
+    """The library could not be built; the message says why, in one line."""
+
+
+def compiler() -> list[str]:
+    """The command of the compiler: ``CXX``, or the first that is there.
+
+    Raises:
+        BuildError: there is none.
+    """
+    named = shlex.split(os.environ.get("CXX", ""))
+    for command in [named] if named else [[name] for name in COMPILERS]:
+        if shutil.which(command[0]):
+            return command
+    raise BuildError(f"a C++ compiler is needed, such as g++; there is no {' or '.join(named[:1] or COMPILERS)}")
+
+
+def build(to: Path = LIBRARY) -> None:
+    """Compile the sources and put the library in place, at once: who loads it meanwhile finds the old one or the new.
+
+    Raises:
+        BuildError: there is no compiler, or it fails; the message is its first complaint.
+    """
+    command = compiler()
+    is_x86_64 = platform.machine().lower() in ("x86_64", "amd64")
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=".build-") as folder:
+        jobs = []
+        if is_x86_64:
+            wide = ["-mprefer-vector-width=512"]
+            jobs += [("kernels", f"x86_64_{v}", [f"-march=x86-64-{v}", *wide]) for v in X86_64_LEVELS]
+        jobs += [("kernels", "baseline", []), ("library", "", ["-DSCS_X86_64"] if is_x86_64 else []), ("ops", "", [])]
+        running = []
+        for source, level, flags in jobs:
+            made = Path(folder, f"{source}-{level}.o")
+            naming = [f"-DSCS_LEVEL={level}"] if level else []
+            arguments = [*command, *FLAGS, *flags, *naming, "-c", str(HERE / f"{source}.cpp"), "-o", str(made)]
+            running.append((made, subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)))
+        said = [each.communicate()[0].decode(errors="replace") for _, each in running]
+        for (_, each), words in zip(running, said, strict=True):
+            sys.stderr.write(words)
+            if each.returncode:
+                raise BuildError(f"{command[0]} failed: {_complaint(words)}")
+        made = Path(folder, to.name)
+        link = [*command, "-shared", *(str(part) for part, _ in running), "-o", str(made), "-pthread"]
+        linked = subprocess.run(link, capture_output=True, text=True)
+        if linked.returncode:
+            raise BuildError(f"{command[0]} failed to link: {_complaint(linked.stderr)}")
+        made.replace(to)
+
+
+def is_current(library: Path = LIBRARY) -> bool:
+    """Whether the library is there and no source is newer."""
+    sources = [path for path in HERE.iterdir() if path.suffix in (".cpp", ".h", ".py")]
+    return library.exists() and library.stat().st_mtime >= max(path.stat().st_mtime for path in sources)
+
+
+def main() -> int:
+    """Build unless the library is current."""
+    parser = argparse.ArgumentParser(description="Build the native kernels, unless they are newer than their sources.")
+    parser.add_argument("--if-possible", action="store_true", help="succeed without them, too, and say so in one line")
+    wish = parser.parse_args()
+    if is_current():
+        return 0
+    print("building the native kernels", file=sys.stderr)
+    try:
+        build()
+    except (BuildError, OSError) as error:
+        print(f"no native kernels: {error}", file=sys.stderr)
+        return 0 if wish.if_possible else 1
+    return 0
+
+
+def _complaint(words: str) -> str:
+    lines = words.strip().splitlines()
+    return next((line for line in lines if "error" in line), lines[0] if lines else "it said nothing")[:300]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

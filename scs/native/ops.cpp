@@ -1,0 +1,414 @@
+// Custom ops of ONNX Runtime for the functions of models/onnx_op.py, by their names: where this library is registered, the
+// runtime takes these kernels, and elsewhere the functions that lie in the file.
+//
+// Beyond what those functions take, `SharpenedCosineSimilarity` and `Sharpen` take two optional inputs, a gain and a bias for
+// each kernel, and `SharpenedCosineSimilarity` the attributes `pool` (2: of every 2x2 outputs only the largest is kept) and
+// `pool_by_magnitude` (1: the largest is that of largest magnitude). Of those the rewriting of models/native.py makes use.
+
+#include <atomic>
+#include <climits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels.h"
+#include "runtime_api.h"
+
+extern "C" int scs_takes_layers();
+
+namespace {
+
+using runtime::Api;
+using runtime::Characteristic;
+using runtime::CustomOp;
+using runtime::KernelContext;
+using runtime::KernelInfo;
+using runtime::Status;
+using runtime::Value;
+
+typedef std::vector<int64_t> Shape;
+
+// A failure of the runtime itself, handed on as it is.
+struct Failure {
+    Status* status;
+};
+
+struct InvalidInput {
+    std::string needs;
+};
+
+void check(Status* status) {
+    if (status) throw Failure{status};
+}
+
+// What `action` throws becomes the status that the runtime wants.
+template <class Action>
+Status* guarded(const Api* api, Action action) {
+    try {
+        action();
+        return nullptr;
+    } catch (const Failure& failure) {
+        return failure.status;
+    } catch (const InvalidInput& input) {
+        return runtime::create_status(api, runtime::INVALID_ARGUMENT, input.needs.c_str());
+    } catch (const std::exception& error) {
+        return runtime::create_status(api, runtime::FAIL, error.what());
+    }
+}
+
+struct Tensor {
+    const float* data = nullptr;
+    Shape shape;
+
+    Tensor() = default;
+
+    Tensor(const Api* api, const Value* value) {
+        void* found;
+        check(runtime::get_tensor_mutable_data(api, const_cast<Value*>(value), &found));
+        data = static_cast<const float*>(found);
+        runtime::TensorShape* held;
+        check(runtime::get_tensor_type_and_shape(api, value, &held));
+        size_t rank = 0;
+        Status* status = runtime::get_dimensions_count(api, held, &rank);
+        shape.resize(rank);
+        if (!status) status = runtime::get_dimensions(api, held, shape.data(), rank);
+        runtime::release_tensor_type_and_shape_info(api, held);
+        check(status);
+    }
+
+    explicit operator bool() const { return data != nullptr; }
+
+    int64_t size() const {
+        int64_t product = 1;
+        for (int64_t each : shape) product *= each;
+        return product;
+    }
+};
+
+// What a kernel gets when it is made, and when it runs.
+struct Node {
+    const Api* api;
+    const KernelInfo* info;
+
+    std::vector<int64_t> numbers(const char* name) const {
+        size_t size = 0;
+        check(runtime::kernel_info_get_attribute_array_int64(api, info, name, nullptr, &size));
+        std::vector<int64_t> found(size);
+        check(runtime::kernel_info_get_attribute_array_int64(api, info, name, found.data(), &size));
+        return found;
+    }
+
+    int64_t number(const char* name, int64_t otherwise) const {
+        int64_t found;
+        Status* status = runtime::kernel_info_get_attribute_int64(api, info, name, &found);
+        if (!status) return found;
+        runtime::release_status(api, status);
+        return otherwise;
+    }
+
+    // Null unless the input is a constant of the graph.
+    Tensor constant(size_t index) const {
+        int is_constant = 0;
+        const Value* value = nullptr;
+        Status* status = runtime::kernel_info_get_constant_input_tensor(api, info, index, &is_constant, &value);
+        if (status) runtime::release_status(api, status);  // an optional input that is not there
+        return !status && is_constant && value ? Tensor(api, value) : Tensor();
+    }
+};
+
+struct Run {
+    const Api* api;
+    KernelContext* context;
+
+    Tensor input(size_t index) const {
+        const Value* value = nullptr;
+        Status* status = runtime::kernel_context_get_input(api, context, index, &value);
+        if (status) runtime::release_status(api, status);
+        return value ? Tensor(api, value) : Tensor();
+    }
+
+    float* output(const Shape& shape) const {
+        Value* value;
+        check(runtime::kernel_context_get_output(api, context, 0, shape.data(), shape.size(), &value));
+        void* data;
+        check(runtime::get_tensor_mutable_data(api, value, &data));
+        return static_cast<float*>(data);
+    }
+
+    // `action` of each number below `count`, on the session's threads.
+    template <class Action>
+    void in_parallel(int64_t count, const Action& action) const {
+        if (count <= 1) {
+            if (count == 1) action(0);
+            return;
+        }
+        struct Shared {
+            const Action& action;
+            std::atomic<bool> failed;
+        } shared = {action, {false}};
+        auto one = [](void* data, size_t index) {
+            auto& shared = *static_cast<Shared*>(data);
+            try {
+                shared.action(static_cast<int64_t>(index));
+            } catch (...) {
+                shared.failed = true;
+            }
+        };
+        check(runtime::kernel_context_parallel_for(api, context, one, static_cast<size_t>(count), 0, &shared));
+        if (shared.failed) throw std::bad_alloc();
+    }
+};
+
+std::string text(const Shape& shape) {
+    std::string made = "(";
+    for (size_t i = 0; i < shape.size(); i++) made += (i ? ", " : "") + std::to_string(shape[i]);
+    return made + ")";
+}
+
+void need(bool fulfilled, const std::string& needs) {
+    if (!fulfilled) throw InvalidInput{needs};
+}
+
+scs::Window window_of(const Node& node) {
+    auto size = node.numbers("kernel_shape"), stride = node.numbers("strides"), dilation = node.numbers("dilations");
+    auto pads = node.numbers("pads");
+    need(size.size() == 2 && stride.size() == 2 && dilation.size() == 2 && pads.size() == 4,
+         "a window of two axes: kernel_shape, strides and dilations of 2 numbers, pads of 4");
+    scs::Window window;
+    for (int axis = 0; axis < 2; axis++) {
+        need(size[axis] > 0 && stride[axis] > 0 && dilation[axis] > 0 && pads[axis] >= 0 && pads[axis + 2] >= 0,
+             "kernel_shape, strides and dilations above 0, and pads of 0 or more");
+        window.size[axis] = size[axis];
+        window.stride[axis] = stride[axis];
+        window.dilation[axis] = dilation[axis];
+        window.pad_before[axis] = pads[axis];
+        window.pad_after[axis] = pads[axis + 2];
+    }
+    return window;
+}
+
+// How many patches fit.
+int64_t places(const scs::Window& window, int axis, int64_t size) {
+    int64_t room = size + window.pad_before[axis] + window.pad_after[axis];
+    int64_t reach = window.dilation[axis] * (window.size[axis] - 1) + 1;
+    return room < reach ? 0 : (room - reach) / window.stride[axis] + 1;
+}
+
+void take_images(scs::Layer& layer, const Tensor& x) {
+    need(x.shape.size() == 4, "images (N, C, H, W); " + text(x.shape) + " came");
+    layer.images = x.shape[0];
+    layer.channels = x.shape[1];
+    layer.height = x.shape[2];
+    layer.width = x.shape[3];
+    layer.out_height = places(layer.window, 0, layer.height) / layer.pool;
+    layer.out_width = places(layer.window, 1, layer.width) / layer.pool;
+}
+
+// p, q and, where they are there, gain and bias.
+void take_sharpening(scs::Layer& layer, const Tensor& p, const Tensor& q, const Tensor& gain, const Tensor& bias) {
+    need(p.size() == layer.kernels, "one exponent a kernel, " + std::to_string(layer.kernels) + "; " + text(p.shape) + " came");
+    need(q.size() == 1, "one noise floor; " + text(q.shape) + " came");
+    need(!gain || gain.size() == layer.kernels, "one gain a kernel; " + text(gain.shape) + " came");
+    need(!bias || bias.size() == layer.kernels, "one bias a kernel; " + text(bias.shape) + " came");
+    layer.exponents = p.data;
+    layer.q = *q.data;
+    layer.gains = gain.data;
+    layer.biases = bias.data;
+}
+
+// SharpenedCosineSimilarity (x, w, p, q, gain, bias)
+class Similarity {
+   public:
+    static constexpr const char* NAME = "SharpenedCosineSimilarity";
+    static constexpr size_t REQUIRED_INPUTS = 4, INPUTS = 6;
+    static constexpr bool IN_PLACE = false;
+
+    explicit Similarity(const Node& node) {
+        layer_.window = window_of(node);
+        layer_.group = node.number("group", 1);
+        layer_.pool = static_cast<int>(node.number("pool", 1));
+        layer_.pool_by_magnitude = node.number("pool_by_magnitude", 0) != 0;
+        need(layer_.group > 0, "a group of 1 or more");
+        need(layer_.pool == 1 || layer_.pool == 2, "a pool of 1 or 2; " + std::to_string(layer_.pool) + " came");
+        Tensor w = node.constant(1), p = node.constant(2), q = node.constant(3), gain = node.constant(4);
+        if (w && p && q) pack(w, p, q, gain, packed_);
+    }
+
+    void operator()(const Run& run) {
+        scs::Layer layer = layer_;
+        Tensor x = run.input(0), w = run.input(1), gain = run.input(4), bias = run.input(5);
+        take_images(layer, x);
+        need(w.shape.size() == 4 && layer.channels == w.shape[1] * layer.group,
+             "kernels (K, C / group, kH, kW) for images " + text(x.shape) + "; " + text(w.shape) + " came");
+        layer.kernels = w.shape[0];
+        take_sharpening(layer, run.input(2), run.input(3), gain, bias);
+        need(layer.pool == 1 || !layer.pool_by_magnitude || !bias, "no bias where the largest magnitude is kept");
+        const float* packed = packed_.data();
+        std::vector<float> now;
+        if (packed_.empty()) {
+            pack(w, run.input(2), run.input(3), gain, now);
+            packed = now.data();
+        }
+        float* y = run.output({layer.images, layer.kernels, layer.out_height, layer.out_width});
+        const auto& kernels = scs::kernels();
+        run.in_parallel(kernels.similarity_jobs(layer), [&](int64_t job) {
+            kernels.similarity(layer, job, x.data, packed, y);
+        });
+    }
+
+   private:
+    void pack(const Tensor& w, const Tensor& p, const Tensor& q, const Tensor& gain, std::vector<float>& packed) const {
+        scs::Layer layer = layer_;
+        need(w.shape.size() == 4 && w.shape[2] == layer.window.size[0] && w.shape[3] == layer.window.size[1],
+             "kernels (K, C / group, kH, kW) of kernel_shape; " + text(w.shape) + " came");
+        layer.kernels = w.shape[0];
+        layer.channels = w.shape[1] * layer.group;
+        need(layer.kernels % layer.group == 0, "kernels in whole groups; " + text(w.shape) + " came");
+        take_sharpening(layer, p, q, gain, Tensor());
+        packed.resize(static_cast<size_t>(scs::kernels().packed_size(layer)));
+        scs::kernels().pack(layer, w.data, packed.data());
+    }
+
+    scs::Layer layer_ = {};
+    std::vector<float> packed_;
+};
+
+// WindowSumSquare (x), and, with a group for each channel, WindowSquare (x)
+template <bool DEPTHWISE>
+class Energy {
+   public:
+    static constexpr const char* NAME = DEPTHWISE ? "WindowSquare" : "WindowSumSquare";
+    static constexpr size_t REQUIRED_INPUTS = 1, INPUTS = 1;
+    static constexpr bool IN_PLACE = false;
+
+    explicit Energy(const Node& node) {
+        layer_.window = window_of(node);
+        layer_.pool = 1;
+    }
+
+    void operator()(const Run& run) {
+        scs::Layer layer = layer_;
+        Tensor x = run.input(0);
+        take_images(layer, x);
+        layer.group = DEPTHWISE ? layer.channels : 1;
+        float* energy = run.output({layer.images, layer.group, layer.out_height, layer.out_width});
+        const auto& kernels = scs::kernels();
+        run.in_parallel(kernels.energy_jobs(layer), [&](int64_t job) { kernels.energy(layer, job, x.data, energy); });
+    }
+
+   private:
+    scs::Layer layer_ = {};
+};
+
+// Sharpen (dot, energy, p, q, gain, bias)
+class Sharpen {
+   public:
+    static constexpr const char* NAME = "Sharpen";
+    static constexpr size_t REQUIRED_INPUTS = 4, INPUTS = 6;
+    static constexpr bool IN_PLACE = true;
+
+    explicit Sharpen(const Node&) {}
+
+    void operator()(const Run& run) {
+        Tensor dot = run.input(0), energy = run.input(1);
+        const Shape &shape = dot.shape, &energies = energy.shape;
+        need(shape.size() == 4 && energies.size() == 4 && energies[0] == shape[0] && energies[2] == shape[2] &&
+                 energies[3] == shape[3] && (energies[1] == 1 || energies[1] == shape[1]),
+             "energies (N, 1 or K, H, W) for products " + text(shape) + "; " + text(energies) + " came");
+        scs::Layer layer = {};
+        layer.images = shape[0];
+        layer.kernels = shape[1];
+        take_sharpening(layer, run.input(2), run.input(3), run.input(4), run.input(5));
+        float* y = run.output(shape);
+        int64_t plane = shape[2] * shape[3];
+        if (dot.size() == 0) return;
+        // Of so many pixels all kernels are taken in turn, while their energies are at hand.
+        const int64_t at_once = 1024;
+        int64_t chunks = (plane + at_once - 1) / at_once;
+        bool own = energies[1] > 1;
+        const auto& kernels = scs::kernels();
+        run.in_parallel(layer.images * chunks, [&](int64_t job) {
+            int64_t image = job / chunks, first = job % chunks * at_once;
+            int64_t pixels = plane - first < at_once ? plane - first : at_once, from = image * layer.kernels * plane;
+            const float* energies_of = energy.data + (own ? from : image * plane);
+            kernels.sharpen(layer, plane, first, pixels, own, dot.data + from, energies_of, y + from);
+        });
+    }
+};
+
+// The runtime's description of an op, and a kernel of it behind an opaque pointer.
+template <class Op>
+struct Described : CustomOp {
+    struct Kernel {
+        const Api* api;
+        Op op;
+    };
+
+    Described() : CustomOp{} {
+        version = runtime::VERSION;
+        get_name = [](const CustomOp*) { return Op::NAME; };
+        get_execution_provider_type = [](const CustomOp*) -> const char* { return nullptr; };
+        get_input_type = [](const CustomOp*, size_t) { return runtime::FLOAT; };
+        get_input_type_count = [](const CustomOp*) { return Op::INPUTS; };
+        get_output_type = [](const CustomOp*, size_t) { return runtime::FLOAT; };
+        get_output_type_count = [](const CustomOp*) -> size_t { return 1; };
+        get_input_characteristic = [](const CustomOp*, size_t index) {
+            return index < Op::REQUIRED_INPUTS ? runtime::REQUIRED : runtime::OPTIONAL;
+        };
+        get_output_characteristic = [](const CustomOp*, size_t) { return runtime::REQUIRED; };
+        get_input_memory_type = [](const CustomOp*, size_t) { return runtime::DEFAULT_MEMORY; };
+        // Of variadic inputs, which there are none of.
+        get_variadic_input_min_arity = get_variadic_output_min_arity = [](const CustomOp*) { return 1; };
+        get_variadic_input_homogeneity = get_variadic_output_homogeneity = [](const CustomOp*) { return 1; };
+        get_start_version = [](const CustomOp*) { return 1; };
+        get_end_version = [](const CustomOp*) { return INT_MAX; };
+        create_kernel_v2 = [](const CustomOp*, const Api* api, const KernelInfo* info, void** kernel) {
+            return guarded(api, [&] { *kernel = new Kernel{api, Op(Node{api, info})}; });
+        };
+        kernel_compute_v2 = [](void* data, KernelContext* context) {
+            auto& kernel = *static_cast<Kernel*>(data);
+            return guarded(kernel.api, [&] { kernel.op(Run{kernel.api, context}); });
+        };
+        kernel_destroy = [](void* data) { delete static_cast<Kernel*>(data); };
+        if (Op::IN_PLACE) {
+            get_may_inplace = [](int** input, int** output) -> size_t {
+                *input = new int[1]{0};
+                *output = new int[1]{0};
+                return 1;
+            };
+            release_may_inplace = [](int* input, int* output) {
+                delete[] input;
+                delete[] output;
+            };
+        }
+    }
+};
+
+// Sessions point to it as long as they live, so it lives as long as the process.
+runtime::CustomOpDomain* domain(const Api* api) {
+    static runtime::CustomOpDomain* const made = [api] {
+        static const Described<Similarity> similarity;
+        static const Described<Energy<false>> window_sum_square;
+        static const Described<Energy<true>> window_square;
+        static const Described<Sharpen> sharpen;
+        runtime::CustomOpDomain* fresh;
+        check(runtime::create_custom_op_domain(api, "ai.scs", &fresh));
+        for (const CustomOp* op : {static_cast<const CustomOp*>(&window_sum_square),
+                                   static_cast<const CustomOp*>(&window_square), static_cast<const CustomOp*>(&sharpen)})
+            check(runtime::custom_op_domain_add(api, fresh, op));
+        if (scs_takes_layers()) check(runtime::custom_op_domain_add(api, fresh, &similarity));
+        return fresh;
+    }();
+    return made;
+}
+
+}  // namespace
+
+// What onnxruntime.SessionOptions.register_custom_ops_library looks for.
+extern "C" __attribute__((visibility("default"))) Status* RegisterCustomOps(
+    runtime::SessionOptions* options, const runtime::ApiBase* base
+) {
+    const Api* api = base->get_api(runtime::VERSION);
+    if (!api) return runtime::create_status(base->get_api(1), runtime::FAIL, "needs ONNX Runtime 1.18 or newer");
+    return guarded(api, [&] { check(runtime::add_custom_op_domain(api, options, domain(api))); });
+}
