@@ -16,34 +16,46 @@ CLASS_MAP = "class_map"
 
 @dataclass(frozen=True)
 class Family:
-    """What the skeleton is filled with: how one layer of kernels is made, and how its maps are pooled."""
+    """What the skeleton is filled with: how maps are compared with kernels, pooled, and handed to the head."""
 
-    unit: Callable[[int, int, int, int], nn.Module]  # channels in, kernels, kernel size, groups
+    unit: Callable[[int, int, int], nn.Module]  # channels in, kernels, kernel size
     pool: Callable[[], nn.Module]
+    last: Callable[[int], nn.Module]  # between the last maps, of so many channels, and the head
     signed: bool  # whether feature maps take both signs
 
 
-def scs_unit(channels: int, kernels: int, kernel_size: int, groups: int) -> nn.Module:
+def scs_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:
     """One layer of sharpened cosine similarity; no activation and no normalisation follow it.
 
     Its noise floor starts near the norms of the patches: far below them, faint patches would count as much as strong
     ones, and networks learn worse (docs/decisions.md has the figures).
     """
-    return SharpenedCosineSimilarity2d(channels, kernels, kernel_size, padding="same", groups=groups, q=1.0, gain=True)
+    return SharpenedCosineSimilarity2d(channels, kernels, kernel_size, padding="same", q=1.0, gain=True)
 
 
-def convolution_unit(channels: int, kernels: int, kernel_size: int, groups: int) -> nn.Module:
+def convolution_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:
     """Convolution, batch normalisation, ReLU."""
     return nn.Sequential(
-        nn.Conv2d(channels, kernels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False),
+        nn.Conv2d(channels, kernels, kernel_size, padding=kernel_size // 2, bias=False),
         nn.BatchNorm2d(kernels),
         nn.ReLU(),
     )
 
 
+def depthwise_unit(channels: int) -> nn.Module:
+    """A 3x3 filter for each channel, normalised, its negative side cut off: the same in both families.
+
+    A patch of one channel has a strength but hardly a direction, so that comparing it by angle loses more than it gains
+    (docs/scs-or-conv.md has the figures).
+    """
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+    )
+
+
 FAMILIES = {
-    "scs": Family(scs_unit, lambda: MaxAbsPool2d(2), signed=True),
-    "conv": Family(convolution_unit, lambda: nn.MaxPool2d(2), signed=False),
+    "scs": Family(scs_unit, lambda: MaxAbsPool2d(2), nn.BatchNorm2d, signed=True),
+    "conv": Family(convolution_unit, lambda: nn.MaxPool2d(2), lambda channels: nn.Identity(), signed=False),
 }
 
 
@@ -53,15 +65,12 @@ class Network(nn.Module):
     The maps are halved between blocks. The head is linear at every place of the last map and its output, the class map,
     is averaged, so that the mean of a class's map plus the class's bias is the logit, exactly.
 
-    The stem sees one more channel than the image has, and that is 1 everywhere. Sharpened cosine similarity and max-abs
-    pooling are odd functions: without a constant to compare with, a stack of them would have to put a picture and its
-    negative, a black car and a white one, at opposite ends of every class.
-
     Args:
         family: a key of ``FAMILIES``.
         channels: C of the images, 1 or 3.
         classes: number of classes.
         widths: kernels of the stem, then of each block.
+        stem_size: pixels on each side of the stem's kernels, an odd number.
         mean: of each channel over the training images, on the scale 0 to 1.
         std: likewise, the standard deviation.
 
@@ -75,6 +84,7 @@ class Network(nn.Module):
         channels: int,
         classes: int,
         widths: Sequence[int],
+        stem_size: int,
         mean: Sequence[float],
         std: Sequence[float],
     ) -> None:
@@ -87,13 +97,13 @@ class Network(nn.Module):
         self.shift: Tensor
         self.register_buffer("scale", 1 / (255 * torch.tensor(std)).view(-1, 1, 1))
         self.register_buffer("shift", -(torch.tensor(mean) / torch.tensor(std)).view(-1, 1, 1))
-        self.stem = made_of.unit(channels + 1, widths[0], 3, 1)
+        self.stem = made_of.unit(channels, widths[0], stem_size)
         self.blocks = nn.ModuleList(
-            nn.Sequential(made_of.unit(before, before, 3, before), made_of.unit(before, after, 1, 1))
+            nn.Sequential(depthwise_unit(before), made_of.unit(before, after, 1))
             for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
         self.pool = made_of.pool()
-        self.head = nn.Conv2d(widths[-1], classes, 1, bias=False)
+        self.head = nn.Sequential(made_of.last(widths[-1]), nn.Conv2d(widths[-1], classes, 1, bias=False))
         self.bias = nn.Parameter(torch.zeros(classes))
 
     @property
@@ -109,8 +119,6 @@ class Network(nn.Module):
     def layers(self, image: Tensor) -> dict[str, Tensor]:
         """Feature maps of every layer by name: ``(N, H, W, C)`` uint8 to ``(N, K, H', W')`` each."""
         x = image.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift  # (N, C, H, W)
-        # Neither padding (no CUDA kernel in ONNX Runtime for its newest version) nor ones_like (computes sizes).
-        x = torch.cat([x, x[:, :1] * 0 + 1], 1)  # (N, C + 1, H, W)
         x = self.stem(x.contiguous(memory_format=torch.channels_last) if self.training else x)
         maps = {"stem": x}
         for i, block in enumerate(self.blocks, start=1):

@@ -71,7 +71,15 @@ def build_network(recipe: Recipe, dataset: Dataset) -> Network:
     """An untrained network for a data set, its weights drawn from torch's generator."""
     pixels = dataset.train_images.reshape(-1, dataset.train_images.shape[-1])
     mean, std = pixels.mean(0) / 255, pixels.std(0) / 255
-    return Network(recipe.family, pixels.shape[1], len(dataset.classes), recipe.widths, mean.tolist(), std.tolist())
+    return Network(
+        recipe.family,
+        pixels.shape[1],
+        len(dataset.classes),
+        recipe.widths,
+        recipe.stem_size,
+        mean.tolist(),
+        std.tolist(),
+    )
 
 
 def train(
@@ -119,7 +127,8 @@ def train(
 
     for epoch in range(done + 1, recipe.epochs + 1):
         started = time.perf_counter()
-        for step in _learn(network, optimiser, schedule, _batches(images, labels, recipe, seed, epoch), epoch, batches):
+        shown = _batches(images, labels, recipe, seed, epoch)
+        for step in _learn(network, optimiser, schedule, shown, recipe.label_smoothing, epoch, batches):
             on_step(step)
         network.eval()
         line = {
@@ -162,7 +171,7 @@ def load_network(folder: Path) -> tuple[Network, dict[str, Any]]:
     result = json.loads((folder / RESULT).read_text())
     recipe, classes = result["recipe"], result["classes"]
     flat = [0.0] * result["channels"], [1.0] * result["channels"]  # the weights file holds the real ones
-    network = Network(recipe["family"], result["channels"], len(classes), recipe["widths"], *flat)
+    network = Network(recipe["family"], result["channels"], len(classes), recipe["widths"], recipe["stem_size"], *flat)
     network.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
     return network.eval(), result
 
@@ -182,6 +191,7 @@ def _learn(
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     batches: Iterator[tuple[Tensor, Tensor]],
+    smoothing: float,
     epoch: int,
     count: int,
 ) -> Iterator[Step]:
@@ -190,7 +200,7 @@ def _learn(
     loss_sum, seen, correct = 0.0, 0, 0
     for batch, (x, y) in enumerate(batches, start=1):
         logits = network(x)
-        loss = F.cross_entropy(logits, y)
+        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scs.errors import OptionError
+from scs.pooling import max_abs_pool
 from scs.similarity import Padding, PaddingMode, per_axis, sharpened_cosine_similarity
 
 # Below an exponent of 1 the slope at zero grows without bound and noise is amplified, not sharpened.
@@ -144,9 +145,7 @@ class MaxAbsPool1d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, L)`` to ``(N, C, (L + 2 * padding - kernel_size) // stride + 1)``."""
-        highest = F.max_pool1d(x, self.kernel_size, self.stride, self.padding)
-        lowest = -F.max_pool1d(-x, self.kernel_size, self.stride, self.padding)
-        return _larger_magnitude(highest, lowest)
+        return max_abs_pool(x, self.kernel_size, self.stride, self.padding)
 
 
 class MaxAbsPool2d(nn.Module):
@@ -170,13 +169,7 @@ class MaxAbsPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, C, H', W')``, ``H' = (H + 2 * padding - kernel_size) // stride + 1``."""
-        highest = F.max_pool2d(x, self.kernel_size, self.stride, self.padding)
-        lowest = -F.max_pool2d(-x, self.kernel_size, self.stride, self.padding)
-        return _larger_magnitude(highest, lowest)
-
-
-def _larger_magnitude(highest: Tensor, lowest: Tensor) -> Tensor:
-    return torch.where(highest >= -lowest, highest, lowest)
+        return max_abs_pool(x, self.kernel_size, self.stride, self.padding)
 
 
 def _inverse_softplus(y: float) -> float:

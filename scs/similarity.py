@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scs.errors import OptionError, ShapeError
+from scs.sharpening import sharpen_cosines
 
 Padding = int | Sequence[int] | Literal["valid", "same", "full"]
 PaddingMode = Literal["zeros", "circular"]
@@ -122,10 +123,9 @@ def sharpen(
     Returns:
         ``(N, K, …)``.
     """
-    reciprocal = 1 / (torch.sqrt(energy + floor) + q)
-    cosine = dot * _spread_over_kernels(reciprocal, dot.shape[1])
-    exponent = p if not isinstance(p, Tensor) or p.ndim == 0 else p.view(-1, *[1] * (dot.ndim - 2))
-    return cosine * torch.exp((exponent - 1) * torch.log(cosine.abs() + eps))
+    reciprocal = _spread_over_kernels(1 / (torch.sqrt(energy + floor) + q), dot.shape[1])
+    exponent = torch.as_tensor(p, dtype=dot.dtype, device=dot.device) - 1
+    return sharpen_cosines(dot, reciprocal, exponent, eps)
 
 
 def resolve_padding(

@@ -33,7 +33,7 @@ def exported(entry, runs):
 
 def untrained(stem=None):
     torch.manual_seed(0)
-    network = Network("scs", 3, 3, (8, 8), [0.5] * 3, [0.25] * 3).eval()
+    network = Network("scs", 3, 3, (8, 8), 3, [0.5] * 3, [0.25] * 3).eval()
     network.stem = stem or network.stem
     return network
 
@@ -76,7 +76,7 @@ def test_the_check_against_the_network_passes_for_its_own_file_and_fails_for_ano
 )
 def test_nan_and_a_changed_class_fail_the_check_however_small_the_difference(change, message, shapes):
     network = untrained()
-    nn.init.zeros_(network.head.weight)  # every class is equally likely
+    nn.init.zeros_(network.head[-1].weight)  # every class is equally likely
     with pytest.raises(ExportError, match=message):
         check_parity(network, Changed(network, change), shapes.test_images)
 

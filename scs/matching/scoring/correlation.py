@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.scoring.compiled import compiled
+from scs.compiled import compiled
 from scs.matching.scoring.region import Region
 from scs.matching.scoring.scratch import Scratch
 from scs.matching.scoring.spectra import inverse, multiply, transform

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scs.compiled import compiled
 from scs.matching.methods import Method
-from scs.matching.scoring.compiled import compiled
 from scs.matching.scoring.kernel import Kernel
 from scs.matching.scoring.norms import Energies, PatchNorms
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from scs.compiled import compiled
 from scs.matching.scoring.blocks import Size
-from scs.matching.scoring.compiled import compiled
 from scs.matching.scoring.scratch import Scratch
 
 Plane = NDArray[Any]

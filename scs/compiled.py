@@ -16,7 +16,16 @@ def compiled(loop: Loop) -> Loop:
 
     Sums may be taken in any order, which lets several run at once in a register; values are taken to be finite.
     """
-    compiler = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")
+    return _compile(loop, fastmath=True)
+
+
+def compiled_for_threads(loop: Loop) -> Loop:
+    """Compile a loop whose ``numba.prange`` is spread over threads; NaN and infinity come through."""
+    return _compile(loop, parallel=True, fastmath={"contract", "reassoc", "nsz", "arcp"})
+
+
+def _compile(loop: Loop, **options: object) -> Loop:
+    compiler = partial(numba.njit, nogil=True, error_model="numpy", **options)
     try:
         return cast(Loop, compiler(cache=True)(loop))
     except RuntimeError:  # no folder to keep it in may be written to, as in a read-only container

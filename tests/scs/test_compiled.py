@@ -1,7 +1,7 @@
 import numba
 import numpy as np
 
-from scs.matching.scoring.compiled import compiled
+from scs.compiled import compiled
 
 
 def test_a_compiled_loop_gives_what_python_gives():

@@ -1,0 +1,37 @@
+"""Tensors that compiled loops can read and write where they lie: float32 images on the CPU, channels last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def torch_follows() -> bool:
+    """Whether torch is compiling or tracing what is done, and has to see every step of it."""
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+
+
+def loops_serve(*images: Tensor) -> bool:
+    """Whether compiled loops can take these tensors, and nobody is following what is done with them."""
+    return not torch_follows() and all(
+        x.dtype == torch.float32
+        and x.device.type == "cpu"
+        and x.ndim == 4
+        and x.is_contiguous(memory_format=torch.channels_last)
+        for x in images
+    )
+
+
+def as_array(x: Tensor) -> NDArray[Any]:
+    """The memory of images ``(N, C, H, W)`` as an array ``(N, H, W, C)``; what is written to one is in the other."""
+    return x.detach().permute(0, 2, 3, 1).numpy()
+
+
+def use_torch_threads() -> None:
+    """Let the loops that this thread starts have as many threads as torch has."""
+    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    numba.set_num_threads(min(torch.get_num_threads(), most))
