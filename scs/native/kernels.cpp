@@ -1,10 +1,10 @@
 // The loops of sharpened cosine similarity. This file is compiled once for each instruction set; see build.sh.
 //
 // A layer is computed a tile of outputs at a time. What the tile sees of the images is copied, with its zero padding, into
-// memory that stays in the cache, in an order in which every tap of the kernels reads neighbouring floats: strides, and the
-// four outputs that a pooled one is chosen from, become planes of their own ("phases"). Products with six kernels at a time
-// are kept in registers; norms, sharpening, gain, bias and pooling follow while they are at hand. Sharpening rises with the
-// cosine, so pooling comes first, and the power is taken of what is left.
+// memory that stays in the cache, in an order in which every tap of the kernels reads neighbouring floats: where there are
+// strides, every stride-th pixel lies in a plane of its own, a "phase". Products with six kernels at a time are kept in
+// registers; norms, pooling, sharpening, gain and bias follow while they are at hand. Sharpening rises with the cosine, so
+// pooling comes first, and the power is taken of what is left.
 //
 // No templates of the standard library are used here: a linker might keep their copy for an instruction set that the
 // processor lacks.
@@ -27,7 +27,12 @@ constexpr int WIDTH = 4;  // vectors of patches, likewise; BLOCK * WIDTH sums fi
 #else
 constexpr int WIDTH = 2;  // and into 16
 #endif
-constexpr int PHASES = 4;  // outputs of which a pooled one is chosen
+#ifdef __AVX512F__
+constexpr int AT_ONCE = 8;  // vectors that are sharpened at once
+#else
+constexpr int AT_ONCE = 4;
+#endif
+constexpr int POOLED = 4;  // vectors that make one of pooled outputs: upper row, lower row, and the same further on
 
 constexpr float ENERGY_FLOOR = 1e-12f;
 constexpr float EPS = 1e-6f;
@@ -35,8 +40,8 @@ constexpr float EPS = 1e-6f;
 constexpr int64_t TILE_FLOATS = 1 << 16;  // of a copy, so that it stays in a core's own cache
 constexpr int64_t TILE_COLUMNS = 64;
 constexpr int64_t JOBS = 8;             // that are enough to keep cores busy
-constexpr int64_t JOB_WORK = 1 << 15;   // vector multiplications that are worth a job
-constexpr int64_t LEAST_WORK = 1 << 13;
+constexpr int64_t JOB_WORK = 1 << 18;   // multiplications of vectors that are worth a job
+constexpr int64_t LEAST_WORK = 1 << 15;  // and where there would be few jobs
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -81,99 +86,157 @@ char* thread_memory(size_t size) {
 
 // ---- sharpening ----
 
-SCS_INLINE Vec reciprocal_norm(Vec energy, float q) { return 1.0f / (square_root(energy + ENERGY_FLOOR) + q); }
+template <int COUNT>
+SCS_INLINE void reciprocal_norms(const Vec* energy, float q, Vec* reciprocal) {
+    Vec floored[COUNT];
+    for (int i = 0; i < COUNT; i++) floored[i] = energy[i] + ENERGY_FLOOR;
+    reciprocals_of_root_plus<COUNT>(floored, q, reciprocal);
+}
 
 struct Sharpening {
-    Vec exponent_less_one, gain, bias;
+    float exponent_less_one, gain, bias;
+
+    Sharpening() = default;
 
     Sharpening(const Layer& layer, int64_t kernel) {
-        exponent_less_one = splat(layer.exponents[kernel] - 1.0f);
-        gain = splat(layer.gains ? layer.gains[kernel] : 1.0f);
-        bias = splat(layer.biases ? layer.biases[kernel] : 0.0f);
-    }
-
-    // NaN and infinity come through by the factor `cosine`.
-    SCS_INLINE Vec of(const Sharpening& s, Vec cosine) {
-        Vec factor = exp2_within_range(s.exponent_less_one * log2_of_normal(absolute(cosine) + EPS));
-        return cosine * factor * s.gain + s.bias;
+        exponent_less_one = layer.exponents[kernel] - 1.0f;
+        gain = layer.gains ? layer.gains[kernel] : 1.0f;
+        bias = layer.biases ? layer.biases[kernel] : 0.0f;
+        if (layer.pool > 1) gain = __builtin_fabsf(gain);  // its sign is in the kernel
     }
 };
 
+// Cosines become similarities. NaN and infinity come through by the factor `cosine`.
+template <int COUNT, class Each>
+SCS_INLINE void sharpen_all(const Each* const* sharpening, Vec* cosine) {
+    Vec x[COUNT], y[COUNT];
+    for (int i = 0; i < COUNT; i++) x[i] = absolute(cosine[i]) + EPS;
+    log2_of_normal<COUNT>(x, y);
+    for (int i = 0; i < COUNT; i++) x[i] = y[i] * sharpening[i]->exponent_less_one;
+    exp2_within_range<COUNT>(x, y);
+    for (int i = 0; i < COUNT; i++) cosine[i] = cosine[i] * y[i] * sharpening[i]->gain + sharpening[i]->bias;
+}
+
+// From products and energies to similarities.
+template <int COUNT, class Each>
+SCS_INLINE void sharpen_products(const Each* const* sharpening, float q, Vec* dot, const Vec* energy) {
+    Vec reciprocal[COUNT];
+    reciprocal_norms<COUNT>(energy, q, reciprocal);
+    for (int i = 0; i < COUNT; i++) dot[i] *= reciprocal[i];
+    sharpen_all<COUNT>(sharpening, dot);
+}
+
 // ---- how a layer is cut up ----
 
+enum Way {
+    TILES,    // any window, and energies alone
+    PIXELS,   // kernels of one pixel
+    CHANNELS  // depthwise
+};
+
 struct Plan {
-    int64_t group_channels, group_kernels, taps, blocks, pixels;
-    bool pointwise, depthwise;
+    int64_t group_channels, group_kernels, window, taps, blocks;
+    int64_t pixels;  // of an output map
+    Way way;
     int64_t step[2], reach[2];  // pixels between neighbouring outputs, and from an output's first tap to its last
-    // Tiles of images, rows and columns of output; rows and columns of a phase.
-    int64_t images, rows, columns, phase_rows, phase_columns;
-    int64_t image_tiles, row_tiles, column_tiles;
+    // Tiles: images, rows and columns of output, and rows and columns of a phase.
+    int64_t images, rows, columns, phase_rows, phase_columns, phase_size;
+    int64_t row_tiles, column_tiles;
+    bool whole;       // a tile is a whole image, or several
+    int64_t beside;   // CHANNELS: of so many channels rows fit into one vector; 0 where there is no loop for that
+    int64_t copies;   // of tiles that are made before the first is used: what was just stored cannot be loaded at once
     int64_t vectors;  // of a tile, at most
-    int64_t units;    // tiles; where there are none, vectors of pixels
+    int64_t units;    // tiles; PIXELS: vectors of outputs; CHANNELS: tiles of each channel
     int64_t units_per_job, unit_jobs, kernel_jobs, jobs;
 
     Plan(const Layer& l, bool energy_alone) {
-        const auto& window = l.window;
         group_channels = l.channels / l.group;
         group_kernels = energy_alone ? 0 : l.kernels / l.group;
-        taps = group_channels * window.size[0] * window.size[1];
+        window = l.window.size[0] * l.window.size[1];
+        taps = group_channels * window;
         blocks = parts(group_kernels, BLOCK);
         pixels = l.out_height * l.out_width;
-        bool plain = window.size[0] * window.size[1] * window.stride[0] * window.stride[1] == 1;
+        bool plain = window == 1;
         for (int axis = 0; axis < 2; axis++) {
-            plain = plain && window.pad_before[axis] == 0 && window.pad_after[axis] == 0;
-            step[axis] = window.stride[axis] * l.pool;
-            reach[axis] = window.stride[axis] * (l.pool - 1) + window.dilation[axis] * (window.size[axis] - 1);
+            step[axis] = l.window.stride[axis];
+            reach[axis] = l.window.dilation[axis] * (l.window.size[axis] - 1);
+            plain = plain && step[axis] == 1 && l.window.pad_before[axis] == 0 && l.window.pad_after[axis] == 0;
         }
-        depthwise = !energy_alone && l.pool == 1 && group_channels == 1 && group_kernels == 1;
-        pointwise = !energy_alone && plain && l.pool == 1 && !depthwise;
-        int64_t outputs = l.images * pixels * l.pool * l.pool;
-        int64_t work = parts(outputs, LANES) * taps * (energy_alone ? 1 : group_kernels) * (depthwise ? 4 : 1);
-
-        columns = least(l.out_width, TILE_COLUMNS);
-        rows = l.out_height;
-        images = 1;
-        while (rows > 1 && tile_floats() > TILE_FLOATS) rows = parts(rows, 2);
-        if (rows == l.out_height && columns == l.out_width && !depthwise)
-            images = most(1, least(l.images, least(TILE_FLOATS / tile_floats(), 16 * LANES / most(pixels, 1))));
-        // With few tiles, smaller ones, as long as they fill vectors.
-        while (images > 1 && count(l) < JOBS) images = parts(images, 2);
-        if (!depthwise)
-            while (rows > 1 && count(l) < JOBS && rows * columns >= 2 * WIDTH * LANES / (l.pool * l.pool))
-                rows = parts(rows, 2);
-        image_tiles = parts(l.images, images);
-        row_tiles = parts(l.out_height, rows);
-        column_tiles = parts(l.out_width, columns);
-        phase_rows = rows + reach[0] / step[0];
-        phase_columns = columns + reach[1] / step[1];
-        vectors = images * rows * parts(columns, LANES);
-        units = pointwise ? parts(l.images * pixels, LANES) : image_tiles * row_tiles * column_tiles;
-        if (depthwise) units *= l.channels;
-        units_per_job = 1;
-        unit_jobs = kernel_jobs = 1;
-        jobs = 0;
-        if (units == 0 || outputs == 0) return;
-
-        int64_t unit_work = most(1, work * (depthwise ? l.channels : 1) / units);
-        units_per_job = most(1, JOB_WORK / unit_work);
-        if (parts(units, units_per_job) < JOBS)
-            units_per_job = most(most(1, LEAST_WORK / unit_work), units / JOBS);
-        if (pointwise) units_per_job = parts(units_per_job, WIDTH) * WIDTH;
-        unit_jobs = parts(units, units_per_job);
-        if (!depthwise && !energy_alone && unit_jobs * l.group < JOBS) {
-            int64_t job_work = unit_work * least(units, units_per_job);
-            kernel_jobs = most(1, least(blocks, least(parts(JOBS, unit_jobs * l.group), job_work / LEAST_WORK)));
-        }
-        jobs = unit_jobs * kernel_jobs * (depthwise ? 1 : l.group);
+        way = TILES;
+        if (!energy_alone && plain) way = PIXELS;
+        if (!energy_alone && l.pool == 1 && group_channels == 1 && group_kernels == 1) way = CHANNELS;
+        beside = way == CHANNELS ? channels_beside(l) : 0;
+        cut_tiles(l);
+        units = parts(l.images, images) * row_tiles * column_tiles;
+        if (way == PIXELS) units = parts(l.images * pixels, LANES);
+        if (way == CHANNELS) units *= l.channels;
+        share_out(l);
     }
 
    private:
-    int64_t tile_floats() const {
-        return (group_channels + 1) * step[0] * step[1] * (rows + reach[0] / step[0]) * (columns + reach[1] / step[1]);
+    static int64_t channels_beside([[maybe_unused]] const Layer& l) {
+#ifdef __AVX512F__
+        const auto& window = l.window;
+        for (int axis = 0; axis < 2; axis++)
+            if (window.size[axis] != 3 || window.stride[axis] != 1 || window.dilation[axis] != 1 ||
+                window.pad_before[axis] != 1 || window.pad_after[axis] != 1)
+                return 0;
+        for (int64_t beside = LANES / most(1, l.width); beside > 0; beside--)
+            if (l.channels % beside == 0) return beside;
+#endif
+        return 0;
     }
 
-    int64_t count(const Layer& l) const {
+    int64_t tile_size(const Layer& l) const {
+        int64_t size = (l.pool * rows + reach[0] / step[0]) * (l.pool * columns + reach[1] / step[1]);
+        return (group_channels + 1) * step[0] * step[1] * size;
+    }
+
+    int64_t tiles(const Layer& l) const {
         return parts(l.images, images) * parts(l.out_height, rows) * parts(l.out_width, columns) * l.group;
+    }
+
+    void cut_tiles(const Layer& l) {
+        images = 1;
+        rows = most(1, l.out_height);
+        columns = most(1, least(l.out_width, TILE_COLUMNS));
+        while (rows > 1 && tile_size(l) > TILE_FLOATS) rows = parts(rows, 2);
+        if (way == TILES) {
+            if (rows == l.out_height && columns == l.out_width)
+                images = most(1, least(l.images, least(TILE_FLOATS / tile_size(l), 16 * LANES / most(pixels, 1))));
+            // Where there are few tiles smaller ones, as long as they fill vectors.
+            while (images > 1 && tiles(l) < JOBS) images = parts(images, 2);
+            int64_t enough = 2 * WIDTH * LANES / (l.pool * l.pool);
+            while (rows > 1 && tiles(l) < JOBS && rows * columns >= enough) rows = parts(rows, 2);
+        }
+        row_tiles = parts(l.out_height, rows);
+        column_tiles = parts(l.out_width, columns);
+        whole = row_tiles * column_tiles == 1;
+        phase_rows = l.pool * rows + reach[0] / step[0];
+        phase_columns = l.pool * columns + reach[1] / step[1];
+        phase_size = images * phase_rows * phase_columns;
+        copies = way == CHANNELS && whole ? most(1, least(32, 8192 / (step[0] * step[1] * phase_size))) : 1;
+        vectors = images * rows * parts(l.pool * columns, LANES);
+    }
+
+    void share_out(const Layer& l) {
+        units_per_job = unit_jobs = kernel_jobs = 1;
+        jobs = 0;
+        if (units == 0 || pixels == 0 || l.channels == 0 || (blocks == 0 && l.kernels > 0 && l.group == 0)) return;
+        // A depthwise layer's own work is mostly not multiplications.
+        int64_t each = taps * most(1, group_kernels) * (way == CHANNELS ? 4 * l.channels : 1);
+        int64_t unit_work = most(1, parts(l.images * pixels * l.pool * l.pool, LANES) * each / units);
+        units_per_job = most(1, JOB_WORK / unit_work);
+        if (parts(units, units_per_job) < JOBS) units_per_job = most(most(1, LEAST_WORK / unit_work), units / JOBS);
+        if (way == PIXELS && l.pool == 1) units_per_job = parts(units_per_job, WIDTH) * WIDTH;
+        if (beside > 0) units_per_job = parts(units_per_job, beside) * beside;
+        unit_jobs = parts(units, units_per_job);
+        int64_t groups = way == CHANNELS ? 1 : l.group;
+        if (way != CHANNELS && blocks > 1 && unit_jobs * groups < JOBS) {
+            int64_t job_work = unit_work * least(units, units_per_job);
+            kernel_jobs = most(1, least(blocks, least(parts(JOBS, unit_jobs * groups), job_work / LEAST_WORK)));
+        }
+        jobs = unit_jobs * kernel_jobs * groups;
     }
 };
 
@@ -181,58 +244,62 @@ struct Plan {
 
 struct Segment {
     uint32_t lanes;
-    int64_t output;  // where the first of them goes, for the first kernel of the group
+    int64_t output;  // where the first of them goes, from the tile's first image's map of the first kernel on
 };
 
 // Neighbouring patches; those between the end of one row of outputs and the start of the next are computed in vain.
 struct Vector {
-    int64_t position;
+    int64_t position[POOLED];  // of its first patch; pooled, of each of the vectors that it is made of
     int32_t first_segment, segments;
 };
+
+constexpr uint32_t ALL = LANES == 32 ? ~0u : (1u << (LANES % 32)) - 1;
+
+SCS_INLINE void store_segments(const Vector& vector, const Segment* segments, float* y, Vec value) {
+    const Segment* segment = segments + vector.first_segment;
+    if (vector.segments == 1 && segment->lanes == ALL) return store(y + segment->output, value);
+    for (int32_t s = 0; s < vector.segments; s++) store_chosen(y + segment[s].output, value, segment[s].lanes);
+}
 
 struct Tile {
     int64_t image, images, row, rows, column, columns;
 
     Tile(const Layer& l, const Plan& plan, int64_t unit) {
-        column = unit % plan.column_tiles * plan.columns;
-        row = unit / plan.column_tiles % plan.row_tiles * plan.rows;
-        image = unit / plan.column_tiles / plan.row_tiles * plan.images;
+        image = row = column = 0;
+        if (plan.whole) {
+            image = unit * plan.images;
+        } else {
+            column = unit % plan.column_tiles * plan.columns;
+            row = unit / plan.column_tiles % plan.row_tiles * plan.rows;
+            image = unit / plan.column_tiles / plan.row_tiles * plan.images;
+        }
         columns = least(plan.columns, l.out_width - column);
         rows = least(plan.rows, l.out_height - row);
         images = least(plan.images, l.images - image);
     }
 };
 
-void store_segments(const Vector& vector, const Segment* segments, float* y, Vec value) {
-    for (int32_t s = vector.first_segment; s < vector.first_segment + vector.segments; s++) {
-        if (segments[s].lanes == (1u << LANES) - 1)
-            store(y + segments[s].output, value);
-        else
-            store_chosen(y + segments[s].output, value, segments[s].lanes);
-    }
-}
-
+// The vectors of a tile, and where their lanes go. Maps of two images are `image_stride` apart.
 int64_t list_vectors(
     const Layer& l, const Plan& plan, const Tile& tile, int64_t image_stride, Vector* vectors, Segment* segments
 ) {
-    int64_t found = 0, positions_used = 0;
+    int64_t found = 0, covered = 0;
     int32_t last = -1;
     for (int64_t i = 0; i < tile.images; i++)
         for (int64_t r = 0; r < tile.rows; r++) {
             int64_t start = (i * plan.phase_rows + r) * plan.phase_columns;
-            int64_t output = (tile.image + i) * image_stride + (tile.row + r) * l.out_width + tile.column;
+            int64_t output = i * image_stride + (tile.row + r) * l.out_width + tile.column;
             for (int64_t c = 0; c < tile.columns;) {
-                bool fresh = found == 0 || start + c >= positions_used;
+                bool fresh = found == 0 || start + c >= covered;
                 if (fresh) {
-                    vectors[found++] = {start + c, last + 1, 0};
-                    positions_used = start + c + LANES;
+                    vectors[found++] = {{start + c}, last + 1, 0};
+                    covered = start + c + LANES;
                 }
                 Vector& vector = vectors[found - 1];
-                int64_t lane = start + c - vector.position;
+                int64_t lane = start + c - vector.position[0];
                 int64_t run = least(tile.columns - c, LANES - lane);
                 uint32_t lanes = ((1u << run) - 1) << lane;
-                bool joins = !fresh && c == 0 && r > 0 && tile.columns == l.out_width;
-                if (joins) {
+                if (!fresh && r > 0 && tile.columns == l.out_width) {  // goes on where the row above has ended
                     segments[last].lanes |= lanes;
                 } else {
                     segments[++last] = {lanes, output + c};
@@ -244,26 +311,53 @@ int64_t list_vectors(
     return found;
 }
 
-template <int STEP>
-void copy_every(int64_t count, const float* from, float* to) {
-    for (int64_t i = 0; i < count; i++) to[i] = from[i * STEP];
+// The same where 2x2 outputs become one. A vector of pooled outputs comes of four: LANES columns of two rows are half of it.
+int64_t list_pooled_vectors(
+    const Layer& l, const Plan& plan, const Tile& tile, int64_t image_stride, Vector* vectors, Segment* segments
+) {
+    constexpr int64_t HALF = LANES / 2;
+    int64_t halves = 0;
+    int32_t last = -1;
+    for (int64_t i = 0; i < tile.images; i++)
+        for (int64_t r = 0; r < tile.rows; r++)
+            for (int64_t c = 0; c < tile.columns; c += HALF) {
+                int64_t upper = (i * plan.phase_rows + 2 * r) * plan.phase_columns + 2 * c;
+                Vector& vector = vectors[halves / 2];
+                int64_t second = halves % 2;
+                if (!second) vector = {{}, last + 1, 0};
+                for (int64_t side = second; side < 2; side++) {  // the second half is the first until there is another
+                    vector.position[2 * side] = upper;
+                    vector.position[2 * side + 1] = upper + plan.phase_columns;
+                }
+                uint32_t lanes = ((1u << least(HALF, tile.columns - c)) - 1) << (second * HALF);
+                int64_t output = i * image_stride + (tile.row + r) * l.out_width + tile.column + c;
+                bool joins = second && (c > 0 || (r > 0 && tile.columns == l.out_width));
+                if (joins) {
+                    segments[last].lanes |= lanes;
+                } else {
+                    segments[++last] = {lanes, output};
+                    vector.segments++;
+                }
+                halves++;
+            }
+    return (halves + 1) / 2;
 }
 
-// One phase of one row of an image: every step[1]-th pixel from `column` on, zeros beyond the image.
+SCS_INLINE void copy_run(const float* from, int64_t count, float* to) {
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) store(to + i, load(from + i));
+    if (i < count) store_some(to + i, load_some(from + i, static_cast<int>(count - i)), static_cast<int>(count - i));
+}
+
+// One phase of one row of an image: every step-th pixel from `column` on, zeros beyond the image.
 void copy_row(const float* row, int64_t width, int64_t column, int64_t step, int64_t count, float* to) {
     int64_t before = least(count, column < 0 ? parts(-column, step) : 0);
-    int64_t until = least(count, column < width ? parts(width - column, step) : 0);
-    if (until < before) until = before;
+    int64_t until = most(before, least(count, column < width ? parts(width - column, step) : 0));
     for (int64_t i = 0; i < before; i++) to[i] = 0;
-    const float* from = row + column + before * step;
-    if (until > before) {
-        if (step == 1)
-            copy_every<1>(until - before, from, to + before);
-        else if (step == 2)
-            copy_every<2>(until - before, from, to + before);
-        else
-            for (int64_t i = 0; i < until - before; i++) to[before + i] = from[i * step];
-    }
+    if (step == 1)
+        copy_run(row + column + before, until - before, to + before);
+    else
+        for (int64_t i = before; i < until; i++) to[i] = row[column + i * step];
     for (int64_t i = until; i < count; i++) to[i] = 0;
 }
 
@@ -275,14 +369,14 @@ void copy_tile(
         for (int64_t down = 0; down < plan.step[0]; down++)
             for (int64_t across = 0; across < plan.step[1]; across++) {
                 if (down > plan.reach[0] || across > plan.reach[1]) {  // no tap ever looks there
-                    to += plan.images * plan.phase_rows * plan.phase_columns;
+                    to += plan.phase_size;
                     continue;
                 }
-                int64_t column = tile.column * plan.step[1] + across - l.window.pad_before[1];
+                int64_t column = l.pool * tile.column * plan.step[1] + across - l.window.pad_before[1];
                 for (int64_t i = 0; i < plan.images; i++) {
                     const float* image = x + ((tile.image + i) * l.channels + first_channel + c) * l.height * l.width;
                     for (int64_t r = 0; r < plan.phase_rows; r++, to += plan.phase_columns) {
-                        int64_t row = (tile.row + r) * plan.step[0] + down - l.window.pad_before[0];
+                        int64_t row = (l.pool * tile.row + r) * plan.step[0] + down - l.window.pad_before[0];
                         if (row >= 0 && row < l.height && i < tile.images)
                             copy_row(image + row * l.width, l.width, column, plan.step[1], plan.phase_columns, to);
                         else
@@ -292,107 +386,146 @@ void copy_tile(
             }
 }
 
-// Where each tap finds its pixel, from a patch's position on: [tap][phase of pooling].
+// Where a tile is a whole image without strides: the same into a copy whose padding is zero already.
+void copy_images(
+    const Layer& l, const Plan& plan, const Tile& tile, const float* x, int64_t first_channel, int64_t channels, float* to
+) {
+    int64_t rows = least(l.height, plan.phase_rows - l.window.pad_before[0]);
+    int64_t columns = least(l.width, plan.phase_columns - l.window.pad_before[1]);
+    if (rows <= 0 || columns <= 0) return;
+    to += l.window.pad_before[0] * plan.phase_columns + l.window.pad_before[1];
+    for (int64_t c = 0; c < channels; c++, to += plan.phase_size)
+        for (int64_t i = 0; i < tile.images; i++) {
+            const float* image = x + ((tile.image + i) * l.channels + first_channel + c) * l.height * l.width;
+            float* copy = to + i * plan.phase_rows * plan.phase_columns;
+            for (int64_t r = 0; r < rows; r++) copy_run(image + r * l.width, columns, copy + r * plan.phase_columns);
+        }
+}
+
+// Where each tap finds its pixel, from a patch's position on.
 void list_offsets(const Layer& l, const Plan& plan, int64_t channels, int32_t* offsets) {
-    int64_t plane = plan.images * plan.phase_rows * plan.phase_columns;
     for (int64_t c = 0; c < channels; c++)
         for (int64_t i = 0; i < l.window.size[0]; i++)
-            for (int64_t j = 0; j < l.window.size[1]; j++)
-                for (int64_t a = 0; a < l.pool; a++)
-                    for (int64_t b = 0; b < l.pool; b++) {
-                        int64_t down = l.window.stride[0] * a + l.window.dilation[0] * i;
-                        int64_t across = l.window.stride[1] * b + l.window.dilation[1] * j;
-                        int64_t phase = down % plan.step[0] * plan.step[1] + across % plan.step[1];
-                        int64_t at = (c * plan.step[0] * plan.step[1] + phase) * plane;
-                        at += down / plan.step[0] * plan.phase_columns + across / plan.step[1];
-                        *offsets++ = static_cast<int32_t>(at);
-                    }
+            for (int64_t j = 0; j < l.window.size[1]; j++) {
+                int64_t down = l.window.dilation[0] * i, across = l.window.dilation[1] * j;
+                int64_t phase = down % plan.step[0] * plan.step[1] + across % plan.step[1];
+                int64_t at = (c * plan.step[0] * plan.step[1] + phase) * plan.phase_size;
+                at += down / plan.step[0] * plan.phase_columns + across / plan.step[1];
+                *offsets++ = static_cast<int32_t>(at);
+            }
 }
 
 // ---- products ----
 
-// Sums over the taps for KERNELS kernels and VECTORS vectors of patches, [kernel][vector]. Pooled, the vectors are phases of
-// the same patches, and every tap has an offset for each.
-template <int KERNELS, int VECTORS, bool POOLED>
+// Sums over the taps for KERNELS kernels and VECTORS vectors of patches, [kernel][vector]. There is at least one tap.
+template <int KERNELS, int VECTORS>
 void multiply(int64_t taps, const float* const* patches, const int32_t* offsets, const float* w, float* sums) {
-    Vec sum[KERNELS][VECTORS] = {};
+    Vec sum[KERNELS][VECTORS];
     const float* at[VECTORS];
-    for (int v = 0; v < VECTORS; v++) at[v] = patches[POOLED ? 0 : v];
-    for (int64_t t = 0; t < taps; t++) {
+    for (int v = 0; v < VECTORS; v++) {
+        at[v] = patches[v];
+        for (int k = 0; k < KERNELS; k++) sum[k][v] = Vec{};
+    }
+    int64_t t = 0;
+    do {
         Vec pixels[VECTORS];
-        for (int v = 0; v < VECTORS; v++)
-            pixels[v] = load(at[v] + (POOLED ? offsets[t * PHASES + v] : offsets[t]));
+        for (int v = 0; v < VECTORS; v++) pixels[v] = load(at[v] + offsets[t]);
         for (int k = 0; k < KERNELS; k++) {
             Vec weight = splat(w[t * KERNELS + k]);
             for (int v = 0; v < VECTORS; v++) sum[k][v] += weight * pixels[v];
         }
-    }
+    } while (++t < taps);
     for (int k = 0; k < KERNELS; k++)
         for (int v = 0; v < VECTORS; v++) store(sums + (k * VECTORS + v) * LANES, sum[k][v]);
 }
 
 typedef void (*Multiply)(int64_t, const float* const*, const int32_t*, const float*, float*);
 
-template <int VECTORS, bool POOLED>
+template <int VECTORS>
 Multiply multiplier(int64_t kernels) {
-    static const Multiply choices[BLOCK] = {multiply<1, VECTORS, POOLED>, multiply<2, VECTORS, POOLED>,
-                                            multiply<3, VECTORS, POOLED>, multiply<4, VECTORS, POOLED>,
-                                            multiply<5, VECTORS, POOLED>, multiply<6, VECTORS, POOLED>};
+    static const Multiply choices[BLOCK] = {multiply<1, VECTORS>, multiply<2, VECTORS>, multiply<3, VECTORS>,
+                                            multiply<4, VECTORS>, multiply<5, VECTORS>, multiply<6, VECTORS>};
     return choices[kernels - 1];
 }
 
 struct Products {
     const Layer& layer;
     const Plan& plan;
-    const float* packed;  // of this group
+    const float* packed;  // of this group, as all that follows
     int64_t first_kernel, first_block, last_block;
+    float* y;
     const int32_t* offsets;
     const Segment* segments;
-    float* y;
+    const Sharpening* sharpenings;
 
-    // VECTORS vectors of patches with all kernels of this job.
+    // All kernels of this job with `count` vectors of patches, at most WIDTH, or with one pooled vector.
+    void operator()(const Vector* vectors, int64_t count, const float* const* patches, const Vec* reciprocal, float* to) const {
+        if (layer.pool > 1)
+            pooled(vectors[0], patches, reciprocal, to);
+        else if (count == 4)
+            plain<WIDTH>(vectors, patches, reciprocal, to);
+        else if (count == 2)
+            plain<2>(vectors, patches, reciprocal, to);
+        else
+            plain<1>(vectors, patches, reciprocal, to);
+    }
+
+   private:
     template <int VECTORS>
-    void plain(const Vector* vectors, const float* const* patches, const Vec* reciprocal) const {
-        alignas(64) float sums[BLOCK * WIDTH * LANES];
+    void plain(const Vector* vectors, const float* const* patches, const Vec* reciprocal, float* to) const {
+        alignas(64) float sums[(BLOCK * WIDTH + AT_ONCE) * LANES] = {};
         for (int64_t block = first_block; block < last_block; block++) {
             int64_t kernels = least(BLOCK, plan.group_kernels - block * BLOCK);
             const float* w = packed + block * BLOCK * plan.taps;
-            multiplier<VECTORS, false>(kernels)(plan.taps, patches, offsets, w, sums);
-            for (int64_t k = 0; k < kernels; k++) {
-                int64_t kernel = block * BLOCK + k;
-                Sharpening sharpening(layer, first_kernel + kernel);
-                float* plane = y + kernel * plan.pixels;
-                for (int v = 0; v < VECTORS; v++) {
-                    Vec cosine = load(sums + (k * VECTORS + v) * LANES) * reciprocal[v];
-                    store_segments(vectors[v], segments, plane, Sharpening::of(sharpening, cosine));
+            multiplier<VECTORS>(kernels)(plan.taps, patches, offsets, w, sums);
+            float* maps = to + block * BLOCK * plan.pixels;
+            int count = static_cast<int>(kernels) * VECTORS;
+            for (int i = 0; i < count; i += AT_ONCE) {
+                Vec cosine[AT_ONCE];
+                const Sharpening* each[AT_ONCE];
+                for (int j = 0; j < AT_ONCE; j++) {  // beyond the last one, what is in `sums` is sharpened in vain
+                    cosine[j] = load(sums + (i + j) * LANES) * reciprocal[(i + j) % VECTORS];
+                    each[j] = sharpenings + block * BLOCK + least(i + j, count - 1) / VECTORS;
                 }
+                sharpen_all<AT_ONCE>(each, cosine);
+                for (int j = 0; j < least(AT_ONCE, count - i); j++)
+                    store_segments(vectors[(i + j) % VECTORS], segments, maps + (i + j) / VECTORS * plan.pixels, cosine[j]);
             }
         }
     }
 
-    // One vector of pooled outputs with all kernels of this job.
-    void pooled(const Vector& vector, const float* patches, const Vec* reciprocal) const {
-        alignas(64) float sums[PHASES / WIDTH][BLOCK * WIDTH * LANES];
+    void pooled(const Vector& vector, const float* const* patches, const Vec* reciprocal, float* to) const {
+        constexpr int PARTS = POOLED / WIDTH;
+        alignas(64) float sums[PARTS][BLOCK * WIDTH * LANES];
+        Vec waiting[AT_ONCE + BLOCK] = {};  // for enough of them to be sharpened at once
+        int64_t held = 0, sharpened = first_block * BLOCK, end = least(last_block * BLOCK, plan.group_kernels);
         for (int64_t block = first_block; block < last_block; block++) {
             int64_t kernels = least(BLOCK, plan.group_kernels - block * BLOCK);
             const float* w = packed + block * BLOCK * plan.taps;
-            for (int part = 0; part < PHASES / WIDTH; part++)
-                multiplier<WIDTH, true>(kernels)(plan.taps, &patches, offsets + part * WIDTH, w, sums[part]);
+            for (int part = 0; part < PARTS; part++)
+                multiplier<WIDTH>(kernels)(plan.taps, patches + part * WIDTH, offsets, w, sums[part]);
             for (int64_t k = 0; k < kernels; k++) {
-                int64_t kernel = block * BLOCK + k;
-                Vec cosine[PHASES];
-                for (int v = 0; v < PHASES; v++)
+                Vec cosine[POOLED];
+                for (int v = 0; v < POOLED; v++)
                     cosine[v] = load(sums[v / WIDTH] + (k * WIDTH + v % WIDTH) * LANES) * reciprocal[v];
-                Vec best;
-                if (layer.pool_by_magnitude)
-                    best = larger_magnitude(
-                        larger_magnitude(cosine[0], cosine[1]), larger_magnitude(cosine[2], cosine[3])
-                    );
-                else
-                    best = larger(larger(cosine[0], cosine[1]), larger(cosine[2], cosine[3]));
-                Sharpening sharpening(layer, first_kernel + kernel);
-                sharpening.gain = absolute(sharpening.gain);  // its sign is in the kernel
-                store_segments(vector, segments, y + kernel * plan.pixels, Sharpening::of(sharpening, best));
+                if (layer.pool_by_magnitude) {
+                    Vec left = larger_magnitude(cosine[0], cosine[1]), right = larger_magnitude(cosine[2], cosine[3]);
+                    waiting[held++] = larger_magnitude(unzip<false>(left, right), unzip<true>(left, right));
+                } else {
+                    Vec left = larger(cosine[0], cosine[1]), right = larger(cosine[2], cosine[3]);
+                    waiting[held++] = larger(unzip<false>(left, right), unzip<true>(left, right));
+                }
+            }
+            while (held >= AT_ONCE || (held > 0 && sharpened + held == end)) {
+                const Sharpening* each[AT_ONCE];
+                for (int i = 0; i < AT_ONCE; i++) each[i] = sharpenings + least(sharpened + i, end - 1);
+                sharpen_all<AT_ONCE>(each, waiting);
+                int64_t ready = least(AT_ONCE, held);
+                for (int64_t i = 0; i < ready; i++)
+                    store_segments(vector, segments, to + (sharpened + i) * plan.pixels, waiting[i]);
+                for (int i = 0; i < BLOCK; i++) waiting[i] = waiting[i + AT_ONCE];
+                sharpened += ready;
+                held -= ready;
             }
         }
     }
@@ -435,38 +568,62 @@ void sum_squares(int64_t channels, int64_t size, const float* copy, float* squar
     }
 }
 
-Vec sum_window(int64_t taps, int64_t stride, const float* squares, const int32_t* offsets) {
+Vec sum_window(int64_t taps, const float* squares, const int32_t* offsets) {
     Vec sum = {};
-    for (int64_t t = 0; t < taps; t++) sum += load(squares + offsets[t * stride]);
+    for (int64_t t = 0; t < taps; t++) sum += load(squares + offsets[t]);
     return sum;
 }
 
-// The memory of a job on tiles.
+void list_sharpenings(const Layer& l, int64_t first_kernel, int64_t kernels, Sharpening* sharpenings) {
+    for (int64_t k = 0; k < kernels; k++) sharpenings[k] = Sharpening(l, first_kernel + k);
+}
+
+// The memory of a job on tiles, and its way from tile to tile.
 struct Room {
+    const Layer& layer;
+    const Plan& plan;
     float *copy, *squares;
+    Sharpening* sharpenings;  // of a group's kernels; CHANNELS: of all
     int32_t *offsets, *square_offsets;
     Vector* vectors;
     Segment* segments;
-    int64_t size, window;
+    int64_t size;  // of a channel of the copy
+    int64_t image_stride, listed_images = 0, count = 0;
 
-    Room(const Layer& l, const Plan& plan) {
-        window = l.window.size[0] * l.window.size[1];
-        size = plan.step[0] * plan.step[1] * plan.images * plan.phase_rows * plan.phase_columns;
+    Room(const Layer& l, const Plan& p, int64_t stride) : layer(l), plan(p), image_stride(stride) {
+        size = plan.step[0] * plan.step[1] * plan.phase_size;
         Pieces measured(nullptr);
-        take(l, plan, measured);
+        take(measured);
         Pieces pieces(thread_memory(measured.used()));
-        take(l, plan, pieces);
-        // Vectors reach past the end of a copy; what they find there is thrown away, but has to be numbers.
-        for (int64_t i = 0; i < 2 * LANES; i++) copy[plan.group_channels * size + i] = squares[size + i] = 0;
+        take(pieces);
+        list_offsets(l, plan, plan.group_channels, offsets);
+        list_offsets(l, plan, 1, square_offsets);
+        // Vectors reach past the end of a copy. What they find there is thrown away, but has to be numbers.
+        int64_t used = plan.copies * plan.group_channels * size;
+        for (int64_t i = simple() ? 0 : used; i < used + 2 * LANES; i++) copy[i] = 0;
+        for (int64_t i = 0; i < 2 * LANES; i++) squares[size + i] = 0;
+    }
+
+    // Copies what a tile sees of a group of channels, and lists its vectors.
+    void enter(const Tile& tile, const float* x, int64_t first_channel, int64_t number = 0) {
+        float* to = copy + number * plan.group_channels * size;
+        (simple() ? copy_images : copy_tile)(layer, plan, tile, x, first_channel, plan.group_channels, to);
+        if (plan.whole && tile.images == listed_images) return;
+        count = (layer.pool > 1 ? list_pooled_vectors : list_vectors)(
+            layer, plan, tile, image_stride, vectors, segments
+        );
+        listed_images = tile.images;
     }
 
    private:
-    void take(const Layer& l, const Plan& plan, Pieces& pieces) {
-        int64_t phases = l.pool * l.pool;
-        copy = pieces.take<float>(plan.group_channels * size + 2 * LANES);
+    bool simple() const { return plan.whole && plan.step[0] == 1 && plan.step[1] == 1; }
+
+    void take(Pieces& pieces) {
+        copy = pieces.take<float>(plan.copies * plan.group_channels * size + 2 * LANES);
         squares = pieces.take<float>(size + 2 * LANES);
-        offsets = pieces.take<int32_t>(plan.taps * phases);
-        square_offsets = pieces.take<int32_t>(window * phases);
+        sharpenings = pieces.take<Sharpening>(plan.way == CHANNELS ? layer.kernels : plan.group_kernels);
+        offsets = pieces.take<int32_t>(plan.taps);
+        square_offsets = pieces.take<int32_t>(plan.window);
         vectors = pieces.take<Vector>(plan.vectors);
         segments = pieces.take<Segment>(plan.vectors + plan.images * plan.rows);
     }
@@ -475,157 +632,253 @@ struct Room {
 void similarity_of_tiles(
     const Layer& l, const Plan& plan, int64_t group, int64_t first, int64_t last, const float* x, Products products
 ) {
-    Room room(l, plan);
-    int64_t phases = l.pool * l.pool;
-    list_offsets(l, plan, plan.group_channels, room.offsets);
-    list_offsets(l, plan, 1, room.square_offsets);
+    Room room(l, plan, l.kernels * plan.pixels);
+    list_sharpenings(l, products.first_kernel, plan.group_kernels, room.sharpenings);
     products.offsets = room.offsets;
     products.segments = room.segments;
+    products.sharpenings = room.sharpenings;
     for (int64_t unit = first; unit < last; unit++) {
         Tile tile(l, plan, unit);
-        copy_tile(l, plan, tile, x, group * plan.group_channels, plan.group_channels, room.copy);
+        room.enter(tile, x, group * plan.group_channels);
         sum_squares(plan.group_channels, room.size, room.copy, room.squares);
-        int64_t count = list_vectors(l, plan, tile, l.kernels * plan.pixels, room.vectors, room.segments);
-        Vec reciprocal[PHASES];
-        const float* patches[WIDTH];
-        for (int64_t i = 0; i < count;) {
-            int64_t together = phases > 1 ? 1 : least(WIDTH, count - i);
+        float* y = products.y + tile.image * room.image_stride;
+        for (int64_t i = 0; i < room.count;) {
+            int64_t together = l.pool > 1 ? 1 : least(WIDTH, room.count - i);
             if (together == 3) together = 2;
             const Vector* vectors = room.vectors + i;
-            for (int64_t v = 0; v < together; v++) {
-                patches[v] = room.copy + vectors[v].position;
-                for (int64_t phase = 0; phase < phases; phase++) {
-                    const float* squares = room.squares + vectors[v].position;
-                    Vec energy = sum_window(room.window, phases, squares, room.square_offsets + phase);
-                    reciprocal[v + phase] = reciprocal_norm(energy, l.q);
-                }
+            Vec energy[POOLED] = {}, reciprocal[POOLED];
+            const float* patches[POOLED];
+            for (int64_t v = 0; v < (l.pool > 1 ? POOLED : together); v++) {
+                int64_t position = l.pool > 1 ? vectors[0].position[v] : vectors[v].position[0];
+                patches[v] = room.copy + position;
+                energy[v] = sum_window(plan.window, room.squares + position, room.square_offsets);
             }
-            if (phases > 1)
-                products.pooled(vectors[0], patches[0], reciprocal);
-            else if (together == 4)
-                products.plain<WIDTH>(vectors, patches, reciprocal);
-            else if (together == 2)
-                products.plain<2>(vectors, patches, reciprocal);
-            else
-                products.plain<1>(vectors, patches, reciprocal);
+            reciprocal_norms<POOLED>(energy, l.q, reciprocal);
+            products(vectors, together, patches, reciprocal, y);
             i += together;
         }
     }
 }
 
-// Kernels of one pixel: patches are the images' own pixels, counted through from one image to the next.
+// Kernels of one pixel. Outputs are counted through from one image to the next, and the pixels that belong to `together`
+// vectors of them (or, pooled, to one) are copied next to each other: [channel][vector].
 void similarity_of_pixels(
     const Layer& l, const Plan& plan, int64_t group, int64_t first, int64_t last, const float* x, Products products
 ) {
-    int64_t channels = plan.group_channels;
+    int64_t channels = plan.group_channels, size = l.height * l.width, total = l.images * plan.pixels;
     float* copy = nullptr;
     int32_t* offsets = nullptr;
+    Sharpening* sharpenings = nullptr;
     size_t needed = 0;
     for (int pass = 0; pass < 2; pass++) {
         Pieces pieces(pass ? thread_memory(needed) : nullptr);
-        copy = pieces.take<float>(channels * WIDTH * LANES);
+        copy = pieces.take<float>(channels * POOLED * LANES);
         offsets = pieces.take<int32_t>(channels);
+        sharpenings = pieces.take<Sharpening>(plan.group_kernels);
         needed = pieces.used();
     }
-    Segment segments[WIDTH * LANES];
+    Segment segments[POOLED * LANES];
+    Vector vectors[POOLED];
+    const float* patches[POOLED];
+    list_sharpenings(l, products.first_kernel, plan.group_kernels, sharpenings);
     products.offsets = offsets;
     products.segments = segments;
-    x += group * channels * plan.pixels;
-    int64_t image_size = l.channels * plan.pixels, pixels = l.images * plan.pixels;
+    products.sharpenings = sharpenings;
+    x += group * channels * size;
     for (int64_t unit = first; unit < last;) {
-        int64_t together = least(WIDTH, last - unit);
+        int64_t together = l.pool > 1 ? 1 : least(WIDTH, last - unit);
         if (together == 3) together = 2;
-        Vector vectors[WIDTH];
-        const float* patches[WIDTH];
-        Vec energy[WIDTH] = {};
+        int64_t width = (l.pool > 1 ? POOLED : together) * LANES;
+        if ((unit + together) * LANES > total)
+            for (int64_t i = 0; i < channels * width; i++) copy[i] = 0;
         int32_t segment = 0;
         for (int64_t v = 0; v < together; v++) {
-            patches[v] = copy + v * LANES;
-            vectors[v] = {0, segment, 0};
+            vectors[v] = {{}, segment, 0};
             for (int64_t lane = 0; lane < LANES;) {
-                int64_t pixel = (unit + v) * LANES + lane;
-                if (pixel >= pixels) break;
-                int64_t image = pixel / plan.pixels, at = pixel % plan.pixels;
+                int64_t output = (unit + v) * LANES + lane;
+                if (output >= total) break;
+                int64_t image = output / plan.pixels, at = output % plan.pixels;
                 int64_t run = least(LANES - lane, plan.pixels - at);
                 segments[segment++] = {((1u << run) - 1) << lane, image * l.kernels * plan.pixels + at};
                 vectors[v].segments++;
-                const float* from = x + image * image_size + at;
-                float* to = copy + v * LANES + lane;
-                if (run == LANES)
-                    for (int64_t c = 0; c < channels; c++) {
-                        Vec values = load(from + c * plan.pixels);
-                        store(to + c * together * LANES, values);
-                        energy[v] += values * values;
+                const float* from = x + image * l.channels * size;
+                if (l.pool == 1) {
+                    for (int64_t c = 0; c < channels; c++) copy_run(from + c * size + at, run, copy + c * width + v * LANES + lane);
+                } else {
+                    // Pixels of an upper row go to the first vector or the third, those below them to the one after.
+                    for (int64_t done = 0; done < run;) {
+                        int64_t row = (at + done) / l.out_width, column = (at + done) % l.out_width;
+                        int64_t place = 2 * (lane + done);
+                        int64_t count = least(2 * least(run - done, l.out_width - column), LANES - place % LANES);
+                        const float* upper = from + 2 * row * l.width + 2 * column;
+                        float* to = copy + place / LANES * 2 * LANES + place % LANES;
+                        for (int64_t c = 0; c < channels; c++) {
+                            copy_run(upper + c * size, count, to + c * width);
+                            copy_run(upper + c * size + l.width, count, to + c * width + LANES);
+                        }
+                        done += count / 2;
                     }
-                else
-                    for (int64_t c = 0; c < channels; c++)
-                        for (int64_t i = 0; i < run; i++) to[c * together * LANES + i] = from[c * plan.pixels + i];
+                }
                 lane += run;
             }
-            if (vectors[v].segments != 1 || segments[segment - 1].lanes != (1u << LANES) - 1) {
-                int64_t filled = least(LANES, pixels - (unit + v) * LANES);
-                for (int64_t c = 0; c < channels; c++) {
-                    float* at = copy + (c * together + v) * LANES;
-                    for (int64_t i = filled; i < LANES; i++) at[i] = 0;
-                    energy[v] += load(at) * load(at);
-                }
+        }
+        for (int64_t c = 0; c < channels; c++) offsets[c] = static_cast<int32_t>(c * width);
+        Vec energy[POOLED] = {}, reciprocal[POOLED];
+        for (int64_t v = 0; v < width / LANES; v++) {
+            patches[v] = copy + v * LANES;
+            for (int64_t c = 0; c < channels; c++) {
+                Vec pixels = load(patches[v] + c * width);
+                energy[v] += pixels * pixels;
             }
         }
-        for (int64_t c = 0; c < channels; c++) offsets[c] = static_cast<int32_t>(c * together * LANES);
-        Vec reciprocal[WIDTH];
-        for (int64_t v = 0; v < together; v++) reciprocal[v] = reciprocal_norm(energy[v], l.q);
-        if (together == 4)
-            products.plain<WIDTH>(vectors, patches, reciprocal);
-        else if (together == 2)
-            products.plain<2>(vectors, patches, reciprocal);
-        else
-            products.plain<1>(vectors, patches, reciprocal);
+        reciprocal_norms<POOLED>(energy, l.q, reciprocal);
+        products(vectors, together, patches, reciprocal, products.y);
         unit += together;
     }
 }
 
-void sharpen_plane(const Sharpening& sharpening, int64_t pixels, float q, const float* dot, const float* energy, float* y) {
-    int64_t i = 0;
-    for (; i + LANES <= pixels; i += LANES)
-        store(y + i, Sharpening::of(sharpening, load(dot + i) * reciprocal_norm(load(energy + i), q)));
-    if (i < pixels) {
-        int left = static_cast<int>(pixels - i);
-        Vec cosine = load_some(dot + i, left) * reciprocal_norm(load_some(energy + i, left), q);
-        store_some(y + i, Sharpening::of(sharpening, cosine), left);
+// Products of one channel's patches with its kernel, and their energies.
+SCS_INLINE void multiply_channel(
+    int64_t taps, const float* patches, const int32_t* offsets, const float* w, Vec& dot, Vec& energy
+) {
+    Vec products = {}, squares = {};
+    for (int64_t t = 0; t < taps; t++) {
+        Vec pixels = load(patches + offsets[t]);
+        products += splat(w[t]) * pixels;
+        squares += pixels * pixels;
     }
+    dot = products;
+    energy = squares;
 }
 
-// One kernel a channel. A unit is one channel of a tile.
+// One kernel a channel.
 void similarity_of_channels(
     const Layer& l, const Plan& plan, int64_t first, int64_t last, const float* x, const float* packed, float* y
 ) {
-    Room room(l, plan);
-    list_offsets(l, plan, 1, room.offsets);
-    int64_t tiles = plan.row_tiles * plan.column_tiles, count = 0;
-    for (int64_t unit = first; unit < last; unit++) {
-        int64_t image = unit / tiles / l.channels, channel = unit / tiles % l.channels;
-        Tile tile(l, plan, unit % tiles);
-        tile.image = image;
+    Room room(l, plan, 0);
+    list_sharpenings(l, 0, l.kernels, room.sharpenings);
+    int64_t tiles = plan.row_tiles * plan.column_tiles;
+    for (int64_t unit = first; unit < last; unit += plan.copies) {
+        int64_t copies = least(plan.copies, last - unit), map = unit / tiles;
+        int64_t image = map / l.channels, first_channel = map % l.channels, channel = first_channel;
+        Tile tile(l, plan, plan.whole ? 0 : unit % tiles);
         tile.images = 1;
-        copy_tile(l, plan, tile, x, channel, 1, room.copy);
-        tile.image = 0;
-        if (tiles > 1 || unit == first) count = list_vectors(l, plan, tile, 0, room.vectors, room.segments);
-        Sharpening sharpening(l, channel);
-        const float* w = packed + channel * room.window;
-        float* plane = y + (image * l.channels + channel) * plan.pixels;
-        for (int64_t i = 0; i < count; i++) {
-            const float* patches = room.copy + room.vectors[i].position;
-            Vec dot = {}, energy = {};
-            for (int64_t t = 0; t < room.window; t++) {
-                Vec pixels = load(patches + room.offsets[t]);
-                dot += w[t] * pixels;
-                energy += pixels * pixels;
+        for (int64_t i = 0; i < copies; i++) {
+            tile.image = image;
+            room.enter(tile, x, channel, i);
+            if (++channel == l.channels) {
+                channel = 0;
+                image++;
             }
-            Vec cosine = dot * reciprocal_norm(energy, l.q);
-            store_segments(room.vectors[i], room.segments, plane, Sharpening::of(sharpening, cosine));
+        }
+        channel = first_channel;
+        const Vector* vector = room.vectors;
+        const float* copy = room.copy;
+        float* to = y + map * plan.pixels;
+        for (int64_t left = copies * room.count; left > 0; left -= AT_ONCE) {
+            Vec dot[AT_ONCE], energy[AT_ONCE];
+            const Sharpening* each[AT_ONCE];
+            const Vector* from[AT_ONCE];
+            float* maps[AT_ONCE];
+            for (int i = 0; i < AT_ONCE; i++) {
+                const float *patches = copy + vector->position[0], *w = packed + channel * plan.window;
+                if (plan.window == 9)  // so that the compiler takes the loop apart
+                    multiply_channel(9, patches, room.offsets, w, dot[i], energy[i]);
+                else
+                    multiply_channel(plan.window, patches, room.offsets, w, dot[i], energy[i]);
+                each[i] = room.sharpenings + channel;
+                from[i] = vector;
+                maps[i] = to;
+                if (i + 1 >= left) continue;  // past the last one it is computed again
+                if (++vector == room.vectors + room.count) {
+                    vector = room.vectors;
+                    copy += room.size;
+                    to += plan.pixels;
+                    if (++channel == l.channels) channel = 0;
+                }
+            }
+            sharpen_products<AT_ONCE>(each, l.q, dot, energy);
+            for (int i = 0; i < least(AT_ONCE, left); i++) store_segments(*from[i], room.segments, maps[i], dot[i]);
         }
     }
 }
+
+#ifdef __AVX512F__
+// One kernel of 3x3 a channel, on maps so narrow that a vector holds a row of one, or of several channels side by side. A row
+// is loaded once and serves three rows of outputs, its neighbours are the same lanes moved by one, and nothing is copied.
+struct Beside {  // a kernel's numbers in the lanes of its channel
+    Vec exponent_less_one, gain, bias, w[9];
+};
+
+SCS_INLINE Vec only(__mmask16 lanes, float value) { return (Vec)_mm512_maskz_broadcastss_ps(lanes, _mm_set_ss(value)); }
+
+void similarity_of_narrow_channels(
+    const Layer& l, const Plan& plan, int64_t first, int64_t last, const float* x, const float* packed, float* y
+) {
+    int64_t width = l.width, beside = plan.beside, apart = plan.pixels - width;
+    __mmask16 channel_lanes[LANES], not_first = 0, not_last = 0;
+    alignas(64) int32_t lane_before[LANES], lane_after[LANES];
+    for (int i = 0; i < LANES; i++) {
+        lane_before[i] = (i + LANES - 1) % LANES;
+        lane_after[i] = (i + 1) % LANES;
+        if (i % width != 0) not_first |= static_cast<__mmask16>(1u << i);
+        if (i % width != width - 1) not_last |= static_cast<__mmask16>(1u << i);
+        channel_lanes[i] = static_cast<__mmask16>(((1u << width) - 1) << (i * width % LANES));
+    }
+    __m512i before = _mm512_load_si512(lane_before), after = _mm512_load_si512(lane_after);
+
+    auto* numbers = reinterpret_cast<Beside*>(thread_memory(static_cast<size_t>(l.channels / beside) * sizeof(Beside)));
+    for (int64_t c = 0; c < l.channels; c++) {
+        Beside& to = numbers[c / beside];
+        if (c % beside == 0) to = Beside{};
+        __mmask16 lanes = channel_lanes[c % beside];
+        Sharpening one(l, c);
+        to.exponent_less_one += only(lanes, one.exponent_less_one);
+        to.gain += only(lanes, one.gain);
+        to.bias += only(lanes, one.bias);
+        for (int t = 0; t < 9; t++) to.w[t] += only(lanes, packed[c * 9 + t]);
+    }
+
+    Vec dot[AT_ONCE] = {}, energy[AT_ONCE] = {};
+    const Beside* each[AT_ONCE];
+    float* rows[AT_ONCE];
+    int count = 0;
+    for (auto& one : each) one = numbers;
+    for (int64_t map = first; map < last; map += beside) {
+        const Beside* own = numbers + map % l.channels / beside;
+        const float* from = x + map * plan.pixels;
+        // What the rows that were read last add to rows of outputs to come, and their squares.
+        Vec dot_next = {}, dot_after = {}, squares_last = {}, squares_before = {};
+        for (int64_t row = 0; row <= l.height; row++) {
+            Vec middle = {};
+            if (row < l.height)
+                for (int64_t j = 0; j < beside; j++)
+                    middle = (Vec)_mm512_mask_loadu_ps((__m512)middle, channel_lanes[j], from + j * apart + row * width);
+            Vec left = (Vec)_mm512_maskz_permutexvar_ps(not_first, before, (__m512)middle);
+            Vec right = (Vec)_mm512_maskz_permutexvar_ps(not_last, after, (__m512)middle);
+            Vec squares = left * left + middle * middle + right * right;
+            const Vec* w = own->w;
+            if (row > 0) {
+                dot[count] = dot_next + w[6] * left + w[7] * middle + w[8] * right;
+                energy[count] = squares_before + squares_last + squares;
+                each[count] = own;
+                rows[count++] = y + map * plan.pixels + (row - 1) * width;
+            }
+            dot_next = dot_after + w[3] * left + w[4] * middle + w[5] * right;
+            dot_after = w[0] * left + w[1] * middle + w[2] * right;
+            squares_before = squares_last;
+            squares_last = squares;
+            if (count == AT_ONCE || (count > 0 && row == l.height && map + beside >= last)) {
+                sharpen_products<AT_ONCE>(each, l.q, dot, energy);
+                for (int i = 0; i < count; i++)
+                    for (int64_t j = 0; j < beside; j++)
+                        _mm512_mask_storeu_ps(rows[i] + j * apart, channel_lanes[j], (__m512)dot[i]);
+                count = 0;
+            }
+        }
+    }
+}
+#endif
 
 int64_t similarity_jobs(const Layer& l) { return Plan(l, false).jobs; }
 
@@ -635,21 +888,19 @@ void similarity(const Layer& l, int64_t job, const float* x, const float* packed
     int64_t part = job % plan.kernel_jobs;
     int64_t first = job / plan.kernel_jobs % plan.unit_jobs * plan.units_per_job;
     int64_t last = least(plan.units, first + plan.units_per_job);
-    if (plan.depthwise) return similarity_of_channels(l, plan, first, last, x, packed, y);
+#ifdef __AVX512F__
+    if (plan.beside > 0) return similarity_of_narrow_channels(l, plan, first, last, x, packed, y);
+#endif
+    if (plan.way == CHANNELS) return similarity_of_channels(l, plan, first, last, x, packed, y);
     int64_t first_kernel = group * plan.group_kernels;
-    Products products = {l,
-                         plan,
-                         packed + first_kernel * plan.taps,
-                         first_kernel,
-                         plan.blocks * part / plan.kernel_jobs,
-                         plan.blocks * (part + 1) / plan.kernel_jobs,
-                         nullptr,
-                         nullptr,
-                         y + first_kernel * plan.pixels};
-    if (plan.pointwise)
-        similarity_of_pixels(l, plan, group, first, last, x, products);
-    else
-        similarity_of_tiles(l, plan, group, first, last, x, products);
+    int64_t first_block = plan.blocks * part / plan.kernel_jobs;
+    int64_t last_block = plan.blocks * (part + 1) / plan.kernel_jobs;
+    Products products = {
+        l,       plan,   packed + first_kernel * plan.taps, first_kernel, first_block, last_block, y + first_kernel * plan.pixels,
+        nullptr, nullptr, nullptr
+    };
+    auto way = plan.way == PIXELS ? similarity_of_pixels : similarity_of_tiles;
+    way(l, plan, group, first, last, x, products);
 }
 
 int64_t energy_jobs(const Layer& l) { return Plan(l, true).jobs; }
@@ -659,17 +910,15 @@ void energy(const Layer& l, int64_t job, const float* x, float* energies) {
     int64_t group = job / plan.unit_jobs;
     int64_t first = job % plan.unit_jobs * plan.units_per_job;
     int64_t last = least(plan.units, first + plan.units_per_job);
-    Room room(l, plan);
-    list_offsets(l, plan, 1, room.square_offsets);
+    Room room(l, plan, l.group * plan.pixels);
     for (int64_t unit = first; unit < last; unit++) {
         Tile tile(l, plan, unit);
-        copy_tile(l, plan, tile, x, group * plan.group_channels, plan.group_channels, room.copy);
+        room.enter(tile, x, group * plan.group_channels);
         sum_squares(plan.group_channels, room.size, room.copy, room.squares);
-        int64_t count = list_vectors(l, plan, tile, l.group * plan.pixels, room.vectors, room.segments);
-        for (int64_t i = 0; i < count; i++) {
-            const float* squares = room.squares + room.vectors[i].position;
-            Vec sum = sum_window(room.window, 1, squares, room.square_offsets);
-            store_segments(room.vectors[i], room.segments, energies + group * plan.pixels, sum);
+        float* to = energies + tile.image * room.image_stride + group * plan.pixels;
+        for (int64_t i = 0; i < room.count; i++) {
+            const float* squares = room.squares + room.vectors[i].position[0];
+            store_segments(room.vectors[i], room.segments, to, sum_window(plan.window, squares, room.square_offsets));
         }
     }
 }
@@ -679,8 +928,26 @@ void sharpen(
     float* y
 ) {
     for (int64_t k = 0; k < l.kernels; k++) {
+        Sharpening sharpening(l, k);
+        const Sharpening* each[AT_ONCE];
+        for (auto& one : each) one = &sharpening;
         const float* energies = energy + (own_energies ? k * plane : 0) + first;
-        sharpen_plane(Sharpening(l, k), pixels, l.q, dot + k * plane + first, energies, y + k * plane + first);
+        int64_t at = k * plane + first, i = 0;
+        for (; i + AT_ONCE * LANES <= pixels; i += AT_ONCE * LANES) {
+            Vec dots[AT_ONCE], squares[AT_ONCE];
+            for (int j = 0; j < AT_ONCE; j++) {
+                dots[j] = load(dot + at + i + j * LANES);
+                squares[j] = load(energies + i + j * LANES);
+            }
+            sharpen_products<AT_ONCE>(each, l.q, dots, squares);
+            for (int j = 0; j < AT_ONCE; j++) store(y + at + i + j * LANES, dots[j]);
+        }
+        for (; i < pixels; i += LANES) {
+            int count = static_cast<int>(least(LANES, pixels - i));
+            Vec dots = load_some(dot + at + i, count), squares = load_some(energies + i, count);
+            sharpen_products<1>(each, l.q, &dots, &squares);
+            store_some(y + at + i, dots, count);
+        }
     }
 }
 

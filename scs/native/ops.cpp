@@ -106,6 +106,15 @@ struct Node {
         return otherwise;
     }
 
+    bool has(size_t index) const {
+        size_t inputs = 0;
+        check(runtime::kernel_info_get_input_count(api, info, &inputs));
+        if (index >= inputs) return false;
+        size_t length = 0;
+        check(runtime::kernel_info_get_input_name(api, info, index, nullptr, &length));
+        return length > 1;  // with the zero at its end; one that is left out has no name
+    }
+
     // Null unless the input is a constant of the graph.
     Tensor constant(size_t index) const {
         int is_constant = 0;
@@ -230,47 +239,65 @@ class Similarity {
         layer_.pool_by_magnitude = node.number("pool_by_magnitude", 0) != 0;
         need(layer_.group > 0, "a group of 1 or more");
         need(layer_.pool == 1 || layer_.pool == 2, "a pool of 1 or 2; " + std::to_string(layer_.pool) + " came");
-        Tensor w = node.constant(1), p = node.constant(2), q = node.constant(3), gain = node.constant(4);
-        if (w && p && q) pack(w, p, q, gain, packed_);
+        // What is constant is read once: asking the runtime takes as long as a small layer.
+        Tensor w = node.constant(1), p = node.constant(2), q = node.constant(3);
+        Tensor gain = node.constant(GAIN), bias = node.constant(BIAS);
+        constant_ = w && p && q && (gain || !node.has(GAIN)) && (bias || !node.has(BIAS));
+        if (!constant_) return;
+        take_kernels(layer_, w, p, q, gain, bias);
+        packed_ = packed(layer_, w);
+        for (auto [values, kept] : {std::pair(&layer_.exponents, &exponents_), std::pair(&layer_.gains, &gains_),
+                                    std::pair(&layer_.biases, &biases_)})
+            if (*values) {
+                kept->assign(*values, *values + layer_.kernels);
+                *values = kept->data();
+            }
     }
 
     void operator()(const Run& run) {
         scs::Layer layer = layer_;
-        Tensor x = run.input(0), w = run.input(1), gain = run.input(4), bias = run.input(5);
-        take_images(layer, x);
-        need(w.shape.size() == 4 && layer.channels == w.shape[1] * layer.group,
-             "kernels (K, C / group, kH, kW) for images " + text(x.shape) + "; " + text(w.shape) + " came");
-        layer.kernels = w.shape[0];
-        take_sharpening(layer, run.input(2), run.input(3), gain, bias);
-        need(layer.pool == 1 || !layer.pool_by_magnitude || !bias, "no bias where the largest magnitude is kept");
-        const float* packed = packed_.data();
         std::vector<float> now;
-        if (packed_.empty()) {
-            pack(w, run.input(2), run.input(3), gain, now);
-            packed = now.data();
+        if (!constant_) {
+            Tensor w = run.input(1);
+            take_kernels(layer, w, run.input(2), run.input(3), run.input(GAIN), run.input(BIAS));
+            now = packed(layer, w);
         }
+        Tensor x = run.input(0);
+        int64_t channels = layer.channels;
+        take_images(layer, x);
+        need(layer.channels == channels, "images (N, " + std::to_string(channels) + ", H, W); " + text(x.shape) + " came");
+        const std::vector<float>& packed = constant_ ? packed_ : now;
         float* y = run.output({layer.images, layer.kernels, layer.out_height, layer.out_width});
         const auto& kernels = scs::kernels();
         run.in_parallel(kernels.similarity_jobs(layer), [&](int64_t job) {
-            kernels.similarity(layer, job, x.data, packed, y);
+            kernels.similarity(layer, job, x.data, packed.data(), y);
         });
     }
 
    private:
-    void pack(const Tensor& w, const Tensor& p, const Tensor& q, const Tensor& gain, std::vector<float>& packed) const {
-        scs::Layer layer = layer_;
+    static constexpr size_t GAIN = 4, BIAS = 5;
+
+    void take_kernels(
+        scs::Layer& layer, const Tensor& w, const Tensor& p, const Tensor& q, const Tensor& gain, const Tensor& bias
+    ) const {
         need(w.shape.size() == 4 && w.shape[2] == layer.window.size[0] && w.shape[3] == layer.window.size[1],
              "kernels (K, C / group, kH, kW) of kernel_shape; " + text(w.shape) + " came");
         layer.kernels = w.shape[0];
         layer.channels = w.shape[1] * layer.group;
         need(layer.kernels % layer.group == 0, "kernels in whole groups; " + text(w.shape) + " came");
-        take_sharpening(layer, p, q, gain, Tensor());
-        packed.resize(static_cast<size_t>(scs::kernels().packed_size(layer)));
-        scs::kernels().pack(layer, w.data, packed.data());
+        take_sharpening(layer, p, q, gain, bias);
+        need(layer.pool == 1 || !layer.pool_by_magnitude || !bias, "no bias where the largest magnitude is kept");
+    }
+
+    static std::vector<float> packed(const scs::Layer& layer, const Tensor& w) {
+        std::vector<float> made(static_cast<size_t>(scs::kernels().packed_size(layer)));
+        scs::kernels().pack(layer, w.data, made.data());
+        return made;
     }
 
     scs::Layer layer_ = {};
-    std::vector<float> packed_;
+    bool constant_ = false;
+    std::vector<float> packed_, exponents_, gains_, biases_;
 };
 
 // WindowSumSquare (x), and, with a group for each channel, WindowSquare (x)

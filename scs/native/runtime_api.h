@@ -58,6 +58,8 @@ constexpr Function<93, void, Status*> release_status;
 constexpr Function<99, void, TensorShape*> release_tensor_type_and_shape_info;
 constexpr Function<163, Status*, const KernelInfo*, const char*, int64_t*, size_t*>
     kernel_info_get_attribute_array_int64;
+constexpr Function<230, Status*, const KernelInfo*, size_t*> kernel_info_get_input_count;
+constexpr Function<232, Status*, const KernelInfo*, size_t, char*, size_t*> kernel_info_get_input_name;
 constexpr Function<249, Status*, const KernelInfo*, size_t, int*, const Value**> kernel_info_get_constant_input_tensor;
 constexpr Function<274, Status*, const KernelContext*, void (*)(void*, size_t), size_t, size_t, void*>
     kernel_context_parallel_for;
