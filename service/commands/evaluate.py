@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json as json_format
-from statistics import mean
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from models import catalogue
 from models.card import ModelCard
-from models.corruptions import CORRUPTIONS, SEVERITIES
 from models.evaluation import CORRUPTED_VIEWS, Evaluation, evaluate_corrupted
 from models.evaluation import evaluate as measure
-from scs.errors import DataError
+from scs.errors import DataError, MissingPackageError, ModelError
 from service.commands import options
 from service.commands.data import open_dataset
 from service.commands.local import open_model, settings_for
+from service.commands.robustness import attacked_figures, print_attacked, print_spoilt, spoilt_figures
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from models.torch_graph import TorchGraph
+
+_ATTACKED = 1_000  # images
 
 
 def evaluate(
@@ -31,34 +38,66 @@ def evaluate(
         bool,
         typer.Option("--corruptions", help="Measure it on spoilt images too: ten corruptions at severities 1 to 5."),
     ] = False,
+    attacks: Annotated[
+        bool,
+        typer.Option("--attacks", help="Attack it too, by FGSM and PGD on 1,000 of the images; needs torch."),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Measure an exported model on the test images of the data set it was trained on.
 
     Example: scs evaluate cifar10-scs --data ~/data --corruptions
     """
-    model = open_model(settings_for(repository), name, version)
+    settings = settings_for(repository)
+    model = open_model(settings, name, version)
     if model.card.accuracy is None:
         raise DataError(f"the card of {name} needs to name a data set; it names none")
+    graph = _graph(settings, model.card) if attacks else None
     dataset = open_dataset(model.card.accuracy.dataset, data, download)
     if list(dataset.classes) != model.card.labels:
         raise DataError(f"{name} needs data of its own classes; {dataset.name} has others")
-    images = len(dataset.test_images)
-    spoilt: dict[str, list[Evaluation]] = {}
-    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    every = max(1, len(dataset.test_images) // _ATTACKED)  # a file may be sorted by class
+    attacked = dataset.test_images[::every][:_ATTACKED], dataset.test_labels[::every][:_ATTACKED]
+
+    tables: list[Callable[[], None]] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=images * (1 + corruptions * CORRUPTED_VIEWS))
-        result = measure(model.runtime, dataset, lambda done: bar.update(task, completed=done))
+
+        def progress(what: str, images: int) -> Callable[[int], None]:
+            task = bar.add_task(what, total=images)
+            return lambda done: bar.update(task, completed=done)
+
+        images = len(dataset.test_images)
+        result = measure(model.runtime, dataset, progress(name, images))
+        figures = _figures(model.card, result)
         if corruptions:
-            spoilt = evaluate_corrupted(model.runtime, dataset, lambda done: bar.update(task, completed=images + done))
+            spoilt = evaluate_corrupted(model.runtime, dataset, progress("spoilt", images * CORRUPTED_VIEWS))
+            figures |= spoilt_figures(spoilt)
+            tables.append(lambda: print_spoilt(result.accuracy, spoilt))
+        if graph:
+            from models.attacks import attack, check_gradients
+
+            withstood = attack(graph, *attacked, progress("attacked", len(attacked[0])))
+            check = check_gradients(graph, *attacked)
+            figures |= attacked_figures(withstood, check)
+            tables.append(lambda: print_attacked(withstood, check))
     if json:
-        print(json_format.dumps({**_figures(model.card, result), **_spoilt_figures(spoilt)}, indent=2))
+        print(json_format.dumps(figures, indent=2))
         return
     _print(model.card, result)
-    if spoilt:
-        _print_spoilt(result, spoilt)
-    else:
-        _print_confusion(result)
+    for show in tables or [lambda: _print_confusion(result)]:
+        show()
+
+
+def _graph(settings: Settings, card: ModelCard) -> TorchGraph:
+    """The model's file in torch, for its gradients."""
+    try:
+        from models.torch_graph import TorchGraph
+    except ImportError as error:
+        raise MissingPackageError(f"--attacks needs {error.name}: pip install 'scs-serve[train]'") from None
+    if card.format != "onnx":
+        raise ModelError(f"--attacks needs a model that is ONNX; {card.name} is {card.format}")
+    return TorchGraph(catalogue.find(settings.model_repository, card.name, card.version).verified_bytes())
 
 
 def _figures(card: ModelCard, result: Evaluation) -> dict[str, object]:
@@ -84,23 +123,6 @@ def _figures(card: ModelCard, result: Evaluation) -> dict[str, object]:
     }
 
 
-def _spoilt_figures(spoilt: dict[str, list[Evaluation]]) -> dict[str, object]:
-    """Nothing where nothing was spoilt."""
-    if not spoilt:
-        return {}
-    accuracies = {name: [result.accuracy for result in results] for name, results in spoilt.items()}
-    corruptions = {
-        name: {
-            "unit": CORRUPTIONS[name].unit,
-            "amounts": CORRUPTIONS[name].amounts,
-            "accuracy": found,
-            "mean": mean(found),
-        }
-        for name, found in accuracies.items()
-    }
-    return {"corruptions": corruptions, "corrupted_mean": mean(map(mean, accuracies.values()))}
-
-
 def _print(card: ModelCard, result: Evaluation) -> None:
     low, high = result.interval()
     print(
@@ -123,19 +145,4 @@ def _print_confusion(result: Evaluation) -> None:
         result.classes, result.confusion, result.recall, result.precision, strict=True
     ):
         table.add_row(label, *(str(count) for count in row), f"{recall:.1%}", f"{precision:.1%}")
-    Console().print(table)
-
-
-def _print_spoilt(result: Evaluation, spoilt: dict[str, list[Evaluation]]) -> None:
-    print("\naccuracy on spoilt images, by severity")
-    table = Table("", *map(str, SEVERITIES), "mean", "", box=None, padding=(0, 2, 0, 0))
-    table.add_row("none", *[""] * len(SEVERITIES), f"{result.accuracy:.1%}")
-    means = []
-    for name, results in spoilt.items():
-        accuracies = [each.accuracy for each in results]
-        means.append(mean(accuracies))
-        first, *_, last = CORRUPTIONS[name].amounts
-        shown = (f"{accuracy:.1%}" for accuracy in [*accuracies, means[-1]])
-        table.add_row(name, *shown, f"{first:g} to {last:g} {CORRUPTIONS[name].unit}")
-    table.add_row("all", *[""] * len(SEVERITIES), f"{mean(means):.1%}")
     Console().print(table)

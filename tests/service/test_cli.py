@@ -229,24 +229,24 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
     assert evaluated.returncode == 0, evaluated.stderr
     for said in ("95% interval", "recall", "expected calibration error", "negative log-likelihood"):
         assert said in evaluated.stdout
-    figures = json.loads(scs("evaluate", "mnist-scs", *data, *own, "--json").stdout)
+    figures = json.loads(scs("evaluate", "mnist-scs", *data, *own, "--corruptions", "--attacks", "--json").stdout)
     assert figures["accuracy"] == pytest.approx(card["accuracy"]["accuracy"])
     assert np.array(figures["confusion"]).sum() == sum(figures["reliability"]["counts"]) == 100
     counts, confidence, accuracy = map(np.array, figures["reliability"].values())
     error = (counts * np.abs(accuracy - confidence)).sum() / 100
     assert figures["expected_calibration_error"] == pytest.approx(error)
 
-    spoilt = scs("evaluate", "mnist-scs", *data, *own, "--corruptions")
-    assert spoilt.returncode == 0, spoilt.stderr
-    _, table = spoilt.stdout.split("by severity")
-    rows = [line.split() for line in table.splitlines() if "%" in line]
-    assert [row[0] for row in rows] == ["none", *CORRUPTIONS, "all"]
-    found = json.loads(scs("evaluate", "mnist-scs", *data, *own, "--corruptions", "--json").stdout)
-    assert found["accuracy"] == figures["accuracy"] and list(found["corruptions"]) == list(CORRUPTIONS)
-    blur = found["corruptions"]["blur"]
-    assert len(blur["accuracy"]) == 5 and blur["mean"] == pytest.approx(np.mean(blur["accuracy"]))
-    assert found["corrupted_mean"] == pytest.approx(np.mean([each["mean"] for each in found["corruptions"].values()]))
-    assert [f"{100 * share:.1f}%" for share in [*blur["accuracy"], blur["mean"]]] == rows[5][1:7]
+    shown = scs("evaluate", "mnist-scs", *data, *own, "--corruptions", "--attacks").stdout
+    rows = {line.split()[0]: line.split() for line in shown.split("by severity")[1].splitlines() if "%" in line}
+    found = figures["corruptions"]
+    assert list(found) == list(CORRUPTIONS) and list(rows)[: len(found) + 2] == ["none", *found, "all"]
+    for name, each in found.items():
+        assert rows[name][1:7] == [f"{100 * share:.1f}%" for share in [*each["accuracy"], np.mean(each["accuracy"])]]
+    assert figures["corrupted_mean"] == pytest.approx(np.mean([each["mean"] for each in found.values()]))
+    for name in ("fgsm", "pgd"):
+        shares = [figures["accuracy"], *figures["attacks"][name]]
+        assert rows[name.upper() + "," * (name == "pgd")][-5:] == [f"{100 * share:.1f}%" for share in shares]
+    assert ("Not to be trusted" in shown) == bool(figures["attacks"]["gradients"]["doubts"])
 
     assert scs("predict", photo, "--model", "mnist-scs", *own).returncode == 0
 
@@ -275,6 +275,7 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
         (["train", "mnist-scs", "--download"], 2, "needs a folder"),
         (["export", "mnist-scs"], 1, "there is none: run scs train mnist-scs first"),
         (["evaluate", "dog"], 2, "no model 'dog'"),
+        (["evaluate", "shapes-script", "--attacks"], 1, "needs a model that is ONNX; shapes-script is torchscript"),
         (["bark"], 2, "No such command"),
     ],
 )
@@ -297,6 +298,7 @@ def test_serving_and_predicting_need_no_torch(photo, repository, tmp_path):
             ["predict", str(photo)],
             ["train", "mnist-scs"],
             ["predict", str(photo), "--model", "shapes-script"],
+            ["evaluate", "shapes-scs", "--attacks"],
         )
     ]
     assert outcomes[0].returncode == 0, outcomes[0].stderr
