@@ -86,6 +86,9 @@ _OPERATIONS: dict[str, Callable[..., Tensor]] = {
     onnx_op.SIMILARITY: _similarity,
     "Conv": _convolution,
     "MaxPool": _max_pool,
+    "BatchNormalization": lambda x, gain, bias, mean, variance, *, epsilon, **_: F.batch_norm(
+        x, mean, variance, gain, bias, eps=epsilon
+    ),
     "Transpose": lambda x, perm: x.permute(*perm),
     "Cast": lambda x, to: x if x.is_floating_point() else x.float(),  # bytes to float32, the one cast there is
     "Slice": _slice,
