@@ -212,12 +212,12 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
     data, own = ("--data", tmp_path), ("--repository", tmp_path / "own")
 
     for seed in (0, 1):
-        trained = scs("train", "mnist-scs", *data, "--epochs", 2, "--seed", seed)
+        trained = scs("train", "mnist-scs", *data, "--epochs", 3, "--seed", seed)
         assert trained.returncode == 0, trained.stderr
     run = tmp_path / "runs" / "mnist-scs" / "seed-1"
     with Image.open(run / "curves.png") as curves:
         assert curves.width > 500
-    assert len((run / "log.jsonl").read_text().splitlines()) == 2
+    assert len((run / "log.jsonl").read_text().splitlines()) == 3
 
     exported = scs("export", "mnist-scs", *data, *own, "--json")
     assert exported.returncode == 0, exported.stderr
