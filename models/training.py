@@ -89,6 +89,7 @@ def train(
     seed: int = 0,
     note: str = "",
     on_step: Callable[[Step], None] = lambda step: None,
+    build: Callable[[Recipe, Dataset], Network] = build_network,
 ) -> Network:
     """Train a network, or go on where the checkpoint in ``folder`` stands.
 
@@ -99,6 +100,7 @@ def train(
         seed: decides the first weights, the order of the images and their augmentation.
         note: what a reader of the accuracy must know of the data; kept with the result.
         on_step: called after every batch.
+        build: makes the untrained network; another one than the recipe's for experiments.
 
     Returns:
         The trained network, in evaluation mode.
@@ -117,7 +119,7 @@ def train(
         raise DataError(f"a batch needs {recipe.batch_size} images; {len(images)} came")
 
     torch.manual_seed(seed)
-    network = build_network(recipe, dataset)
+    network = build(recipe, dataset)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from models.freed_memory import keep_freed_memory
 from models.recipes import recipe_for
 from scs.errors import MissingPackageError
 from service.commands import options
@@ -40,6 +41,7 @@ def train(
     except ImportError as error:
         raise MissingPackageError(f"scs train needs {error.name}: pip install 'scs-serve[train]'") from None
     dataset = open_dataset(recipe.dataset, data, download)
+    keep_freed_memory()
     folder = out or Path("runs") / name / f"seed-{seed}"
 
     columns = (
