@@ -2,8 +2,8 @@
 
     python bench/ablations.py --data FOLDER [--epochs 4] [--seeds 2] [--only NAME…]
 
-Accuracies are of images held back from training; the test images are not looked at. What was run is kept in --runs, so a
-script that was stopped goes on where it was.
+Accuracies are of images held back from training; the test images are not looked at. What was run is kept in --runs, so
+that a script that was stopped goes on where it was.
 """
 
 import argparse

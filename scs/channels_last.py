@@ -31,6 +31,11 @@ def as_array(x: Tensor) -> NDArray[Any]:
     return x.detach().permute(0, 2, 3, 1).numpy()
 
 
+def as_pixels(x: Tensor) -> NDArray[Any]:
+    """The same as an array ``(N * H * W, C)``."""
+    return as_array(x).reshape(-1, x.shape[1])
+
+
 def use_torch_threads() -> None:
     """Let the loops that this thread starts have as many threads as torch has."""
     most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from scs import training_loops
-from scs.channels_last import as_array, loops_serve, torch_follows, use_torch_threads
+from scs.channels_last import as_pixels, loops_serve, torch_follows, use_torch_threads
 
 _PIXELS_A_PART = 4096  # of a sum over all pixels; enough to be worth a thread's while
 
@@ -73,7 +73,7 @@ def _sharpen_by_loops(dot: Tensor, reciprocal: Tensor, exponent: Tensor, eps: fl
     y = torch.empty_like(dot)
     use_torch_threads()
     training_loops.sharpen(
-        _pixels(dot), _pixels(reciprocal)[:, 0], _numbers(exponent, dot), np.float32(eps), _pixels(y)
+        as_pixels(dot), as_pixels(reciprocal)[:, 0], _numbers(exponent, dot), np.float32(eps), as_pixels(y)
     )
     return y
 
@@ -83,26 +83,21 @@ def _gradients_by_loops(
 ) -> tuple[Tensor, Tensor, Tensor]:
     grad = grad.contiguous(memory_format=torch.channels_last)
     to_dot, to_reciprocal = torch.empty_like(dot), torch.empty_like(reciprocal)
-    pixels = _pixels(dot)
+    pixels = as_pixels(dot)
     to_exponent = np.empty((-(-len(pixels) // _PIXELS_A_PART), pixels.shape[1]))
     use_torch_threads()
     training_loops.sharpen_gradient(
-        _pixels(grad),
+        as_pixels(grad),
         pixels,
-        _pixels(reciprocal)[:, 0],
+        as_pixels(reciprocal)[:, 0],
         _numbers(exponent, dot),
         np.float32(eps),
-        _pixels(to_dot),
-        _pixels(to_reciprocal)[:, 0],
+        as_pixels(to_dot),
+        as_pixels(to_reciprocal)[:, 0],
         to_exponent,
     )
     sums = torch.from_numpy(to_exponent.sum(0)).to(exponent.dtype)
     return to_dot, to_reciprocal, sums if exponent.ndim else sums.sum()
-
-
-def _pixels(images: Tensor) -> training_loops.Array:
-    """``(N, C, H, W)``, channels last, as ``(N * H * W, C)``."""
-    return as_array(images).reshape(-1, images.shape[1])
 
 
 def _numbers(exponent: Tensor, dot: Tensor) -> training_loops.Array:

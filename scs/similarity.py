@@ -12,6 +12,7 @@ from torch import Tensor
 
 from scs.errors import OptionError, ShapeError
 from scs.sharpening import sharpen_cosines
+from scs.squares import sum_squares
 
 Padding = int | Sequence[int] | Literal["valid", "same", "full"]
 PaddingMode = Literal["zeros", "circular"]
@@ -184,9 +185,12 @@ def _patch_energy(
     groups: int,
 ) -> Tensor:
     """Sum of squares of every patch, ``(N, groups, H', W')``: over channels first, then one box filter."""
-    energy = x.square()
-    if groups != x.shape[1]:
-        energy = energy.unflatten(1, (groups, -1)).sum(2)
+    if groups == 1:
+        energy = sum_squares(x)
+    elif groups == x.shape[1]:
+        energy = x.square()
+    else:
+        energy = x.square().unflatten(1, (groups, -1)).sum(2)
     if any(d > 1 for d in dilations):
         box = energy.new_ones(groups, 1, *kernel_size)
         return _CONVOLUTIONS[x.ndim](energy, box, None, strides, pads, dilations, groups)

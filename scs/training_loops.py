@@ -1,4 +1,4 @@
-"""Loops that a training on the CPU spends its time in: sharpening and max-abs pooling, each with its gradient.
+"""Loops that a training on the CPU spends its time in: squares, sharpening and max-abs pooling, each with its gradient.
 
 They are bound by memory, so each takes one pass over its arrays where torch takes a dozen, and takes a logarithm again
 rather than store it. Arrays are float32, dense, and have the channels last.
@@ -123,6 +123,25 @@ def sharpen_gradient(
                 few[k] = _f(0)
         for k in range(kernels):
             to_exponent[part, k] = many[k] * _LN_2
+
+
+@compiled_for_threads
+def sum_squares(x: Array, y: Array) -> None:
+    """Write the sum of squares of each row of ``x``, ``(pixels, C)``, to ``y``, ``(pixels,)``."""
+    for i in numba.prange(x.shape[0]):
+        total = _f(0)
+        for k in range(x.shape[1]):
+            total += x[i, k] * x[i, k]
+        y[i] = total
+
+
+@compiled_for_threads
+def sum_squares_gradient(grad: Array, x: Array, to_x: Array) -> None:
+    """Write the gradient of ``x``, from that of :func:`sum_squares`'s result."""
+    for i in numba.prange(x.shape[0]):
+        twice = _f(2) * grad[i]
+        for k in range(x.shape[1]):
+            to_x[i, k] = twice * x[i, k]
 
 
 @compiled_for_threads
