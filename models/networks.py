@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from scs.errors import UnknownNameError
+from scs.errors import OptionError, UnknownNameError
 from scs.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
 CLASS_MAP = "class_map"
@@ -62,8 +62,9 @@ FAMILIES = {
 class Network(nn.Module):
     """A fully convolutional classifier: a stem, blocks of depthwise and pointwise layers, a linear head.
 
-    The maps are halved between blocks. The head is linear at every place of the last map and its output, the class map,
-    is averaged, so that the mean of a class's map plus the class's bias is the logit, exactly.
+    The maps are halved before each stage, which is one block or several. The head is linear at every place of the
+    last map and its output, the class map, is averaged, so that the mean of a class's map plus the class's bias is the
+    logit, exactly.
 
     Args:
         family: a key of ``FAMILIES``.
@@ -71,11 +72,13 @@ class Network(nn.Module):
         classes: number of classes.
         widths: kernels of the stem, then of each block.
         stem_size: pixels on each side of the stem's kernels, an odd number.
+        stages: number of blocks of each stage.
         mean: of each channel over the training images, on the scale 0 to 1.
         std: likewise, the standard deviation.
 
     Raises:
         UnknownNameError: an unknown family.
+        OptionError: the stages do not have as many blocks as there are widths beside the stem's.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Network(nn.Module):
         channels: int,
         classes: int,
         widths: Sequence[int],
+        stages: Sequence[int],
         stem_size: int,
         mean: Sequence[float],
         std: Sequence[float],
@@ -91,6 +95,10 @@ class Network(nn.Module):
         super().__init__()
         if family not in FAMILIES:
             raise UnknownNameError(f"a family is one of {', '.join(FAMILIES)}; '{family}' came")
+        if sum(stages) != len(widths) - 1:
+            raise OptionError(
+                f"{len(widths)} widths are a stem's and {len(widths) - 1} blocks'; the stages have {sum(stages)}"
+            )
         made_of = FAMILIES[family]
         self.family, self.channels, self.classes, self.widths = family, channels, classes, tuple(widths)
         self.scale: Tensor
@@ -103,6 +111,8 @@ class Network(nn.Module):
             for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
         self.pool = made_of.pool()
+        self.stages = tuple(stages)
+        self.halved = [sum(stages[:i]) for i in range(len(stages))]  # blocks before which maps are halved
         self.head = nn.Sequential(made_of.last(widths[-1]), nn.Conv2d(widths[-1], classes, 1, bias=False))
         self.bias = nn.Parameter(torch.zeros(classes))
 
@@ -114,16 +124,16 @@ class Network(nn.Module):
     @property
     def smallest_image(self) -> int:
         """Pixels on a side below which pooling leaves nothing."""
-        return int(2 ** len(self.blocks))
+        return int(2 ** len(self.stages))
 
     def layers(self, image: Tensor) -> dict[str, Tensor]:
         """Feature maps of every layer by name: ``(N, H, W, C)`` uint8 to ``(N, K, H', W')`` each."""
         x = image.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift  # (N, C, H, W)
         x = self.stem(x.contiguous(memory_format=torch.channels_last) if self.training else x)
         maps = {"stem": x}
-        for i, block in enumerate(self.blocks, start=1):
-            x = block(self.pool(x))
-            maps[f"block{i}"] = x
+        for i, block in enumerate(self.blocks):
+            x = block(self.pool(x) if i in self.halved else x)
+            maps[f"block{i + 1}"] = x
         maps[CLASS_MAP] = self.head(x)
         return maps
 

@@ -44,9 +44,9 @@ def receptive_fields(network: Network) -> dict[str, ReceptiveField]:
     """The receptive field of each layer of a network, by the layer's name."""
     field = ReceptiveField().through(network.stem)
     fields = {"stem": field}
-    for i, block in enumerate(network.blocks, start=1):
-        field = field.through(network.pool).through(block)
-        fields[f"block{i}"] = field
+    for i, block in enumerate(network.blocks):
+        field = (field.through(network.pool) if i in network.halved else field).through(block)
+        fields[f"block{i + 1}"] = field
     fields[CLASS_MAP] = field.through(network.head)
     return fields
 

@@ -12,14 +12,16 @@ from scs.errors import UnknownNameError
 class Recipe:
     """Everything that a training depends on, besides the images and the seed.
 
-    ``widths`` are the kernels of the stem and of each block, ``stem_size`` the pixels on each side of the stem's;
-    ``shift`` is in pixels; ``learning_rate`` is the highest of the one-cycle schedule; ``weight_decay`` applies to
-    kernels and the head, not to p, q, gains and biases.
+    ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
+    the next, ``stem_size`` the pixels on each side of the stem's kernels; ``shift`` is in pixels; ``learning_rate`` is
+    the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q, gains and
+    biases.
     """
 
     dataset: str
     family: str
     widths: tuple[int, ...]
+    stages: tuple[int, ...]
     epochs: int
     stem_size: int = 3
     batch_size: int = 128
@@ -32,10 +34,15 @@ class Recipe:
 
 _CIFAR10 = {"stem_size": 5, "label_smoothing": 0.05, "shift": 4, "mirror": True}
 _SIZES: dict[tuple[str, str], dict[str, Any]] = {
-    ("mnist", ""): {"widths": (6, 8, 12, 14), "epochs": 40},
-    ("fashion-mnist", ""): {"widths": (12, 20, 24, 28), "epochs": 60, "mirror": True},
-    ("cifar10", ""): {"widths": (64, 56, 64, 72), "epochs": 30, **_CIFAR10},
-    ("cifar10", "-large"): {"widths": (128, 160, 224, 320), "epochs": 200, **_CIFAR10},
+    ("mnist", ""): {"widths": (6, 8, 12, 14), "stages": (1, 1, 1), "epochs": 40},
+    ("fashion-mnist", ""): {"widths": (12, 20, 24, 28), "stages": (1, 1, 1), "epochs": 60, "mirror": True},
+    ("cifar10", ""): {"widths": (40, 48, 56, 64, 72), "stages": (2, 2), "epochs": 30, **_CIFAR10},
+    ("cifar10", "-large"): {
+        "widths": (96, 128, 128, 192, 192, 256, 256),
+        "stages": (2, 2, 2),
+        "epochs": 200,
+        **_CIFAR10,
+    },
 }
 # The best of each on short trainings, by the images held back; docs/scs-or-conv.md has the figures.
 _LEARNING_RATES = {"scs": 0.02, "conv": 0.01}

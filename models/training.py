@@ -76,6 +76,7 @@ def build_network(recipe: Recipe, dataset: Dataset) -> Network:
         pixels.shape[1],
         len(dataset.classes),
         recipe.widths,
+        recipe.stages,
         recipe.stem_size,
         mean.tolist(),
         std.tolist(),
@@ -173,7 +174,15 @@ def load_network(folder: Path) -> tuple[Network, dict[str, Any]]:
     result = json.loads((folder / RESULT).read_text())
     recipe, classes = result["recipe"], result["classes"]
     flat = [0.0] * result["channels"], [1.0] * result["channels"]  # the weights file holds the real ones
-    network = Network(recipe["family"], result["channels"], len(classes), recipe["widths"], recipe["stem_size"], *flat)
+    network = Network(
+        recipe["family"],
+        result["channels"],
+        len(classes),
+        recipe["widths"],
+        recipe["stages"],
+        recipe["stem_size"],
+        *flat,
+    )
     network.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
     return network.eval(), result
 

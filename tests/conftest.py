@@ -71,7 +71,7 @@ def runs(shapes, tmp_path_factory) -> dict[str, list[Path]]:
     """Two finished trainings of each family, with different seeds."""
     folders: dict[str, list[Path]] = {}
     for family in FAMILIES:
-        recipe = Recipe("shapes", family, (8, 12, 16), epochs=6, batch_size=30, shift=1)
+        recipe = Recipe("shapes", family, (8, 12, 16), (1, 1), epochs=6, batch_size=30, shift=1)
         folders[family] = [tmp_path_factory.mktemp(f"{family}-{seed}") for seed in (0, 1)]
         for seed, folder in enumerate(folders[family]):
             train(recipe, shapes, folder, seed, note="drawn for the tests")

@@ -8,7 +8,7 @@ from torch import nn
 from models.datasets import DATASETS
 from models.networks import FAMILIES, Network
 from models.recipes import recipe_for
-from scs.errors import UnknownNameError
+from scs.errors import OptionError, UnknownNameError
 from scs.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -16,7 +16,7 @@ MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
 def make(family, widths=(6, 8, 10), mean=MEAN, std=STD):
     torch.manual_seed(0)
-    return Network(family, 3, 5, widths, 3, mean, std).eval()
+    return Network(family, 3, 5, widths, (1,) * (len(widths) - 1), 3, mean, std).eval()
 
 
 def draw(*size):
@@ -32,7 +32,9 @@ def test_the_families_of_a_data_set_are_equally_large_within_2_percent_and_small
         for family in FAMILIES
         for recipe in [recipe_for(f"{dataset}-{family}")]
         for network in [
-            Network(family, channels, 10, recipe.widths, recipe.stem_size, [0.5] * channels, [1] * channels)
+            Network(
+                family, channels, 10, recipe.widths, recipe.stages, recipe.stem_size, [0.5] * channels, [1] * channels
+            )
         ]
     )
     assert abs(scs - conv) <= 0.02 * conv
@@ -104,6 +106,25 @@ def test_a_picture_and_its_negative_do_not_get_opposite_logits():
     image = draw(12, 12)
     logits, of_negative = network(image), network(255 - image)
     assert (of_negative + logits).norm() > 0.1 * logits.norm()
+
+
+def test_maps_are_halved_before_each_stage_and_not_within():
+    torch.manual_seed(0)
+    network = Network("scs", 3, 5, (6, 8, 10, 12), (2, 1), 5, MEAN, STD).eval()
+    sizes = {name: tuple(y.shape[1:]) for name, y in network.layers(draw(20, 12)).items()}
+    assert sizes == {
+        "stem": (6, 20, 12),
+        "block1": (8, 10, 6),
+        "block2": (10, 10, 6),
+        "block3": (12, 5, 3),
+        "class_map": (5, 5, 3),
+    }
+    assert network.smallest_image == 4
+
+
+def test_stages_without_their_blocks_are_refused():
+    with pytest.raises(OptionError, match="3 widths are a stem's and 2 blocks'; the stages have 3"):
+        Network("scs", 3, 5, (6, 8, 10), (2, 1), 3, MEAN, STD)
 
 
 def test_an_unknown_family_is_answered_with_the_known_ones():

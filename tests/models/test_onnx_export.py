@@ -59,7 +59,7 @@ def draw(size, channels=3):
 
 def untrained(stem=None):
     torch.manual_seed(0)
-    network = Network("scs", 3, 3, (8, 8), 3, [0.5] * 3, [0.25] * 3).eval()
+    network = Network("scs", 3, 3, (8, 8), (1,), 3, [0.5] * 3, [0.25] * 3).eval()
     network.stem = stem or network.stem
     return network
 

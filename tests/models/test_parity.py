@@ -33,7 +33,7 @@ def exported(entry, runs):
 
 def untrained(stem=None):
     torch.manual_seed(0)
-    network = Network("scs", 3, 3, (8, 8), 3, [0.5] * 3, [0.25] * 3).eval()
+    network = Network("scs", 3, 3, (8, 8), (1,), 3, [0.5] * 3, [0.25] * 3).eval()
     network.stem = stem or network.stem
     return network
 

@@ -31,7 +31,7 @@ def draw(images, seed=0):
 @pytest.fixture(params=FAMILIES)
 def network(request):
     torch.manual_seed(0)
-    return Network(request.param, 3, 4, (5, 6, 7, 8), 3, [0.5] * 3, [0.25] * 3).double().eval()
+    return Network(request.param, 3, 4, (5, 6, 7, 7, 8), (1, 2, 1), 3, [0.5] * 3, [0.25] * 3).double().eval()
 
 
 @torch.no_grad()

@@ -15,7 +15,14 @@ EPOCHS, BATCHES = 3, 6
 
 
 def quick(family="scs", **changes):
-    settings = {"widths": (4, 6), "epochs": EPOCHS, "batch_size": 90, "shift": 1, "mirror": True} | changes
+    settings = {
+        "widths": (4, 6),
+        "stages": (1,),
+        "epochs": EPOCHS,
+        "batch_size": 90,
+        "shift": 1,
+        "mirror": True,
+    } | changes
     return Recipe("shapes", family, **settings)
 
 
@@ -129,6 +136,7 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
             "dataset": "shapes",
             "family": "scs",
             "widths": [8, 12, 16],
+            "stages": [1, 1],
             "epochs": 6,
             "stem_size": 3,
             "batch_size": 30,
@@ -189,7 +197,7 @@ def test_accuracy_is_the_share_of_images_put_in_their_class():
 
 
 def test_a_finished_training_stays_as_it_is(shapes, tmp_path):
-    recipe = Recipe("shapes", "conv", (4, 6), epochs=1, batch_size=60)
+    recipe = Recipe("shapes", "conv", (4, 6), (1,), epochs=1, batch_size=60)
     train(recipe, shapes, tmp_path, note="told once")
     before = (tmp_path / "result.json").read_bytes()
     train(recipe, shapes, tmp_path)
