@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scs.matching.scores import DIRECT_PIXELS
 
-PAGES = [Path(__file__).parent / name for name in ("matching.md", "operations.md")]
+PAGES = [Path(__file__).parent / name for name in ("matching.md", "onnx-op.md", "operations.md")]
 RESULTS = Path(__file__).parent.parent / "bench" / "results"
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHOWN_SIDES = 3, 5, 6, 7, 8, 16, 64, 128, 300
@@ -403,6 +403,30 @@ def ceilings():
     return table(["alone", "a second", "cores that wrk used"], rows)
 
 
+def against_convolution(lines, words, name):
+    """Of lines of bench/layer.py: their words, the time of the convolution, and ratios to it."""
+    rows = []
+    for line in lines:
+        sides = line["sides"]
+        ratios = [f"{sides[kind]['ratio']:.2f}" for kind in ("native", "portable")]
+        rows.append([words(line), line["threads"], f"{sides['conv']['median_ms']:.3g}", *ratios])
+    return table([name, "threads", "convolution, ms", "native", "portable"], rows)
+
+
+def layers():
+    def words(line):
+        images, channels, kernels, side, size = line["shape"]
+        return f"{images}, {channels}, {kernels}, {side}x{side}, {size}x{size}"
+
+    return against_convolution(read("layer", "layers"), words, "images, channels, kernels, pixels, window")
+
+
+def networks():
+    return against_convolution(
+        read("layer", "networks"), lambda line: f"`{line['name']}`, batch {line['batch']}", "network"
+    )
+
+
 TABLES = {
     one.__name__: one
     for one in (
@@ -431,6 +455,8 @@ TABLES = {
         healths,
         features,
         ceilings,
+        layers,
+        networks,
     )
 }
 

@@ -178,6 +178,9 @@ class _Joiner:
                 kept.append(node)
         del self.graph.node[:]
         self.graph.node.extend(reversed(kept))
+        read = [tensor for tensor in self.graph.initializer if tensor.name in needed]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(read)
 
 
 def _is_pooled(node: onnx.NodeProto | None) -> bool:

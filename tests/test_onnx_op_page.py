@@ -1,0 +1,18 @@
+"""What docs/onnx-op.md says is so: its tables are the results', what it names exists."""
+
+import re
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "onnx-op.md").read_text()
+
+
+def test_the_tables_are_those_of_the_results():
+    filled = runpy.run_path(str(ROOT / "docs" / "tables.py"))["filled"]
+    assert filled(PAGE) == PAGE, "run: python docs/tables.py"
+
+
+def test_files_that_are_named_exist():
+    for path in re.findall(r"`(?:python )?((?:bench|models|scs)/[\w/]+\.(?:py|json|h))`", PAGE):
+        assert (ROOT / path).exists(), path
