@@ -1,9 +1,11 @@
 """Draw the pictures of the documentation: ``python docs/draw.py`` writes them into ``docs/pictures/``.
 
 The photographs come with scikit-image, among them Stefan van der Walt's cat Chelsea (CC0) and NASA's Eileen Collins
-(public domain); heatmaps and matches are the product's own. Needs matplotlib, from ``.[train]``.
+(public domain); heatmaps and matches are the product's own. Plots are of bench/results. Needs matplotlib, from
+``.[train]``.
 """
 
+import json
 import subprocess
 import sys
 from io import BytesIO
@@ -22,6 +24,9 @@ from scs.matching.kernels.harmonic import circular_harmonics
 from scs.matching.scores import score_map
 
 PICTURES = Path(__file__).parent / "pictures"
+ROBUSTNESS = Path(__file__).parent.parent / "bench" / "results" / "robustness.json"
+FAMILIES = {"scs": ("SCS", "#d55e00"), "conv": ("convolution", "#0072b2")}
+NAMES = {"cifar10": "CIFAR-10", "mnist": "MNIST"}
 RIGHT, WRONG = "#00c896", "#ff5a1f"
 
 
@@ -133,6 +138,73 @@ def draw_presence() -> None:
     save(figure, "presence.jpg")
 
 
+def draw_spoilt(dataset: str) -> None:
+    """Accuracy by severity, a panel a corruption; severity 0 is the clean image. A line a seed, its mean thicker."""
+    found = json.loads(ROBUSTNESS.read_text())["datasets"][dataset]
+    figure, grid = plots(2, 5)
+    for axes, (name, one) in zip(grid, found["corruptions"].items(), strict=True):
+        draw_sides(axes, range(6), [found["spoilt_clean"], *one["severities"]])
+        axes.set_title(name, fontsize=10)
+        axes.set(ylim=(0, 100), xticks=range(6))
+    label(figure, grid[0], f"{NAMES[dataset]}: severity", "accuracy, %")
+    save(figure, f"spoilt-{dataset}.png")
+
+
+def draw_attacked() -> None:
+    """Accuracy by the budget of an attack, for each data set and method."""
+    found = json.loads(ROBUSTNESS.read_text())["datasets"]
+    figure, grid = plots(1, 2 * len(found))
+    cells = [(dataset, method) for dataset in found for method in ("fgsm", "pgd")]
+    for axes, (dataset, method) in zip(grid, cells, strict=True):
+        attacks = found[dataset]["attacks"]
+        draw_sides(axes, [0, *attacks["budgets_of_255"]], [attacks["clean"], *attacks[method]])
+        axes.set_title(f"{NAMES[dataset]}, {method.upper()}", fontsize=10)
+        axes.set(ylim=(0, 100), xticks=[0, *attacks["budgets_of_255"]])
+    label(figure, grid[0], "most that a value changes, of 255", "accuracy, %")
+    save(figure, "attacked.png")
+
+
+def draw_reliability() -> None:
+    """Accuracy by confidence, in bins that hold at least 20 images; on the diagonal a network knows how sure it is."""
+    found = json.loads(ROBUSTNESS.read_text())["datasets"]
+    figure, grid = plots(1, len(found), width=4)
+    for axes, (dataset, one) in zip(grid, found.items(), strict=True):
+        axes.plot([0, 100], [0, 100], color="#999999", lw=1, ls=":")
+        for family, (name, colour) in FAMILIES.items():
+            bins = {key: np.array(values) for key, values in one["reliability"][family].items()}
+            full = bins["counts"] >= 20
+            axes.plot(100 * bins["confidence"][full], 100 * bins["accuracy"][full], ".-", color=colour, label=name)
+        axes.set_title(NAMES[dataset], fontsize=10)
+        axes.set(xlim=(0, 100), ylim=(0, 100))
+    label(figure, grid[0], "confidence, %", "accuracy, %")
+    save(figure, "reliability.png")
+
+
+def draw_sides(axes, x, cells):
+    for family, (name, colour) in FAMILIES.items():
+        shares = 100 * np.array([cell[family] for cell in cells])  # (points, seeds)
+        axes.plot(x, shares.mean(1), ".-", color=colour, label=name)
+        if shares.shape[1] > 1:
+            axes.plot(x, shares, color=colour, lw=0.5, alpha=0.6)
+
+
+def plots(rows, columns, width=None):
+    """Panels of one scale, 1000 pixels wide in all unless each has a width, in inches."""
+    size = (width * columns if width else 10, 2.3 * rows if not width else 3.4)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=size, sharex=True, sharey=True, layout="constrained", squeeze=False
+    )
+    for axes in grid.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, grid.ravel()
+
+
+def label(figure, axes, x, y):
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    figure.supxlabel(x, fontsize=10)
+    figure.supylabel(y, fontsize=10)
+
+
 def bend(picture, by, wave):
     """Move every pixel by a smooth wave, up to ``by`` pixels along each axis."""
     rows, columns = np.indices(picture.shape[:2], dtype=np.float32)
@@ -190,3 +262,7 @@ if __name__ == "__main__":
     draw_kernels()
     draw_parts()
     draw_presence()
+    for dataset in json.loads(ROBUSTNESS.read_text())["datasets"]:
+        draw_spoilt(dataset)
+    draw_attacked()
+    draw_reliability()

@@ -2,11 +2,14 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
+from statistics import mean
 
+from models.corruptions import CORRUPTIONS
 from scs.matching.scores import DIRECT_PIXELS
 
-PAGES = [Path(__file__).parent / name for name in ("matching.md", "onnx-op.md", "operations.md")]
+PAGES = [Path(__file__).parent / f"{name}.md" for name in ("matching", "onnx-op", "operations", "scs-or-conv")]
 RESULTS = Path(__file__).parent.parent / "bench" / "results"
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHOWN_SIDES = 3, 5, 6, 7, 8, 16, 64, 128, 300
@@ -427,6 +430,81 @@ def networks():
     )
 
 
+BESIDE = ["", "SCS", "convolution", "SCS - convolution (95 %)"]
+BEYOND = "beyond the difference on clean images"
+
+
+def found_of(dataset):
+    found = read("robustness", "datasets")
+    if dataset not in found:
+        raise NotMeasuredError(f"{dataset} of bench/results/robustness.json")
+    return found[dataset]
+
+
+def by_seed(values, shown):
+    """The mean over seeds, and the lowest and highest."""
+    return shown(mean(values)) + (f" ({shown(min(values))} to {shown(max(values))})" if len(values) > 1 else "")
+
+
+def apart(cell, scale=100, digits=1):
+    """A difference with its interval, in percentage points unless told."""
+    low, high = (f"{scale * edge:+.{digits}f}" for edge in cell["interval_95"])
+    return f"{scale * cell['difference']:+.{digits}f} ({low} to {high})"
+
+
+def beside(words, cell, beyond=None):
+    sides = [by_seed(cell[family], lambda share: f"{100 * share:.1f} %") for family in ("scs", "conv")]
+    return [words, *sides, apart(cell), apart(beyond) if beyond else ""]
+
+
+def amounts():
+    rows = [[name, *(f"{x:g}" for x in one.amounts), one.unit] for name, one in CORRUPTIONS.items()]
+    return table(["severity", 1, 2, 3, 4, 5, ""], rows)
+
+
+def spoilt(dataset):
+    found = found_of(dataset)
+    rows = [beside("none", found["spoilt_clean"])]
+    rows += [beside(name, one["mean"], one["beyond_clean"]) for name, one in found["corruptions"].items()]
+    rows.append(beside("**all**", found["all_corruptions"]["mean"], found["all_corruptions"]["beyond_clean"]))
+    return table([*BESIDE, BEYOND], rows)
+
+
+def attacked(dataset):
+    found = found_of(dataset)["attacks"]
+    rows = [beside("none", found["clean"])]
+    for key, words in (("fgsm", "FGSM"), ("pgd", f"PGD, {found['pgd_steps']} steps")):
+        for budget, cell in zip(found["budgets_of_255"], found[key], strict=True):
+            rows.append(beside(f"{words}, {budget:g}/255", cell, cell["beyond_clean"]))
+    return table([*BESIDE, BEYOND], rows)
+
+
+def hidden(dataset):
+    """What would tell of gradients that mislead, for each family the mean over its seeds."""
+    found = found_of(dataset)["attacks"]
+    rows = []
+    for family, words in (("scs", "SCS"), ("conv", "convolution")):
+        check, transfer = found["gradients"][family], found["transfer"][family]
+        losses = [check["clean_loss"], check["noise_loss"], check["fgsm_loss"], *check["pgd_losses"].values()]
+        cells = [percent(mean(check["blank"]), 1), *(f"{mean(each):.2f}" for each in losses)]
+        rows.append([words, *cells, *(percent(share, 1) for share in transfer.values()), len(check["doubts"])])
+    steps = [f"PGD, {steps} steps" for steps in found["gradients"]["scs"]["pgd_losses"]]
+    heads = ["", "no gradient", "loss", "after noise", "FGSM", *steps]
+    return table([*heads, "right against its own attack", "against the other's", "doubts"], rows)
+
+
+def sureness(dataset):
+    found = found_of(dataset)
+    error, loss = found["expected_calibration_error"], found["negative_log_likelihood"]
+    sides = [by_seed(loss[family], lambda value: f"{value:.4f}") for family in ("scs", "conv")]
+    rows = [
+        beside("accuracy", found["clean"])[:4],
+        beside("expected calibration error", error)[:4],
+        ["negative log-likelihood", *sides, apart(loss, scale=1, digits=4)],
+    ]
+    return table(BESIDE, rows)
+
+
 TABLES = {
     one.__name__: one
     for one in (
@@ -457,7 +535,13 @@ TABLES = {
         ceilings,
         layers,
         networks,
+        amounts,
     )
+}
+TABLES |= {
+    f"{one.__name__}_{dataset}": partial(one, dataset)
+    for one in (spoilt, attacked, hidden, sureness)
+    for dataset in ("cifar10", "mnist")
 }
 
 

@@ -15,6 +15,7 @@ from models import catalogue
 from models.card import ModelCard
 from models.evaluation import CORRUPTED_VIEWS, Evaluation, evaluate_corrupted
 from models.evaluation import evaluate as measure
+from models.freed_memory import keep_freed_memory
 from scs.errors import DataError, MissingPackageError, ModelError
 from service.commands import options
 from service.commands.data import open_dataset
@@ -97,6 +98,7 @@ def _graph(settings: Settings, card: ModelCard) -> TorchGraph:
         raise MissingPackageError(f"--attacks needs {error.name}: pip install 'scs-serve[train]'") from None
     if card.format != "onnx":
         raise ModelError(f"--attacks needs a model that is ONNX; {card.name} is {card.format}")
+    keep_freed_memory()
     return TorchGraph(catalogue.find(settings.model_repository, card.name, card.version).verified_bytes())
 
 
