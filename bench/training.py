@@ -2,7 +2,7 @@
 
     python bench/training.py
 
-On the CPU, and on a GPU where torch sees one (eager and through torch.compile, float32 and bfloat16). Writes
+On the CPU, and on a GPU where torch sees one (float32 and bfloat16), eager and through torch.compile. Writes
 bench/results/training.json. Layers are as in the table of the ONNX op: images, channels, kernels, pixels, kernel size.
 """
 
@@ -110,10 +110,12 @@ def measured(functions, base):
 
 def on_cpu(threads):
     torch.set_num_threads(threads)
+    torch.compiler.reset()  # what was compiled for another number of threads
     results = {"threads": threads, "layers": {}}
     for shape in SHAPES:
         print(f"CPU, {threads} thread(s), training step of {shape}")
         made, x, grad = layer_steps(shape)
+        made["scs, compiled"] = torch.compile(made["scs"])
         functions = {name: partial(step, layer, x, grad) for name, layer in made.items()}
         results["layers"][" ".join(map(str, shape))] = measured(functions, "conv2d")
     print(f"CPU, {threads} thread(s), training step of the CIFAR-10 networks, 128 images")
