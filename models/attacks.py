@@ -25,7 +25,7 @@ _WAY = 2.5
 
 _BATCH = 100
 _CHECK_STEPS = 5, 10, 20
-_CHECK_IMAGES = 100
+_CHECK_IMAGES = 250
 _ROUNDING = 0.01  # of a loss: attacks are compared on few images
 _MOST_BLANK = 0.01
 
@@ -177,7 +177,7 @@ class GradientCheck:
 def check_gradients(
     model: Model, images: NDArray[np.uint8], labels: NDArray[np.int64], budget: float = BUDGETS[-1]
 ) -> GradientCheck:
-    """Look whether attacks on a model can be trusted, on at most 100 images spread evenly over ``images``.
+    """Look whether attacks on a model can be trusted, on at most 250 images spread evenly over ``images``.
 
     Args:
         model: what is attacked.
