@@ -529,9 +529,69 @@ def quantised():
     return table([*heads, "time by float's, 1 / 64 images", "native kernels"], rows)
 
 
+def twins():
+    """Each data set's two networks over seeds."""
+    rows = []
+    for name, found in read("seeds").items():
+        ours, theirs = found["scs"], found["conv"]
+        low, high = (f"{100 * bound:+.2f}" for bound in found["interval_95"])
+        rows.append(
+            [
+                f"{name}, {ours['epochs']} epochs, {len(ours['test_accuracies'])} seeds",
+                f"{ours['parameters']:,}",
+                over_seeds(ours),
+                f"{theirs['parameters']:,}",
+                over_seeds(theirs),
+                f"{100 * found['difference']:+.2f} ({low} to {high})",
+            ]
+        )
+    heads = ["", "SCS, parameters", "test accuracy", "convolution, parameters", "test accuracy", "SCS less convolution"]
+    return table(heads, rows)
+
+
+def over_seeds(side):
+    return f"{percent(side['mean'], 2)} ± {100 * side['spread']:.2f}"
+
+
+def ingredients():
+    """What is changed in the SCS network, and what that takes away."""
+    found = read("ablations")
+    heads = ["", *(f"seed {seed}" for seed in range(found["seeds"])), "mean", "less SCS, points"]
+    rows = [
+        [
+            variant,
+            *(percent(accuracy, 1) for accuracy in one["accuracies"]),
+            percent(one["mean"], 1),
+            "" if variant == "scs" else f"{100 * one['less_scs']:+.1f}",
+        ]
+        for variant, one in found["variants"].items()
+    ]
+    return table(heads, rows)
+
+
+def training_steps():
+    """Forward and backward of a layer, and a step of a network, as ratios to convolution's."""
+    measured = read("training", "cpu")
+    sides = "scs", "scs, compiled", "plain PyTorch"
+    heads = ["images, channels, kernels, pixels, kernel size", "threads", "convolution, ms", *sides]
+    rows = [
+        [shape, run["threads"], f"{one['conv2d']['median_ms']:.2f}", *(f"{one[side]['ratio']:.2f}x" for side in sides)]
+        for run in measured
+        for shape, one in run["layers"].items()
+    ]
+    for run in measured:
+        conv, ours = run["network"]["conv"], run["network"]["scs"]
+        step = f"{conv['median_ms']:.1f}", f"{ours['ratio']:.2f}x"
+        rows.append(["a step of the CIFAR-10 network, 128 images", run["threads"], *step, "", ""])
+    return table(heads, rows)
+
+
 TABLES = {
     one.__name__: one
     for one in (
+        twins,
+        ingredients,
+        training_steps,
         speed,
         methods,
         sides,
