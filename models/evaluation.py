@@ -1,7 +1,4 @@
-"""Measure a model that was exported: accuracy with its interval, where it errs, how sure it is, what spoils it.
-
-Needs no torch.
-"""
+"""Measure a model that was exported: accuracy with its interval, where it errs, how sure it is. Needs no torch."""
 
 from __future__ import annotations
 
@@ -15,11 +12,8 @@ import numpy.typing as npt
 
 from models.calibration import Calibration, calibration_of
 from models.card import AccuracyCard
-from models.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from models.datasets import Dataset, Images, Labels
 from models.runtime import Array, RunnableModel
-
-CORRUPTED_VIEWS = len(CORRUPTIONS) * len(SEVERITIES)
 
 _BATCH = 200
 _Z_95 = 1.959963984540054
@@ -88,31 +82,6 @@ def evaluate(
     """
     logits = logits_of(model, dataset.test_images, on_images)
     return judge(logits, dataset.test_labels, dataset.classes)
-
-
-def evaluate_corrupted(
-    model: RunnableModel, dataset: Dataset, on_images: Callable[[int], None] = lambda done: None
-) -> dict[str, list[Evaluation]]:
-    """Show a model every test image of a data set once more, spoilt in each way of :mod:`models.corruptions`.
-
-    Args:
-        model: an exported model.
-        dataset: its test images are used.
-        on_images: called with the number of images done so far; each counts ``CORRUPTED_VIEWS`` times.
-
-    Returns:
-        For each corruption by name, what came of severities 1 to 5.
-    """
-    found: dict[str, list[Evaluation]] = {}
-    done = 0
-    for name in CORRUPTIONS:
-        found[name] = []
-        for severity in SEVERITIES:
-            images = corrupt(dataset.test_images, name, severity)
-            logits = logits_of(model, images, lambda more, before=done: on_images(before + more))  # type: ignore[misc]
-            found[name].append(judge(logits, dataset.test_labels, dataset.classes))
-            done += len(images)
-    return found
 
 
 def logits_of(model: RunnableModel, images: Images, on_images: Callable[[int], None] = lambda done: None) -> Array:

@@ -28,6 +28,7 @@ from scs.errors import DataError
 
 VALIDATION_IMAGES = 5_000
 _EVALUATION_BATCH = 500
+_FEWEST_STEPS = 5  # below that the one-cycle schedule has no room to rise and to fall
 
 CHECKPOINT, LOG, RESULT, WEIGHTS = "checkpoint.pt", "log.jsonl", "result.json", "weights.pt"
 
@@ -107,7 +108,8 @@ def train(
         The trained network, in evaluation mode.
 
     Raises:
-        DataError: the folder holds a checkpoint of another recipe or seed, or there are too few images for a batch.
+        DataError: the folder holds a checkpoint of another recipe or seed, or there are too few images for a batch or
+            steps for a schedule.
     """
     identity = {"recipe": asdict(recipe), "seed": seed}
     if (folder / RESULT).exists():
@@ -118,6 +120,8 @@ def train(
     batches = len(images) // recipe.batch_size
     if batches == 0:
         raise DataError(f"a batch needs {recipe.batch_size} images; {len(images)} came")
+    if recipe.epochs * batches < _FEWEST_STEPS:
+        raise DataError(f"a training needs {_FEWEST_STEPS} steps; {recipe.epochs} epoch(s) of {batches} batch(es) came")
 
     torch.manual_seed(seed)
     network = build(recipe, dataset)

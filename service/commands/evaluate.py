@@ -13,14 +13,13 @@ from rich.table import Table
 
 from models import catalogue
 from models.card import ModelCard
-from models.evaluation import CORRUPTED_VIEWS, Evaluation, evaluate_corrupted
+from models.evaluation import Evaluation
 from models.evaluation import evaluate as measure
 from models.freed_memory import keep_freed_memory
 from scs.errors import DataError, MissingPackageError, ModelError
 from service.commands import options
 from service.commands.data import open_dataset
 from service.commands.local import open_model, settings_for
-from service.commands.robustness import attacked_figures, print_attacked, print_spoilt, spoilt_figures
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,11 +71,16 @@ def evaluate(
         result = measure(model.runtime, dataset, progress(name, images))
         figures = _figures(model.card, result)
         if corruptions:
+            # Here, because it brings OpenCV, which a service does without until something is to be matched.
+            from models.spoilt import CORRUPTED_VIEWS, evaluate_corrupted
+            from service.commands.robustness import print_spoilt, spoilt_figures
+
             spoilt = evaluate_corrupted(model.runtime, dataset, progress("spoilt", images * CORRUPTED_VIEWS))
             figures |= spoilt_figures(spoilt)
             tables.append(lambda: print_spoilt(result.accuracy, spoilt))
         if graph:
             from models.attacks import attack, check_gradients
+            from service.commands.robustness import attacked_figures, print_attacked
 
             withstood = attack(graph, *attacked, progress("attacked", len(attacked[0])))
             check = check_gradients(graph, *attacked)

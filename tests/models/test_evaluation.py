@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from models.datasets import Dataset
-from models.evaluation import CORRUPTED_VIEWS, evaluate, evaluate_corrupted, logits_of, wilson_interval
+from models.evaluation import evaluate, logits_of, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -93,28 +92,6 @@ def test_progress_counts_the_images_done(counted):
 def test_logits_come_in_the_order_of_the_images_however_many_run_at_once(counted):
     dataset, said = counted
     assert np.array_equal(logits_of(Parrot(), dataset.test_images).argmax(1), said)
-
-
-class Photometer(Parrot):
-    """Puts an image into one of four classes by its mean."""
-
-    def logits(self, images):
-        return np.eye(4, dtype=np.float32)[images.mean((1, 2, 3)).astype(int) // 64]
-
-
-def test_spoilt_images_are_shown_at_every_severity_of_every_corruption():
-    images = np.random.default_rng(0).integers(0, 256, (250, 8, 8, 3), np.uint8)
-    labels = Photometer().logits(images).argmax(1)
-    progress = []
-    found = evaluate_corrupted(
-        Photometer(), Dataset("made", images[:0], labels[:0], images, labels, tuple("abcd")), progress.append
-    )
-    assert list(found) == list(CORRUPTIONS)
-    for name, results in found.items():
-        for severity, result in zip(SEVERITIES, results, strict=True):
-            said = Photometer().logits(corrupt(images, name, severity)).argmax(1)
-            assert result.accuracy == (said == labels).mean()
-    assert progress == sorted(progress) and progress[-1] == 250 * CORRUPTED_VIEWS == 250 * 50
 
 
 def test_the_cards_figures_are_those_of_the_evaluation(counted):

@@ -105,6 +105,11 @@ def test_too_few_images_for_a_batch_are_refused(shapes, tmp_path):
         train(quick(batch_size=541), shapes, tmp_path)
 
 
+def test_too_few_steps_for_the_schedule_are_refused(shapes, tmp_path):
+    with pytest.raises(DataError, match=r"a training needs 5 steps; 2 epoch\(s\) of 2 batch\(es\) came"):
+        train(quick(batch_size=270, epochs=2), shapes, tmp_path)
+
+
 def test_every_batch_is_reported(shapes, tmp_path):
     steps: list[Step] = []
     train(quick(epochs=2), shapes, tmp_path, on_step=steps.append)
