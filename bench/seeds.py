@@ -50,7 +50,7 @@ def pair(runs, scs, conv):
         "scs": sides[scs],
         "conv": sides[conv],
         "difference": round(statistics.mean(ours) - statistics.mean(theirs), 4),
-        "interval_95": [round(interval.low, 4), round(interval.high, 4)],
+        "interval_95": [round(float(interval.low), 4), round(float(interval.high), 4)],
     }
 
 
