@@ -191,6 +191,8 @@ def _patch_energy(
         energy = x.square()
     else:
         energy = x.square().unflatten(1, (groups, -1)).sum(2)
+    if max(*kernel_size, *strides) == 1 and not any(pads):
+        return energy
     if any(d > 1 for d in dilations):
         box = energy.new_ones(groups, 1, *kernel_size)
         return _CONVOLUTIONS[x.ndim](energy, box, None, strides, pads, dilations, groups)
