@@ -37,6 +37,9 @@ def as_pixels(x: Tensor) -> NDArray[Any]:
 
 
 def use_torch_threads() -> None:
-    """Let the loops that this thread starts have as many threads as torch has."""
+    """Let the loops that this thread starts have as many threads as torch has, and torch no more than before."""
+    threads = torch.get_num_threads()
     most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    numba.set_num_threads(min(torch.get_num_threads(), most))
+    numba.set_num_threads(min(threads, most))
+    if torch.get_num_threads() != threads:  # Numba's first call sets OpenMP's number, which torch's loops go by, too
+        torch.set_num_threads(threads)
