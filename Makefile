@@ -17,7 +17,7 @@ SERVING     := $(VENV)/.serving
 DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve native test check audit format clean
+.PHONY: help setup serve native test docs check audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -33,6 +33,11 @@ native: ## build the C++ kernels for the CPU, seconds; `make serve` does so by i
 
 test: $(DEVELOPMENT) ## run the whole suite
 	$(BIN)/python -m pytest $(ARGS)
+
+docs: $(DEVELOPMENT) ## draw every picture and fill every table of the documentation, minutes
+	$(BIN)/python docs/draw.py
+	$(BIN)/scs lab all --out docs/lab/pictures
+	$(BIN)/python docs/tables.py
 
 check: $(DEVELOPMENT) ## lint, format and types, as CI does
 	$(BIN)/ruff check .

@@ -1,4 +1,7 @@
-"""Fill the tables of docs/*.md from bench/results: ``python docs/tables.py``, after a benchmark has run."""
+"""Fill the tables of the pages: ``python docs/tables.py``, after a benchmark has run, or after ``scs lab all``.
+
+Those of docs/*.md are made of bench/results, those of docs/lab/*.md of docs/lab/pictures/TOPIC/figures.json.
+"""
 
 import json
 import re
@@ -6,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
+from lab.topics import TOPICS
 from models.corruptions import CORRUPTIONS
 from scs.matching.scores import DIRECT_PIXELS
 
 PAGES = [Path(__file__).parent / f"{name}.md" for name in ("matching", "onnx-op", "operations", "scs-or-conv")]
+LAB = Path(__file__).parent / "lab"
 RESULTS = Path(__file__).parent.parent / "bench" / "results"
-MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHOWN_SIDES = 3, 5, 6, 7, 8, 16, 64, 128, 300
 ASIDE = "another photograph", "cut off the same photograph"
 
@@ -27,7 +32,7 @@ def filled(page: str) -> str:
 
 def made(name):
     try:
-        return TABLES[name]()
+        return lab_table(*name.split("_")[1:]) if name.startswith("lab_") else TABLES[name]()
     except NotMeasuredError as missing:
         return f"*Not measured yet: {missing}.*\n"
 
@@ -36,6 +41,15 @@ def table(heads, rows):
     """A table whose first column is words and whose others are numbers."""
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def lab_table(topic, name):
+    """A topic's table of its figures, which a run in full has written."""
+    path = LAB / "pictures" / topic / "figures.json"
+    if not path.exists():
+        raise NotMeasuredError(f"docs/lab/pictures/{topic}/{path.name}")
+    found = TOPICS[topic].load().tables(json.loads(path.read_text()))[name]
+    return table(found.heads, found.rows)
 
 
 def read(name, section=None):
@@ -631,5 +645,5 @@ TABLES |= {
 
 
 if __name__ == "__main__":
-    for page in PAGES:
+    for page in [*PAGES, *(LAB / f"{topic}.md" for topic in TOPICS)]:
         page.write_text(filled(page.read_text()))

@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from scs.errors import OptionError, ScsError, UnknownNameError
-from service.commands import activations, bank, evaluate, export, match, models, predict, serve, train
+from service.commands import activations, bank, evaluate, export, lab, match, models, predict, serve, train
 
 FAILURE, USAGE_ERROR = 1, 2
 
@@ -27,6 +27,7 @@ app.command("models")(models.models)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("lab")(lab.lab)
 
 
 def main() -> None:

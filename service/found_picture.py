@@ -51,7 +51,7 @@ def _shown(scene: NamedBytes, max_pixels: int) -> Pixels:
     if not scene.is_npy:
         return decode_image(scene.content, channels=3, max_pixels=max_pixels).pixels
     array: Array = read_array(scene.content, ("uint8", "uint16", "float32", "float64"), max_pixels)
-    if array.ndim == 1:
+    if array.ndim == 1 or array.shape[0] == 1:
         raise OptionError("a signal has no picture to draw on; its matches are in the table and in --json")
     pixels = array.reshape(*array.shape[:2], -1)
     if pixels.dtype == np.uint8 and pixels.shape[2] in (1, 3):

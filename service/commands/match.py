@@ -13,7 +13,7 @@ from scs.errors import NothingFoundError, OptionError
 from service.client import Client
 from service.colour import to_png
 from service.commands import options
-from service.commands.files import read_file
+from service.commands.signals import MatchFile, read_match_file
 from service.finding import find_matches
 from service.found_picture import draw_found
 from service.match_answers import to_match_npy, to_match_npz, to_match_png, to_match_response
@@ -26,7 +26,7 @@ _WRITERS = {".png": to_match_png, ".npz": to_match_npz, ".npy": to_match_npy}
 
 
 def match(
-    scene: Annotated[Path, typer.Argument(help="Where to look: a picture, or an array as .npy.")],
+    scene: Annotated[Path, typer.Argument(help="Where to look: a picture, an array (.npy), or a signal (.wav, .csv).")],
     templates: Annotated[list[Path] | None, typer.Argument(help="What to look for.", metavar="TEMPLATE…")] = None,
     method: Annotated[
         str, typer.Option(help="ccoeff_normed, another of OpenCV's, scs, scs_centred, or parts.")
@@ -55,7 +55,8 @@ def match(
 ) -> None:
     """Find templates in a picture, in an array or in a signal.
 
-    Exit status 1 where nothing was found that is more than chance.
+    Exit status 1 where nothing was found that is more than chance. Places in a signal are samples, from 0; of a WAV
+    file the table also says them in seconds.
 
     Example: scs match photo.jpg part.png --angles auto --out found.png
     """
@@ -77,11 +78,15 @@ def match(
     if heatmap and kind not in _WRITERS:
         raise OptionError(f"--heatmap is a .png, .npz or .npy file; '{heatmap.name}' came")
     settings = read_settings()
+    looked_in = read_match_file(scene)
+    looked_for = [read_match_file(path) for path in templates or []]
+    cut_from = read_match_file(reference) if reference else None
+    _check_rates(looked_in, [*looked_for, *([cut_from] if cut_from else [])])
     upload = MatchUpload(
-        read_file(scene),
-        [read_file(path) for path in templates or []],
-        [read_file(path) for path in mask or []],
-        read_file(reference) if reference else None,
+        looked_in.file,
+        [each.file for each in looked_for],
+        [read_match_file(path).file for path in mask or []],
+        cut_from.file if cut_from else None,
     )
     if url:
         client = Client(url, api_key)
@@ -99,24 +104,35 @@ def match(
     if json:
         print(answer.model_dump_json(indent=2))
     elif answer.matches:
-        _print(answer)
+        _print(answer, looked_in.rate)
     _check_found(answer)
 
 
-def _print(answer: MatchResponse) -> None:
+def _check_rates(scene: MatchFile, others: list[MatchFile]) -> None:
+    for other in others:
+        if None not in (scene.rate, other.rate) and scene.rate != other.rate:
+            raise OptionError(
+                f"signals are compared sample by sample, at one rate; {other.file.name} has {other.rate} a second and "
+                f"{scene.file.name} {scene.rate}"
+            )
+
+
+def _print(answer: MatchResponse, rate: int | None) -> None:
     signal = answer.height == 1
     posed = answer.options.angles is not None or answer.options.scales is not None
     pose = ["angle", "scale"] if posed else []
-    place = ["position"] if signal else ["x", "y"]
+    place = ["position", *(["seconds"] if rate else [])] if signal else ["x", "y"]
     table = Table(title=answer.options.method, title_justify="left")
     table.add_column("template", overflow="fold")
     for heading in ("score", *place, *pose, "present", "chance", "psr"):
         table.add_column(heading, no_wrap=True)
     for found in answer.matches:
+        start = found.x - found.width / 2
+        where = [f"{start:.2f}", *([f"{start / rate:.4f}"] if rate else [])]
         table.add_row(
             found.name,
             f"{found.score:.4g}",
-            *([f"{found.x - found.width / 2:.2f}"] if signal else [f"{found.x:.1f}", f"{found.y:.1f}"]),
+            *(where if signal else [f"{found.x:.1f}", f"{found.y:.1f}"]),
             *([f"{found.angle:.1f}", f"{found.scale:.3f}"] if posed else []),
             "yes" if found.present else "no",
             "" if found.chance is None else f"{found.chance:.0e}",

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 from models.corruptions import CORRUPTIONS
 
-COMMANDS = ["serve", "predict", "activations", "match", "bank", "models", "train", "evaluate", "export"]
+COMMANDS = ["serve", "predict", "activations", "match", "bank", "models", "train", "evaluate", "export", "lab"]
 
 
 @pytest.fixture
@@ -151,6 +152,27 @@ def test_match_finds_a_box_of_a_reference_and_a_motif_in_a_signal(scs, photo, tm
     assert any(f" {place} " in found.stdout for place in ("699.99", "700.00", "700.01")), found.stdout
 
 
+def write_wav(path: Path, samples: np.ndarray, rate: int) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((samples.shape[1], 2, rate, 0, "NONE", ""))
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+def test_match_says_where_a_sound_is_in_samples_and_in_seconds(scs, tmp_path, server):
+    both = np.random.default_rng(0).integers(-9000, 9000, (4000, 2))
+    write_wav(tmp_path / "scene.wav", both, 8000)
+    write_wav(tmp_path / "part.wav", both[2000:2200], 8000)
+    write_wav(tmp_path / "fast.wav", both[2000:2200], 16000)
+    for extra in ((), ("--url", server)):
+        found = scs("match", "scene.wav", "part.wav", *extra)
+        assert found.returncode == 0, found.stderr
+        assert "seconds" in found.stdout and "0.2500" in found.stdout
+    refused = scs("match", "scene.wav", "fast.wav")
+    assert refused.returncode == 2 and "fast.wav has 16000 a second and scene.wav 8000" in refused.stderr
+    undrawn = scs("match", "scene.wav", "part.wav", "--out", "found.png")
+    assert undrawn.returncode == 2 and "a signal has no picture" in undrawn.stderr
+
+
 def test_match_with_a_mask(scs, photo, photograph, tmp_path):
     half = photograph[100:160, 120:200].copy()
     half[:, 40:] = 0
@@ -276,11 +298,14 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
         (["export", "mnist-scs"], 1, "there is none: run scs train mnist-scs first"),
         (["evaluate", "dog"], 2, "no model 'dog'"),
         (["evaluate", "shapes-script", "--attacks"], 1, "needs a model that is ONNX; shapes-script is torchscript"),
+        (["match", "cat.jpg", "text.csv"], 1, "text.csv: a CSV file of one number a line was needed"),
+        (["lab", "sound"], 2, "no topic 'sound'; there are: signal"),
         (["bark"], 2, "No such command"),
     ],
 )
 def test_a_failure_is_one_line_and_a_status(scs, photo, tmp_path, arguments, status, said):
     (tmp_path / "text.txt").write_text("hello")
+    (tmp_path / "text.csv").write_text("hello")
     failed = scs(*arguments)
     assert failed.returncode == status
     assert failed.stderr.startswith("scs: ") and failed.stderr.count("\n") == 1
