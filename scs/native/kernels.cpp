@@ -1,4 +1,4 @@
-// The loops of sharpened cosine similarity. This file is compiled once for each instruction set; see build.sh.
+// The loops of sharpened cosine similarity. This file is compiled once for each instruction set; see build.py.
 //
 // A layer is computed a tile of outputs at a time. What the tile sees of the images is copied, with its zero padding, into
 // memory that stays in the cache, in an order in which every tap of the kernels reads neighbouring floats: where there are
@@ -129,9 +129,8 @@ SCS_INLINE void sharpen_products(const Each* const* sharpening, float q, Vec* do
 // ---- how a layer is cut up ----
 
 enum Way {
-    TILES,    // any window, and energies alone
-    PIXELS,   // kernels of one pixel
-    CHANNELS  // depthwise
+    TILES,  // any window, and energies alone
+    PIXELS  // kernels of one pixel
 };
 
 struct Plan {
@@ -142,11 +141,9 @@ struct Plan {
     // Tiles: images, rows and columns of output, and rows and columns of a phase.
     int64_t images, rows, columns, phase_rows, phase_columns, phase_size;
     int64_t row_tiles, column_tiles;
-    bool whole;       // a tile is a whole image, or several
-    int64_t beside;   // CHANNELS: of so many channels rows fit into one vector; 0 where there is no loop for that
-    int64_t copies;   // of tiles that are made before the first is used: what was just stored cannot be loaded at once
+    bool whole;  // a tile is a whole image, or several
     int64_t vectors;  // of a tile, at most
-    int64_t units;    // tiles; PIXELS: vectors of outputs; CHANNELS: tiles of each channel
+    int64_t units;    // tiles; PIXELS: vectors of outputs
     int64_t units_per_job, unit_jobs, kernel_jobs, jobs;
 
     Plan(const Layer& l, bool energy_alone) {
@@ -164,29 +161,13 @@ struct Plan {
         }
         way = TILES;
         if (!energy_alone && plain) way = PIXELS;
-        if (!energy_alone && l.pool == 1 && group_channels == 1 && group_kernels == 1) way = CHANNELS;
-        beside = way == CHANNELS ? channels_beside(l) : 0;
         cut_tiles(l);
         units = parts(l.images, images) * row_tiles * column_tiles;
         if (way == PIXELS) units = parts(l.images * pixels, LANES);
-        if (way == CHANNELS) units *= l.channels;
         share_out(l);
     }
 
    private:
-    static int64_t channels_beside([[maybe_unused]] const Layer& l) {
-#ifdef __AVX512F__
-        const auto& window = l.window;
-        for (int axis = 0; axis < 2; axis++)
-            if (window.size[axis] != 3 || window.stride[axis] != 1 || window.dilation[axis] != 1 ||
-                window.pad_before[axis] != 1 || window.pad_after[axis] != 1)
-                return 0;
-        for (int64_t beside = LANES / most(1, l.width); beside > 0; beside--)
-            if (l.channels % beside == 0) return beside;
-#endif
-        return 0;
-    }
-
     int64_t tile_size(const Layer& l) const {
         int64_t size = (l.pool * rows + reach[0] / step[0]) * (l.pool * columns + reach[1] / step[1]);
         return (group_channels + 1) * step[0] * step[1] * size;
@@ -215,7 +196,6 @@ struct Plan {
         phase_rows = l.pool * rows + reach[0] / step[0];
         phase_columns = l.pool * columns + reach[1] / step[1];
         phase_size = images * phase_rows * phase_columns;
-        copies = way == CHANNELS && whole ? most(1, least(32, 8192 / (step[0] * step[1] * phase_size))) : 1;
         vectors = images * rows * parts(l.pool * columns, LANES);
     }
 
@@ -223,20 +203,17 @@ struct Plan {
         units_per_job = unit_jobs = kernel_jobs = 1;
         jobs = 0;
         if (units == 0 || pixels == 0 || l.channels == 0 || (blocks == 0 && l.kernels > 0 && l.group == 0)) return;
-        // A depthwise layer's own work is mostly not multiplications.
-        int64_t each = taps * most(1, group_kernels) * (way == CHANNELS ? 4 * l.channels : 1);
+        int64_t each = taps * most(1, group_kernels);
         int64_t unit_work = most(1, parts(l.images * pixels * l.pool * l.pool, LANES) * each / units);
         units_per_job = most(1, JOB_WORK / unit_work);
         if (parts(units, units_per_job) < JOBS) units_per_job = most(most(1, LEAST_WORK / unit_work), units / JOBS);
         if (way == PIXELS && l.pool == 1) units_per_job = parts(units_per_job, WIDTH) * WIDTH;
-        if (beside > 0) units_per_job = parts(units_per_job, beside) * beside;
         unit_jobs = parts(units, units_per_job);
-        int64_t groups = way == CHANNELS ? 1 : l.group;
-        if (way != CHANNELS && blocks > 1 && unit_jobs * groups < JOBS) {
+        if (blocks > 1 && unit_jobs * l.group < JOBS) {
             int64_t job_work = unit_work * least(units, units_per_job);
-            kernel_jobs = most(1, least(blocks, least(parts(JOBS, unit_jobs * groups), job_work / LEAST_WORK)));
+            kernel_jobs = most(1, least(blocks, least(parts(JOBS, unit_jobs * l.group), job_work / LEAST_WORK)));
         }
-        jobs = unit_jobs * kernel_jobs * groups;
+        jobs = unit_jobs * kernel_jobs * l.group;
     }
 };
 
@@ -586,7 +563,7 @@ struct Room {
     const Layer& layer;
     const Plan& plan;
     float *copy, *squares;
-    Sharpening* sharpenings;  // of a group's kernels; CHANNELS: of all
+    Sharpening* sharpenings;  // of a group's kernels
     int32_t *offsets, *square_offsets;
     Vector* vectors;
     Segment* segments;
@@ -602,15 +579,14 @@ struct Room {
         list_offsets(l, plan, plan.group_channels, offsets);
         list_offsets(l, plan, 1, square_offsets);
         // Vectors reach past the end of a copy. What they find there is thrown away, but has to be numbers.
-        int64_t used = plan.copies * plan.group_channels * size;
+        int64_t used = plan.group_channels * size;
         for (int64_t i = simple() ? 0 : used; i < used + 2 * LANES; i++) copy[i] = 0;
         for (int64_t i = 0; i < 2 * LANES; i++) squares[size + i] = 0;
     }
 
     // Copies what a tile sees of a group of channels, and lists its vectors.
-    void enter(const Tile& tile, const float* x, int64_t first_channel, int64_t number = 0) {
-        float* to = copy + number * plan.group_channels * size;
-        (simple() ? copy_images : copy_tile)(layer, plan, tile, x, first_channel, plan.group_channels, to);
+    void enter(const Tile& tile, const float* x, int64_t first_channel) {
+        (simple() ? copy_images : copy_tile)(layer, plan, tile, x, first_channel, plan.group_channels, copy);
         if (plan.whole && tile.images == listed_images) return;
         count = (layer.pool > 1 ? list_pooled_vectors : list_vectors)(
             layer, plan, tile, image_stride, vectors, segments
@@ -622,9 +598,9 @@ struct Room {
     bool simple() const { return plan.whole && plan.step[0] == 1 && plan.step[1] == 1; }
 
     void take(Pieces& pieces) {
-        copy = pieces.take<float>(plan.copies * plan.group_channels * size + 2 * LANES);
+        copy = pieces.take<float>(plan.group_channels * size + 2 * LANES);
         squares = pieces.take<float>(size + 2 * LANES);
-        sharpenings = pieces.take<Sharpening>(plan.way == CHANNELS ? layer.kernels : plan.group_kernels);
+        sharpenings = pieces.take<Sharpening>(plan.group_kernels);
         offsets = pieces.take<int32_t>(plan.taps);
         square_offsets = pieces.take<int32_t>(plan.window);
         vectors = pieces.take<Vector>(plan.vectors);
@@ -740,149 +716,6 @@ void similarity_of_pixels(
     }
 }
 
-// Products of one channel's patches with its kernel, and their energies.
-SCS_INLINE void multiply_channel(
-    int64_t taps, const float* patches, const int32_t* offsets, const float* w, Vec& dot, Vec& energy
-) {
-    Vec products = {}, squares = {};
-    for (int64_t t = 0; t < taps; t++) {
-        Vec pixels = load(patches + offsets[t]);
-        products += splat(w[t]) * pixels;
-        squares += pixels * pixels;
-    }
-    dot = products;
-    energy = squares;
-}
-
-// One kernel a channel.
-void similarity_of_channels(
-    const Layer& l, const Plan& plan, int64_t first, int64_t last, const float* x, const float* packed, float* y
-) {
-    Room room(l, plan, 0);
-    list_sharpenings(l, 0, l.kernels, room.sharpenings);
-    int64_t tiles = plan.row_tiles * plan.column_tiles;
-    for (int64_t unit = first; unit < last; unit += plan.copies) {
-        int64_t copies = least(plan.copies, last - unit), map = unit / tiles;
-        int64_t image = map / l.channels, first_channel = map % l.channels, channel = first_channel;
-        Tile tile(l, plan, plan.whole ? 0 : unit % tiles);
-        tile.images = 1;
-        for (int64_t i = 0; i < copies; i++) {
-            tile.image = image;
-            room.enter(tile, x, channel, i);
-            if (++channel == l.channels) {
-                channel = 0;
-                image++;
-            }
-        }
-        channel = first_channel;
-        const Vector* vector = room.vectors;
-        const float* copy = room.copy;
-        float* to = y + map * plan.pixels;
-        for (int64_t left = copies * room.count; left > 0; left -= AT_ONCE) {
-            Vec dot[AT_ONCE], energy[AT_ONCE];
-            const Sharpening* each[AT_ONCE];
-            const Vector* from[AT_ONCE];
-            float* maps[AT_ONCE];
-            for (int i = 0; i < AT_ONCE; i++) {
-                const float *patches = copy + vector->position[0], *w = packed + channel * plan.window;
-                if (plan.window == 9)  // so that the compiler takes the loop apart
-                    multiply_channel(9, patches, room.offsets, w, dot[i], energy[i]);
-                else
-                    multiply_channel(plan.window, patches, room.offsets, w, dot[i], energy[i]);
-                each[i] = room.sharpenings + channel;
-                from[i] = vector;
-                maps[i] = to;
-                if (i + 1 >= left) continue;  // past the last one it is computed again
-                if (++vector == room.vectors + room.count) {
-                    vector = room.vectors;
-                    copy += room.size;
-                    to += plan.pixels;
-                    if (++channel == l.channels) channel = 0;
-                }
-            }
-            sharpen_products<AT_ONCE>(each, l.q, dot, energy);
-            for (int i = 0; i < least(AT_ONCE, left); i++) store_segments(*from[i], room.segments, maps[i], dot[i]);
-        }
-    }
-}
-
-#ifdef __AVX512F__
-// One kernel of 3x3 a channel, on maps so narrow that a vector holds a row of one, or of several channels side by side. A row
-// is loaded once and serves three rows of outputs, its neighbours are the same lanes moved by one, and nothing is copied.
-struct Beside {  // a kernel's numbers in the lanes of its channel
-    Vec exponent_less_one, gain, bias, w[9];
-};
-
-SCS_INLINE Vec only(__mmask16 lanes, float value) { return (Vec)_mm512_maskz_broadcastss_ps(lanes, _mm_set_ss(value)); }
-
-void similarity_of_narrow_channels(
-    const Layer& l, const Plan& plan, int64_t first, int64_t last, const float* x, const float* packed, float* y
-) {
-    int64_t width = l.width, beside = plan.beside, apart = plan.pixels - width;
-    __mmask16 channel_lanes[LANES], not_first = 0, not_last = 0;
-    alignas(64) int32_t lane_before[LANES], lane_after[LANES];
-    for (int i = 0; i < LANES; i++) {
-        lane_before[i] = (i + LANES - 1) % LANES;
-        lane_after[i] = (i + 1) % LANES;
-        if (i % width != 0) not_first |= static_cast<__mmask16>(1u << i);
-        if (i % width != width - 1) not_last |= static_cast<__mmask16>(1u << i);
-        channel_lanes[i] = static_cast<__mmask16>(((1u << width) - 1) << (i * width % LANES));
-    }
-    __m512i before = _mm512_load_si512(lane_before), after = _mm512_load_si512(lane_after);
-
-    auto* numbers = reinterpret_cast<Beside*>(thread_memory(static_cast<size_t>(l.channels / beside) * sizeof(Beside)));
-    for (int64_t c = 0; c < l.channels; c++) {
-        Beside& to = numbers[c / beside];
-        if (c % beside == 0) to = Beside{};
-        __mmask16 lanes = channel_lanes[c % beside];
-        Sharpening one(l, c);
-        to.exponent_less_one += only(lanes, one.exponent_less_one);
-        to.gain += only(lanes, one.gain);
-        to.bias += only(lanes, one.bias);
-        for (int t = 0; t < 9; t++) to.w[t] += only(lanes, packed[c * 9 + t]);
-    }
-
-    Vec dot[AT_ONCE] = {}, energy[AT_ONCE] = {};
-    const Beside* each[AT_ONCE];
-    float* rows[AT_ONCE];
-    int count = 0;
-    for (auto& one : each) one = numbers;
-    for (int64_t map = first; map < last; map += beside) {
-        const Beside* own = numbers + map % l.channels / beside;
-        const float* from = x + map * plan.pixels;
-        // What the rows that were read last add to rows of outputs to come, and their squares.
-        Vec dot_next = {}, dot_after = {}, squares_last = {}, squares_before = {};
-        for (int64_t row = 0; row <= l.height; row++) {
-            Vec middle = {};
-            if (row < l.height)
-                for (int64_t j = 0; j < beside; j++)
-                    middle = (Vec)_mm512_mask_loadu_ps((__m512)middle, channel_lanes[j], from + j * apart + row * width);
-            Vec left = (Vec)_mm512_maskz_permutexvar_ps(not_first, before, (__m512)middle);
-            Vec right = (Vec)_mm512_maskz_permutexvar_ps(not_last, after, (__m512)middle);
-            Vec squares = left * left + middle * middle + right * right;
-            const Vec* w = own->w;
-            if (row > 0) {
-                dot[count] = dot_next + w[6] * left + w[7] * middle + w[8] * right;
-                energy[count] = squares_before + squares_last + squares;
-                each[count] = own;
-                rows[count++] = y + map * plan.pixels + (row - 1) * width;
-            }
-            dot_next = dot_after + w[3] * left + w[4] * middle + w[5] * right;
-            dot_after = w[0] * left + w[1] * middle + w[2] * right;
-            squares_before = squares_last;
-            squares_last = squares;
-            if (count == AT_ONCE || (count > 0 && row == l.height && map + beside >= last)) {
-                sharpen_products<AT_ONCE>(each, l.q, dot, energy);
-                for (int i = 0; i < count; i++)
-                    for (int64_t j = 0; j < beside; j++)
-                        _mm512_mask_storeu_ps(rows[i] + j * apart, channel_lanes[j], (__m512)dot[i]);
-                count = 0;
-            }
-        }
-    }
-}
-#endif
-
 int64_t similarity_jobs(const Layer& l) { return Plan(l, false).jobs; }
 
 void similarity(const Layer& l, int64_t job, const float* x, const float* packed, float* y) {
@@ -891,10 +724,6 @@ void similarity(const Layer& l, int64_t job, const float* x, const float* packed
     int64_t part = job % plan.kernel_jobs;
     int64_t first = job / plan.kernel_jobs % plan.unit_jobs * plan.units_per_job;
     int64_t last = least(plan.units, first + plan.units_per_job);
-#ifdef __AVX512F__
-    if (plan.beside > 0) return similarity_of_narrow_channels(l, plan, first, last, x, packed, y);
-#endif
-    if (plan.way == CHANNELS) return similarity_of_channels(l, plan, first, last, x, packed, y);
     int64_t first_kernel = group * plan.group_kernels;
     int64_t first_block = plan.blocks * part / plan.kernel_jobs;
     int64_t last_block = plan.blocks * (part + 1) / plan.kernel_jobs;
