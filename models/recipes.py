@@ -34,7 +34,7 @@ class Recipe:
 
 _CIFAR10 = {"stem_size": 5, "label_smoothing": 0.05, "shift": 4, "mirror": True}
 _SIZES: dict[tuple[str, str], dict[str, Any]] = {
-    ("mnist", ""): {"widths": (6, 8, 12, 14), "stages": (1, 1, 1), "epochs": 40},
+    ("mnist", ""): {"widths": (8, 8, 12, 12, 14), "stages": (2, 2), "epochs": 50, "batch_size": 64, "shift": 1},
     ("fashion-mnist", ""): {"widths": (12, 20, 24, 28), "stages": (1, 1, 1), "epochs": 60, "mirror": True},
     ("cifar10", ""): {"widths": (40, 48, 56, 64, 72), "stages": (2, 2), "epochs": 30, **_CIFAR10},
     ("cifar10", "-large"): {
