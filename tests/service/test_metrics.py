@@ -106,7 +106,7 @@ def test_models_that_can_be_used_are_told_from_those_that_cannot(bare, tmp_path)
     shutil.copytree(bundled_repository() / "mnist-conv", tmp_path / "mnist-conv")
     with TestClient(create_app(bare.model_copy(update={"model_repository": tmp_path}))) as client:
         found = samples(client.get("/metrics").text)
-    assert found["scs_model_ready", (("model", "mnist-conv"), ("version", "1"))] == 1
+    assert found["scs_model_ready", (("model", "mnist-conv"), ("version", "2"))] == 1
     assert found["scs_model_ready", (("model", "cat"), ("version", "1"))] == 0
 
 
