@@ -53,7 +53,12 @@ class Topic:
 
 
 TOPICS = {
-    topic.name: topic for topic in (Topic("signal", "A kernel over a signal: what is bright, and what is alike"),)
+    topic.name: topic
+    for topic in (
+        Topic("signal", "A kernel over a signal: what is bright, and what is alike"),
+        Topic("shifts", "Shift equivariance, learned: a random matrix becomes a convolution"),
+        Topic("stacks", "Stacks of small kernels: layer upon layer is one kernel"),
+    )
 }
 
 

@@ -24,6 +24,7 @@ from models.card import (
     TrainingCard,
     write_card,
 )
+from models.composing import composed
 from models.datasets import Dataset
 from models.evaluation import evaluate
 from models.networks import CLASS_MAP, FAMILIES, Network
@@ -39,7 +40,13 @@ _REAL_IMAGES = 256
 
 
 def export_runs(
-    name: str, runs: Sequence[Path], dataset: Dataset, repository: Path, version: int, file_format: Format = "onnx"
+    name: str,
+    runs: Sequence[Path],
+    dataset: Dataset,
+    repository: Path,
+    version: int,
+    file_format: Format = "onnx",
+    compose: bool = False,
 ) -> ModelCard:
     """Export the best of several trainings that differ in their seed, measure the file and write it with its card.
 
@@ -53,6 +60,8 @@ def export_runs(
         repository: folder of models; ``<name>/<version>/`` is written in it, replacing what was there.
         version: a number from 1.
         file_format: ``"onnx"`` or ``"torchscript"``.
+        compose: merge linear neighbours where that is exact, see :mod:`models.composing`; the card still counts the
+            parameters of the network.
 
     Returns:
         The card that was written.
@@ -60,16 +69,20 @@ def export_runs(
     Raises:
         ExportError: the file does not agree with the network; nothing is written.
         DataError: a run is not finished.
-        OptionError: the runs are of different recipes, or there are none.
+        OptionError: the runs are of different recipes, or there are none; or a TorchScript file shall be composed.
     """
     if not runs:
         raise OptionError("an export needs at least one finished training; none came")
+    if compose and file_format != "onnx":
+        raise OptionError(f"only an ONNX file is composed; {file_format} was asked for")
     finished = sorted((load_network(run) for run in runs), key=lambda pair: int(pair[1]["seed"]))
     if any(result["recipe"] != finished[0][1]["recipe"] for _, result in finished):
         raise OptionError("runs to choose from need the same recipe; these have different ones")
     network, best = max(finished, key=lambda pair: float(pair[1]["validation_accuracy"]))
 
     content = export_onnx(network) if file_format == "onnx" else export_torchscript(network)
+    if compose:
+        content = composed(content, network.layer_names)
     card = _card(name, version, file_format, content, network, best, [result for _, result in finished], dataset)
     model = load_model(content, card, "cpu")
     every = max(1, len(dataset.test_images) // _REAL_IMAGES)  # a file may be sorted by class

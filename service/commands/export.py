@@ -36,6 +36,9 @@ def export(
     ] = None,
     version: Annotated[int | None, typer.Option(min=1, help="Replace this version; a new one unless given.")] = None,
     file_format: Annotated[ExportFormat, typer.Option("--format", help="Kind of file.")] = ExportFormat.onnx,
+    compose: Annotated[
+        bool, typer.Option("--compose", help="Merge linear neighbours of an ONNX file, where that is exact.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Export the best of the trainings of a model, by the images held back, and measure the file.
@@ -62,7 +65,7 @@ def export(
         version = max((entry.version for entry in catalogue.entries(into) if entry.name == name), default=0) + 1
     dataset = open_dataset(recipe.dataset, data, download)
     with Console(stderr=True).status(f"exporting {name}: writing, comparing, measuring"):
-        card = export_runs(name, finished, dataset, into, version, file_format.value)
+        card = export_runs(name, finished, dataset, into, version, file_format.value, compose)
     if json:
         print(card.model_dump_json(indent=2))
         return

@@ -51,6 +51,19 @@ def exported(entry, runs):
     return load_network(folder)[0], card, load_model(entry.verified_bytes(), card, "cpu")
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_composed_file_is_smaller_and_agrees_with_its_network(family, runs, shapes, repository, tmp_path):
+    card = export_runs("composed", runs[family], shapes, tmp_path, version=1, compose=True)
+    plain, merged = (find(folder, name) for folder, name in ((repository, f"shapes-{family}"), (tmp_path, "composed")))
+    assert len(merged.verified_bytes()) < len(plain.verified_bytes())
+    assert card.layers == plain.card().layers
+
+
+def test_only_an_onnx_file_is_composed(runs, shapes, tmp_path):
+    with pytest.raises(OptionError, match="only an ONNX file is composed; torchscript was asked for"):
+        export_runs("composed", runs["scs"], shapes, tmp_path, 1, "torchscript", compose=True)
+
+
 def draw(size, channels=3):
     return np.random.default_rng(0).integers(0, 256, (*size, channels), np.uint8)
 

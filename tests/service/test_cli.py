@@ -245,7 +245,7 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
     assert exported.returncode == 0, exported.stderr
     card = json.loads(exported.stdout)
     assert [seed["seed"] for seed in card["training"]["seeds"]] == [0, 1] and card["version"] == 1
-    assert json.loads(scs("export", "mnist-scs", *data, *own, "--json").stdout)["version"] == 2
+    assert json.loads(scs("export", "mnist-scs", *data, *own, "--compose", "--json").stdout)["version"] == 2
 
     evaluated = scs("evaluate", "mnist-scs", *data, *own)
     assert evaluated.returncode == 0, evaluated.stderr
