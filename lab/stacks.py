@@ -169,8 +169,7 @@ def _seconds(session: ort.InferenceSession, images: np.ndarray) -> float:
 def _draw_learned(taught: dict[str, Any], path: Path) -> Path:
     figure, (left, middle, right) = panels(1, 3, 3.6)
     kernels, target = [np.array(kernel) for kernel in taught["kernels"]], np.array(taught["target"])
-    # Layers come in any order and may trade factors; here by where their roots lie, and all of one size.
-    kernels.sort(key=lambda kernel: float(np.abs(kernel).argmax() * 10 + kernel[0]))
+    kernels.sort(key=lambda kernel: (int(np.abs(kernel).argmax()), kernel[0]))  # layers learn in any order
     shown = [kernel / np.abs(kernel).max() for kernel in kernels]
     left.imshow(shown, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for row, kernel in enumerate(kernels):
