@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 # Okabe and Ito (2008).
 BLUE, GREEN, RED = "#0072b2", "#009e73", "#d55e00"
@@ -36,3 +38,10 @@ def save(figure: Figure, path: Path) -> Path:
     """Write a picture, and return where it is."""
     figure.savefig(path, dpi=DPI, pil_kwargs={"optimize": True})
     return path
+
+
+def show(axes: Axes, pixels: NDArray[Any], title: str, cmap: str = "gray", **limits: float) -> None:
+    """A picture under its title, without axes; ``vmin`` and ``vmax`` may say what is black and what is white."""
+    axes.imshow(pixels, cmap=cmap, **limits)  # type: ignore[arg-type]
+    axes.set_title(title, fontsize=10)
+    axes.set_axis_off()

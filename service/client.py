@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx2 as httpx
 from pydantic import BaseModel
@@ -11,11 +12,22 @@ from pydantic import BaseModel
 from scs.errors import ServerError
 from service.match_schemas import MatchOptions, MatchResponse
 from service.match_upload import MatchUpload
-from service.schemas import ActivationOptions, ActivationsResponse, ModelList, PredictOptions, PredictResponse
+from service.schemas import (
+    ActivationOptions,
+    ActivationsResponse,
+    ModelDetail,
+    ModelList,
+    PredictOptions,
+    PredictResponse,
+)
 from service.uploads import NamedBytes, Upload
 
 Answer = TypeVar("Answer", bound=BaseModel)
 _TIMEOUT_S = 120.0
+
+
+class _Version(BaseModel):
+    version: str | None
 
 
 class Client:
@@ -59,6 +71,10 @@ class Client:
     def models(self) -> ModelList:
         """List the models."""
         return self._json("GET", "/models", ModelList)
+
+    def model(self, name: str, version: str | None = None) -> ModelDetail:
+        """A model's card, of the version that answers unless another is named."""
+        return self._json("GET", f"/models/{quote(name, safe='')}", ModelDetail, options=_Version(version=version))
 
     def _json(
         self,

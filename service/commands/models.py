@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json as json_format
 import sys
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from models import catalogue
 from models.card import ModelCard
-from scs.errors import ScsError
+from models.dense_twin import TwinLayer, dense_twin
+from scs.errors import ModelError, ScsError
 from service.client import Client
 from service.commands import options
 from service.commands.local import settings_for
 
+app = typer.Typer(invoke_without_command=True, add_completion=False)
 
+
+@app.callback()
 def models(
+    context: typer.Context,
     repository: options.Repository = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
@@ -25,6 +33,8 @@ def models(
 
     Example: scs models --url http://127.0.0.1:8000
     """
+    if context.invoked_subcommand:
+        return
     if url:
         listed = Client(url, api_key).models()
         if json:
@@ -47,6 +57,54 @@ def models(
         print("[" + ", ".join(card.model_dump_json() for card in cards) + "]")
     else:
         _print(cards)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A model of the repository.")],
+    version: options.Version = None,
+    repository: options.Repository = None,
+    url: options.Url = None,
+    api_key: options.ApiKey = None,
+    json: options.Json = False,
+) -> None:
+    """Show a network's layers, and what it would take to make the same maps by dense layers.
+
+    Example: scs models show cifar10-scs
+    """
+    if url:
+        detail = Client(url, api_key).model(name, version)
+        if detail.card is None:
+            raise ModelError(f"{name} needs a card that can be read; {detail.reason or 'there is none'}")
+        card = detail.card
+    else:
+        card = catalogue.find(settings_for(repository).model_repository, name, version).card()
+    twin = dense_twin(card)
+    dense = sum(layer.parameters for layer in twin)
+    if json:
+        layers = [{"name": layer.name, "maps": layer.maps, "dense_parameters": layer.parameters} for layer in twin]
+        shown = {"card": card.model_dump(mode="json"), "layers": layers, "dense_parameters": dense}
+        print(json_format.dumps(shown, indent=2))
+    else:
+        _print_twin(card, twin, dense)
+
+
+def _print_twin(card: ModelCard, twin: list[TwinLayer], dense: int) -> None:
+    print(f"{card.name} {card.version}: {card.description}")
+    table = Table("layer", "maps", "a unit sees", "parameters if dense")
+    for number in (1, 2, 3):
+        table.columns[number].justify = "right"
+    for layer, made in zip(card.layers, twin, strict=True):
+        height, width, channels = made.maps
+        field = layer.receptive_field
+        table.add_row(
+            layer.name, f"{width}x{height}x{channels}", f"{field.across}x{field.size}", f"{made.parameters:,}"
+        )
+    Console().print(table)
+    print(
+        f"{card.parameters:,} parameters; the same maps by dense layers, at {card.input.width}x{card.input.height} "
+        f"alone: {dense:,}, {dense / card.parameters:,.0f} times as many"
+    )
 
 
 def _print(cards: list[ModelCard]) -> None:

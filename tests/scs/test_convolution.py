@@ -169,9 +169,18 @@ def test_a_row_of_the_matrix_holds_the_kernel_and_nothing_else():
     assert np.allclose(np.sort(matrix.data.reshape(900, 9)), np.sort(w.ravel()))
 
 
-@given(st.integers(1, 200), st.integers(1, 5000))
-def test_a_block_of_overlap_save_holds_the_kernel_and_is_a_power_of_two(taps, places):
-    length = block_length(taps, places)
+@pytest.mark.parametrize("shapes", [((70_000,), (9,)), ((3, 300, 280), (2, 3, 4, 5))])
+def test_overlap_save_of_several_blocks_is_the_definition(shapes):
+    x, w = (np.random.default_rng(5).normal(size=shape) for shape in shapes)
+    axes = x.ndim - (w.ndim > x.ndim)
+    assert any(block_length(w.shape[-1], length, axes) < length for length in x.shape[-axes:])
+    for mode in MODES:
+        assert np.abs(correlate(x, w, mode, method="overlap-save") - correlate(x, w, mode)).max() < 1e-9
+
+
+@given(st.integers(1, 200), st.integers(1, 5000), st.integers(1, 2))
+def test_a_block_of_overlap_save_holds_the_kernel_and_is_a_power_of_two(taps, places, axes):
+    length = block_length(taps, places, axes)
     assert length >= taps and length & (length - 1) == 0
 
 

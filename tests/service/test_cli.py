@@ -202,6 +202,18 @@ def test_models_lists_them_here_and_at_a_server(scs, server):
     assert "shapes-scs" in scs("models").stdout and "on cpu" in scs("models", "--url", server).stdout
 
 
+def test_models_show_puts_a_network_beside_its_dense_twin(scs, server):
+    asked = ("models", "show", "shapes-conv", "--json")
+    here, there = (json.loads(scs(*asked, *extra).stdout) for extra in ((), ("--url", server)))
+    assert here == there
+    stem = here["layers"][0]
+    assert stem == {"name": "stem", "maps": [16, 16, 8], "dense_parameters": (16 * 16 * 3 + 1) * 16 * 16 * 8}
+    assert here["dense_parameters"] == sum(layer["dense_parameters"] for layer in here["layers"])
+    shown = " ".join(scs("models", "show", "shapes-conv").stdout.split())
+    assert "stem" in shown and f"{here['card']['parameters']:,} parameters" in shown
+    assert f"{here['dense_parameters']:,}" in shown
+
+
 def test_an_export_never_goes_into_the_installed_package_unasked(tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SCS_")}
     command = [sys.executable, "-m", "service.cli", "export", "mnist-scs"]
@@ -299,6 +311,7 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
         (["evaluate", "dog"], 2, "no model 'dog'"),
         (["evaluate", "shapes-script", "--attacks"], 1, "needs a model that is ONNX; shapes-script is torchscript"),
         (["match", "cat.jpg", "text.csv"], 1, "text.csv: a CSV file of one number a line was needed"),
+        (["models", "show", "dog"], 2, "no model 'dog'"),
         (["lab", "sound"], 2, "no topic 'sound'; there are: signal"),
         (["bark"], 2, "No such command"),
     ],
