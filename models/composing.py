@@ -158,7 +158,13 @@ class _Composer:
         node.input.extend([source, self._constant(f"{name}/kernels", layer.kernels)])
         if layer.bias.any():
             node.input.append(self._constant(f"{name}/bias", layer.bias))
-        options = {"kernel_shape": layer.kernels.shape[2:], "pads": layer.pads, "strides": layer.strides}
+        options = {
+            "kernel_shape": layer.kernels.shape[2:],
+            "pads": layer.pads,
+            "strides": layer.strides,
+            "dilations": (1, 1),
+            "group": 1,
+        }
         node.attribute.extend(helper.make_attribute(key, value) for key, value in options.items())
 
     def _constant(self, name: str, values: Array) -> str:

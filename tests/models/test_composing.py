@@ -11,6 +11,7 @@ from models.composing import composed
 from models.networks import FAMILIES, Network
 from models.onnx_export import export_onnx
 from models.parity import decided
+from models.torch_graph import TorchGraph
 
 
 def drawn(*shape):
@@ -133,5 +134,8 @@ def test_a_network_loses_a_node_and_bytes_and_keeps_its_logits_and_its_layers(fa
     images = images[decided(network, images)]
     assert len(images) > 0
     np.testing.assert_allclose(answer(merged, {"image": images}), answer(content, {"image": images}), atol=1e-4)
+    np.testing.assert_allclose(
+        TorchGraph(merged)(torch.from_numpy(images)), answer(merged, {"image": images}), atol=1e-4
+    )
     made = {name for node in onnx.load_from_string(merged).graph.node for name in node.output}
     assert {*network.layer_names, "logits"} <= made
