@@ -19,7 +19,7 @@ class Family:
     """What the skeleton is filled with: how maps are compared with kernels, pooled, and handed to the head."""
 
     unit: Callable[[int, int, int], nn.Module]  # channels in, kernels, kernel size
-    pool: Callable[[], nn.Module]
+    pool: Callable[[int], nn.Module]  # stride; windows are 2x2
     last: Callable[[int], nn.Module]  # between the last maps, of so many channels, and the head
     signed: bool  # whether feature maps take both signs
 
@@ -54,9 +54,23 @@ def depthwise_unit(channels: int) -> nn.Module:
 
 
 FAMILIES = {
-    "scs": Family(scs_unit, lambda: MaxAbsPool2d(2), nn.BatchNorm2d, signed=True),
-    "conv": Family(convolution_unit, lambda: nn.MaxPool2d(2), lambda channels: nn.Identity(), signed=False),
+    "scs": Family(scs_unit, lambda stride: MaxAbsPool2d(2, stride), nn.BatchNorm2d, signed=True),
+    "conv": Family(
+        convolution_unit, lambda stride: nn.MaxPool2d(2, stride), lambda channels: nn.Identity(), signed=False
+    ),
 }
+
+
+def blurred(pool: Callable[[int], nn.Module]) -> nn.Module:
+    """Pooling that halves maps after a blur: what changes from pixel to pixel is taken out, and cannot alias.
+
+    The largest of every 2x2 at every place, then two means of 2x2, of which the second halves: together the kernel
+    ``[1, 2, 1] / 4`` along either axis, the edge repeated at the border. Sizes are those without a blur.
+
+    Source:
+        R. Zhang, "Making Convolutional Networks Shift-Invariant Again" (2019).
+    """
+    return nn.Sequential(pool(1), nn.AvgPool2d(2, 1, padding=1, count_include_pad=False), nn.AvgPool2d(2))
 
 
 class Network(nn.Module):
@@ -75,6 +89,7 @@ class Network(nn.Module):
         stages: number of blocks of each stage.
         mean: of each channel over the training images, on the scale 0 to 1.
         std: likewise, the standard deviation.
+        blur: whether maps are blurred before they are halved, see :func:`blurred`.
 
     Raises:
         UnknownNameError: an unknown family.
@@ -91,6 +106,7 @@ class Network(nn.Module):
         stem_size: int,
         mean: Sequence[float],
         std: Sequence[float],
+        blur: bool = False,
     ) -> None:
         super().__init__()
         if family not in FAMILIES:
@@ -110,7 +126,7 @@ class Network(nn.Module):
             nn.Sequential(depthwise_unit(before), made_of.unit(before, after, 1))
             for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.pool = made_of.pool()
+        self.pool = blurred(made_of.pool) if blur else made_of.pool(2)
         self.stages = tuple(stages)
         self.halved = [sum(stages[:i]) for i in range(len(stages))]  # blocks before which maps are halved
         self.head = nn.Sequential(made_of.last(widths[-1]), nn.Conv2d(widths[-1], classes, 1, bias=False))

@@ -77,7 +77,8 @@ def decided(network: Network, images: Images) -> npt.NDArray[np.bool_]:
     def look(pool: MaxAbsPool2d, inputs: tuple[Tensor, ...]) -> None:
         (maps,) = inputs
         rounding = _ROUNDING * maps.abs().amax((1, 2, 3), keepdim=True)
-        highest, lowest = F.max_pool2d(maps, pool.kernel_size), -F.max_pool2d(-maps, pool.kernel_size)
+        window = pool.kernel_size, pool.stride
+        highest, lowest = F.max_pool2d(maps, *window), -F.max_pool2d(-maps, *window)
         tied = ((highest + lowest).abs() <= rounding) & (highest > rounding)
         certain.logical_and_(~tied.flatten(1).any(1))
 

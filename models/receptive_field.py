@@ -11,6 +11,8 @@ from models.networks import CLASS_MAP, Network
 from scs.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 from scs.similarity import resolve_padding
 
+_WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, MaxAbsPool2d, SharpenedCosineSimilarity2d)
+
 
 @dataclass(frozen=True)
 class ReceptiveField:
@@ -24,7 +26,7 @@ class ReceptiveField:
         """The field of the output of ``module``, where this is the field of its input."""
         field = self
         for layer in module.modules():
-            if isinstance(layer, nn.Conv2d | nn.MaxPool2d | MaxAbsPool2d | SharpenedCosineSimilarity2d):
+            if isinstance(layer, _WINDOWS):
                 field = field._through_window(layer)
         return field
 

@@ -1,8 +1,11 @@
-"""How each bundled model is trained: ``NAME`` is a data set, a family and a size, as in ``cifar10-scs-large``."""
+"""How each bundled model is trained: ``NAME`` is a data set, a family and a size, as in ``cifar10-scs-large``.
+
+With ``-blurred`` behind it, it is the same network with a blur before maps are halved.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scs.errors import UnknownNameError
@@ -13,7 +16,8 @@ class Recipe:
     """Everything that a training depends on, besides the images and the seed.
 
     ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
-    the next, ``stem_size`` the pixels on each side of the stem's kernels; ``shift`` is in pixels; ``learning_rate`` is
+    the next, ``stem_size`` the pixels on each side of the stem's kernels; ``blur`` says whether maps
+    are blurred before they are halved; ``shift`` is in pixels; ``learning_rate`` is
     the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q, gains and
     biases.
     """
@@ -30,6 +34,7 @@ class Recipe:
     label_smoothing: float = 0.0
     shift: int = 2
     mirror: bool = False
+    blur: bool = False
 
 
 _MNIST = {"batch_size": 64, "shift": 1, "learning_rate": 0.02}
@@ -53,6 +58,7 @@ RECIPES = {
     for (dataset, size), settings in _SIZES.items()
     for family, rate in _LEARNING_RATES.items()
 }
+RECIPES |= {f"{name}-blurred": replace(recipe, blur=True) for name, recipe in RECIPES.items()}
 
 
 def recipe_for(name: str) -> Recipe:

@@ -69,6 +69,13 @@ def _max_pool(x: Tensor, *, pads: Pads, **window: Any) -> Tensor:
     return F.max_pool2d(x, *sizes, ceil_mode=bool(window["ceil_mode"]))
 
 
+def _mean_pool(x: Tensor, *, pads: Pads, **window: Any) -> Tensor:
+    inside = _padded(torch.ones_like(x[:1, :1]), pads)
+    sizes = window["kernel_shape"], window["strides"]
+    pooled = F.avg_pool2d(_padded(x, pads), *sizes)
+    return pooled if window["count_include_pad"] else pooled / F.avg_pool2d(inside, *sizes)
+
+
 def _slice(x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor, steps: Tensor) -> Tensor:
     for start, end, axis, step in torch.stack([starts, ends, axes, steps], 1).tolist():
         parts = [slice(None)] * x.ndim
@@ -86,6 +93,7 @@ _OPERATIONS: dict[str, Callable[..., Tensor]] = {
     onnx_op.SIMILARITY: _similarity,
     "Conv": _convolution,
     "MaxPool": _max_pool,
+    "AveragePool": _mean_pool,
     "BatchNormalization": lambda x, gain, bias, mean, variance, *, epsilon, **_: F.batch_norm(
         x, mean, variance, gain, bias, eps=epsilon
     ),

@@ -81,6 +81,7 @@ def build_network(recipe: Recipe, dataset: Dataset) -> Network:
         recipe.stem_size,
         mean.tolist(),
         std.tolist(),
+        recipe.blur,
     )
 
 
@@ -177,6 +178,7 @@ def load_network(folder: Path) -> tuple[Network, dict[str, Any]]:
         raise DataError(f"a finished training has a {RESULT}; '{folder.name}' has none: run scs train first")
     result = json.loads((folder / RESULT).read_text())
     recipe, classes = result["recipe"], result["classes"]
+    recipe.setdefault("blur", False)  # of trainings from before there was one
     flat = [0.0] * result["channels"], [1.0] * result["channels"]  # the weights file holds the real ones
     network = Network(
         recipe["family"],
@@ -186,6 +188,7 @@ def load_network(folder: Path) -> tuple[Network, dict[str, Any]]:
         recipe["stages"],
         recipe["stem_size"],
         *flat,
+        recipe["blur"],
     )
     network.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
     return network.eval(), result
@@ -257,6 +260,7 @@ def _resume(
     if not (folder / CHECKPOINT).exists():
         return 0
     checkpoint = torch.load(folder / CHECKPOINT, weights_only=True)
+    checkpoint["recipe"].setdefault("blur", False)
     if {key: checkpoint[key] for key in identity} != identity:
         raise DataError(f"'{folder}' holds a training with another recipe or seed; name another folder or empty it")
     network.load_state_dict(checkpoint["model"])

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from models.card import Format
 from models.datasets import Dataset
 from models.export import export_runs
 from models.recipes import Recipe
@@ -85,6 +86,19 @@ def repository(shapes, runs, tmp_path_factory) -> Path:
     for family in FAMILIES:
         export_runs(f"shapes-{family}", runs[family], shapes, folder, version=1)
     export_runs("shapes-script", runs["scs"], shapes, folder, version=1, file_format="torchscript")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def blurred_repository(shapes, tmp_path_factory) -> Path:
+    """A folder with networks that blur before they halve: shapes-scs as ONNX, shapes-conv as TorchScript."""
+    folder = tmp_path_factory.mktemp("blurred")
+    formats: dict[str, Format] = {"scs": "onnx", "conv": "torchscript"}
+    for family, file_format in formats.items():
+        recipe = Recipe("shapes", family, (8, 12, 16), (1, 1), epochs=6, batch_size=30, shift=1, blur=True)
+        run = tmp_path_factory.mktemp(f"blurred-{family}")
+        train(recipe, shapes, run)
+        export_runs(f"shapes-{family}", [run], shapes, folder, version=1, file_format=file_format)
     return folder
 
 

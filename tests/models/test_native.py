@@ -346,6 +346,12 @@ FOLLOWERS = {
     ),
     "what is used twice": ([MUL, helper.make_node("Exp", ["y"], ["e"])], {"g": 2.0}, ["scaled", "e"], ["Mul", "Exp"]),
     "a factor for each place": ([MUL], {"g": np.ones((16, 16))}, ["scaled"], ["Mul"]),
+    "pooling at every place": (
+        [helper.make_node("MaxPool", ["y"], ["pooled"], kernel_shape=[2, 2], strides=[1, 1])],
+        {},
+        ["pooled"],
+        ["MaxPool"],
+    ),
     "overlapping windows": (
         [helper.make_node("MaxPool", ["y"], ["pooled"], kernel_shape=[3, 3], strides=[2, 2])],
         {},
@@ -369,10 +375,12 @@ def test_what_follows_a_layer_is_joined_with_it_where_it_can_be_and_changes_noth
         assert [node.op_type for node in joined.graph.node] == [onnx_op.SIMILARITY, *left]
 
 
-@pytest.mark.parametrize("name", SCS_MODELS)
+@pytest.mark.parametrize("name", [*SCS_MODELS, "shapes-scs"])
 @pytest.mark.parametrize("side", ["as trained", "odd"])
-def test_a_bundled_model_answers_the_same_by_native_and_portable_kernels(name, side, native_library, monkeypatch):
-    entry = find(bundled_repository(), name)
+def test_a_model_answers_the_same_by_native_and_portable_kernels(
+    name, side, native_library, blurred_repository, monkeypatch
+):
+    entry = find(blurred_repository if name == "shapes-scs" else bundled_repository(), name)
     size = entry.card().input
     height, width = (size.height, size.width) if side == "as trained" else (size.height + 9, size.width + 3)
     images = np.random.default_rng(0).integers(0, 256, (5, height, width, size.channels), np.uint8)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import correlate1d
 from torch import nn
 
 from models.datasets import DATASETS
-from models.networks import FAMILIES, Network
+from models.networks import FAMILIES, Network, blurred
 from models.recipes import recipe_for
 from scs.errors import OptionError, UnknownNameError
 from scs.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
@@ -14,9 +15,9 @@ from scs.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
 
-def make(family, widths=(6, 8, 10), mean=MEAN, std=STD):
+def make(family, widths=(6, 8, 10), mean=MEAN, std=STD, blur=False):
     torch.manual_seed(0)
-    return Network(family, 3, 5, widths, (1,) * (len(widths) - 1), 3, mean, std).eval()
+    return Network(family, 3, 5, widths, (1,) * (len(widths) - 1), 3, mean, std, blur).eval()
 
 
 def draw(*size):
@@ -120,6 +121,26 @@ def test_maps_are_halved_before_each_stage_and_not_within():
         "class_map": (5, 5, 3),
     }
     assert network.smallest_image == 4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("height, width", [(4, 4), (4, 17), (33, 47)])
+def test_a_blur_adds_no_parameter_and_leaves_the_sizes_as_they_are(family, height, width):
+    plain, blur = make(family), make(family, blur=True)
+    assert plain.state_dict().keys() == blur.state_dict().keys()
+    sizes = [{name: y.shape for name, y in each.layers(draw(height, width)).items()} for each in (plain, blur)]
+    assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("size", [(2, 2), (8, 6), (7, 9)])
+def test_a_blur_is_binomial_with_the_edge_repeated_and_then_every_second_is_taken(family, size):
+    pool = FAMILIES[family].pool
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *size)))
+    expected = pool(1)(x).numpy()
+    for axis in (2, 3):
+        expected = correlate1d(expected, [0.25, 0.5, 0.25], axis, mode="nearest")
+    np.testing.assert_allclose(blurred(pool)(x).numpy(), expected[:, :, ::2, ::2], atol=1e-12)
 
 
 def test_stages_without_their_blocks_are_refused():

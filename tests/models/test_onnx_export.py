@@ -154,10 +154,19 @@ def test_a_layer_padded_and_dilated_unequally_agrees_with_the_network():
     np.testing.assert_allclose(session.run(None, {"image": images})[0], expected, rtol=1e-3, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["shapes", "mnist", "cifar10"])
-def test_no_node_is_left_that_a_cuda_session_would_give_to_the_cpu(name, family, repository, tmp_path):
-    folder = repository if name == "shapes" else bundled_repository()
-    content = find(folder, f"{name}-{family}").verified_bytes()
+@pytest.mark.parametrize(
+    "name", ["shapes-scs", "shapes-conv", "mnist-scs", "mnist-conv", "cifar10-scs", "cifar10-conv"]
+)
+def test_no_node_is_left_that_a_cuda_session_would_give_to_the_cpu(name, repository, tmp_path):
+    folder = repository if name.startswith("shapes") else bundled_repository()
+    leaves_cuda_nothing_it_lacks(find(folder, name).verified_bytes(), tmp_path)
+
+
+def test_nor_where_maps_are_blurred(blurred_repository, tmp_path):
+    leaves_cuda_nothing_it_lacks(find(blurred_repository, "shapes-scs").verified_bytes(), tmp_path)
+
+
+def leaves_cuda_nothing_it_lacks(content, tmp_path):
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")

@@ -110,6 +110,13 @@ def test_one_window_that_rounding_decides_makes_its_image_undecided_and_no_other
     assert decided(Pooled(MaxAbsPool2d(2)), images).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("stride, expected", [(1, [True, False, True]), (2, [True, True, True])])
+def test_pooling_at_every_place_is_looked_at_where_it_looks(stride, expected):
+    images = np.full((3, 8, 8, 2), 100, np.uint8)
+    images[1, 3:5, 1:3, 1] = WINDOWS[0].reshape(2, 2)
+    assert decided(Pooled(MaxAbsPool2d(2, stride)), images).tolist() == expected
+
+
 @pytest.mark.parametrize("undecided, fails", [(10, False), (40, True)])
 def test_images_that_rounding_decides_are_excused_but_not_many(undecided, fails, shapes, monkeypatch):
     network = untrained()

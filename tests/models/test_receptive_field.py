@@ -28,10 +28,11 @@ def draw(images, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (images, SIDE, SIDE, 3), np.uint8))
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=[(family, blur) for family in FAMILIES for blur in (False, True)], ids=str)
 def network(request):
+    family, blur = request.param
     torch.manual_seed(0)
-    return Network(request.param, 3, 4, (5, 6, 7, 7, 8), (1, 2, 1), 3, [0.5] * 3, [0.25] * 3).double().eval()
+    return Network(family, 3, 4, (5, 6, 7, 7, 8), (1, 2, 1), 3, [0.5] * 3, [0.25] * 3, blur).double().eval()
 
 
 @torch.no_grad()
@@ -87,6 +88,7 @@ def test_the_fields_of_a_unit_in_the_middle_have_the_box_that_its_gradient_has(n
         nn.Conv2d(3, 4, 3, stride=2, padding=1),
         nn.Conv2d(3, 4, 4, padding="same", dilation=2),
         nn.MaxPool2d(3, stride=2, padding=1),
+        nn.AvgPool2d(2, stride=1, padding=1),
         MaxAbsPool2d(3, stride=1, padding=1),
         SharpenedCosineSimilarity2d(3, 4, 4, padding="same", dilation=3),
         SharpenedCosineSimilarity2d(3, 4, 3, stride=3, padding="full"),

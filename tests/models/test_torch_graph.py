@@ -29,6 +29,14 @@ def test_logits_of_the_bundled_files_are_the_runtimes(name):
     assert graph(torch.from_numpy(images)).numpy() == pytest.approx(model.logits(images), abs=1e-4)
 
 
+def test_logits_of_a_file_that_blurs_are_the_runtimes(blurred_repository):
+    entry = find(blurred_repository, "shapes-scs")
+    content, card = entry.verified_bytes(), entry.card()
+    images = noise(card)
+    graph, model = TorchGraph(content), load_model(content, card, "cpu")
+    assert graph(torch.from_numpy(images)).detach().numpy() == pytest.approx(model.logits(images), abs=1e-4)
+
+
 @pytest.mark.parametrize("family", ["scs", "conv"])
 def test_gradients_are_those_of_the_network(family, repository, runs):
     entry = find(repository, f"shapes-{family}")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -93,6 +94,21 @@ def test_a_finished_training_is_not_trained_further(shapes, uninterrupted):
     assert steps == []
 
 
+def test_a_training_from_before_there_was_a_blur_is_one_without(shapes, uninterrupted, tmp_path):
+    whole, folder = uninterrupted["conv"]
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    result = json.loads((tmp_path / "result.json").read_text())
+    del result["recipe"]["blur"]
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    assert_same_weights(train(quick("conv"), shapes, tmp_path), whole)
+
+    (tmp_path / "result.json").unlink()
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del checkpoint["recipe"]["blur"]
+    torch.save(checkpoint, tmp_path / "checkpoint.pt")
+    assert_same_weights(train(quick("conv"), shapes, tmp_path), whole)
+
+
 @pytest.mark.parametrize("changes, seed", [({"shift": 2}, 0), ({}, 1)], ids=["recipe", "seed"])
 def test_a_folder_with_another_training_is_refused(changes, seed, shapes, uninterrupted):
     _, folder = uninterrupted["scs"]
@@ -150,6 +166,7 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
             "label_smoothing": 0.0,
             "shift": 1,
             "mirror": False,
+            "blur": False,
         },
         "seed": 1,
         "note": "drawn for the tests",
