@@ -85,6 +85,24 @@ class AccuracyCard(_Part):
     high: float = Field(ge=0, le=1)
 
 
+class FollowedCard(_Part):
+    """How a model follows a shift of its pictures: errors are 0 where it does, 1 where nothing is left in common."""
+
+    layers: dict[str, float] = Field(description="Error of each layer's maps, see docs/lab/equivariance.md.")
+    logits: float = Field(ge=0, description="Error of the logits, which should stay.")
+    class_kept: float = Field(ge=0, le=1, description="Share of the pictures that stay in their class.")
+
+
+class EquivarianceCard(_Part):
+    """What a shift of the pictures changes, down or across, around the border."""
+
+    dataset: str
+    images: int = Field(gt=0)
+    shift: int = Field(gt=0, description="Pixels.")
+    as_served: FollowedCard = Field(description="Borders and pooling.")
+    without_borders: FollowedCard = Field(description="Pooling alone: the picture goes on around its borders.")
+
+
 class SeedCard(_Part):
     """How one of the seeds that were tried came out, as a network before export."""
 
@@ -132,6 +150,7 @@ class ModelCard(_Part):
     bank: BankCard | None = Field(None, description="Where the model is a bank of templates: logits are scores then.")
     serving: ServingCard = ServingCard()
     accuracy: AccuracyCard | None = None
+    equivariance: EquivarianceCard | None = None
     training: TrainingCard | None = None
     licence: str = "MIT"
 
@@ -166,5 +185,7 @@ def read_card(path: Path, root: Path | None = None) -> ModelCard:
 
 
 def write_card(card: ModelCard, path: Path) -> None:
-    """Write a card, indented, one line a field, so that a change to it can be read."""
-    path.write_text(card.model_dump_json(indent=2) + "\n")
+    """Write a card, indented, one line a field, so that a change to it can be read; whole, or not at all."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(card.model_dump_json(indent=2) + "\n")
+    unfinished.replace(path)

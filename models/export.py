@@ -26,6 +26,7 @@ from models.card import (
 )
 from models.composing import composed
 from models.datasets import Dataset
+from models.equivariance import equivariance_error, evenly
 from models.evaluation import evaluate
 from models.networks import CLASS_MAP, FAMILIES, Network
 from models.onnx_export import export_onnx
@@ -88,7 +89,8 @@ def export_runs(
     every = max(1, len(dataset.test_images) // _REAL_IMAGES)  # a file may be sorted by class
     check_parity(network, model, np.ascontiguousarray(dataset.test_images[::every]))
     measured = evaluate(model, dataset).card(dataset.name, str(best["note"]))
-    card = card.model_copy(update={"accuracy": measured})
+    (shifted,) = equivariance_error(model, card, evenly(dataset.test_images))
+    card = card.model_copy(update={"accuracy": measured, "equivariance": shifted.card(dataset.name)})
     _write(repository / name / str(version), content, card)
     return card
 

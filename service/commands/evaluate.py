@@ -12,14 +12,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from models import catalogue
-from models.card import ModelCard
+from models.card import CARD_FILE, ModelCard
+from models.card import write_card as write
+from models.equivariance import equivariance_error, evenly
 from models.evaluation import Evaluation
 from models.evaluation import evaluate as measure
 from models.freed_memory import keep_freed_memory
-from scs.errors import DataError, MissingPackageError, ModelError
+from scs.errors import DataError, MissingPackageError, ModelError, OptionError
 from service.commands import options
 from service.commands.data import open_dataset
 from service.commands.local import open_model, settings_for
+from service.commands.shifting import SHIFTS, print_shifted, shifted_figures
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +45,14 @@ def evaluate(
         bool,
         typer.Option("--attacks", help="Attack it too, by FGSM and PGD on 1,000 of the images; needs torch."),
     ] = False,
+    shifts: Annotated[
+        bool,
+        typer.Option("--shifts", help="Shift 1,000 of the images, and tell how far each layer follows."),
+    ] = False,
+    write_card: Annotated[
+        bool,
+        typer.Option("--write-card", help="Put what --shifts finds for one pixel into the model's card."),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Measure an exported model on the test images of the data set it was trained on.
@@ -50,6 +61,8 @@ def evaluate(
     """
     settings = settings_for(repository)
     model = open_model(settings, name, version)
+    if write_card:
+        _check_writable(settings, shifts)
     if model.card.accuracy is None:
         raise DataError(f"the card of {name} needs to name a data set; it names none")
     graph = _graph(settings, model.card) if attacks else None
@@ -78,6 +91,15 @@ def evaluate(
             spoilt = evaluate_corrupted(model.runtime, dataset, progress("spoilt", images * CORRUPTED_VIEWS))
             figures |= spoilt_figures(spoilt)
             tables.append(lambda: print_spoilt(result.accuracy, spoilt))
+        if shifts:
+            chosen = evenly(dataset.test_images)
+            found = equivariance_error(model.runtime, model.card, chosen, SHIFTS, progress("shifted", len(chosen)))
+            figures |= shifted_figures(found)
+            tables.append(lambda: print_shifted(model.card, found))
+            if write_card:
+                entry = catalogue.find(settings.model_repository, model.card.name, model.card.version)
+                card = model.card.model_copy(update={"equivariance": found[0].card(dataset.name)})
+                write(card, entry.folder / CARD_FILE)
         if graph:
             from models.attacks import attack, check_gradients
             from service.commands.robustness import attacked_figures, print_attacked
@@ -92,6 +114,13 @@ def evaluate(
     _print(model.card, result)
     for show in tables or [lambda: _print_confusion(result)]:
         show()
+
+
+def _check_writable(settings: Settings, shifts: bool) -> None:
+    if not shifts:
+        raise OptionError("--write-card writes what --shifts finds; that was not asked for")
+    if "model_repository" not in settings.model_fields_set:
+        raise OptionError("--write-card needs a folder to write to: name it with --repository or SCS_MODEL_REPOSITORY")
 
 
 def _graph(settings: Settings, card: ModelCard) -> TorchGraph:

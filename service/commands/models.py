@@ -68,7 +68,7 @@ def show(
     api_key: options.ApiKey = None,
     json: options.Json = False,
 ) -> None:
-    """Show a network's layers, and what it would take to make the same maps by dense layers.
+    """Show a network's layers, what dense layers would take in their place, and how far they follow a shift.
 
     Example: scs models show cifar10-scs
     """
@@ -91,20 +91,28 @@ def show(
 
 def _print_twin(card: ModelCard, twin: list[TwinLayer], dense: int) -> None:
     print(f"{card.name} {card.version}: {card.description}")
-    table = Table("layer", "maps", "a unit sees", "parameters if dense")
-    for number in (1, 2, 3):
+    table = Table("layer", "maps", "a unit sees", "parameters if dense", "error at 1 px")
+    for number in (1, 2, 3, 4):
         table.columns[number].justify = "right"
+    errors = card.equivariance.as_served.layers if card.equivariance else {}
     for layer, made in zip(card.layers, twin, strict=True):
         height, width, channels = made.maps
         field = layer.receptive_field
         table.add_row(
-            layer.name, f"{width}x{height}x{channels}", f"{field.across}x{field.size}", f"{made.parameters:,}"
+            layer.name,
+            f"{width}x{height}x{channels}",
+            f"{field.across}x{field.size}",
+            f"{made.parameters:,}",
+            f"{errors[layer.name]:.3f}" if layer.name in errors else "",
         )
     Console().print(table)
     print(
         f"{card.parameters:,} parameters; the same maps by dense layers, at {card.input.width}x{card.input.height} "
         f"alone: {dense:,}, {dense / card.parameters:,.0f} times as many"
     )
+    if card.equivariance:
+        kept = card.equivariance.as_served.class_kept
+        print(f"shifted by a pixel, {kept:.1%} of the pictures stay in their class")
 
 
 def _print(cards: list[ModelCard]) -> None:

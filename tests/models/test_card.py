@@ -31,6 +31,13 @@ CARD = {
     "class_map": "class_map",
     "class_bias": [0.1, -0.2],
     "accuracy": {"dataset": "shapes", "images": 10, "correct": 8, "accuracy": 0.8, "low": 0.4902, "high": 0.9433},
+    "equivariance": {
+        "dataset": "shapes",
+        "images": 10,
+        "shift": 1,
+        "as_served": {"layers": {"stem": 0.1, "class_map": 0.2}, "logits": 0.1, "class_kept": 0.9},
+        "without_borders": {"layers": {"stem": 0.0, "class_map": 0.1}, "logits": 0.05, "class_kept": 1.0},
+    },
     "training": {
         "recipe": {"family": "scs", "widths": [8, 12], "learning_rate": 0.01, "mirror": False},
         "seed": 1,
@@ -41,7 +48,9 @@ CARD = {
 }
 
 
-@pytest.mark.parametrize("left_out", [(), ("accuracy", "training")], ids=["whole", "of a model from elsewhere"])
+@pytest.mark.parametrize(
+    "left_out", [(), ("accuracy", "equivariance", "training")], ids=["whole", "of a model from elsewhere"]
+)
 def test_a_card_is_read_as_it_was_written(left_out, tmp_path):
     card = ModelCard.model_validate({key: value for key, value in CARD.items() if key not in left_out})
     write_card(card, tmp_path / "card.json")
@@ -58,6 +67,12 @@ def test_a_card_has_a_line_for_each_field(tmp_path):
 @pytest.mark.parametrize("file_format, file_name", [("onnx", "model.onnx"), ("torchscript", "model.ts")])
 def test_the_format_names_the_file(file_format, file_name):
     assert ModelCard.model_validate(CARD | {"format": file_format}).file_name == file_name
+
+
+def test_a_card_is_written_over_another_and_leaves_nothing_else(tmp_path):
+    (tmp_path / "card.json").write_text("another")
+    write_card(ModelCard.model_validate(CARD), tmp_path / "card.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
 
 
 def test_a_layer_is_found_by_its_name():

@@ -221,6 +221,13 @@ def test_an_export_never_goes_into_the_installed_package_unasked(tmp_path):
     assert refused.returncode == 2 and "--repository" in refused.stderr
 
 
+def test_nor_is_a_card_written_there_unasked(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SCS_")}
+    command = [sys.executable, "-m", "service.cli", "evaluate", "mnist-scs", "--shifts", "--write-card"]
+    refused = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert refused.returncode == 2 and "--repository" in refused.stderr
+
+
 def test_one_bad_card_does_not_hide_the_other_models(scs, tmp_path, repository):
     shutil.copytree(repository, tmp_path / "models")
     (tmp_path / "models" / "shapes-conv" / "1" / "card.json").write_text("{}")
@@ -282,6 +289,17 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
         assert rows[name.upper() + "," * (name == "pgd")][-5:] == [f"{100 * share:.1f}%" for share in shares]
     assert ("Not to be trusted" in shown) == bool(figures["attacks"]["gradients"]["doubts"])
 
+    path = tmp_path / "own" / "mnist-scs" / "2" / "card.json"
+    without = {key: value for key, value in json.loads(path.read_text()).items() if key != "equivariance"}
+    path.write_text(json.dumps(without))
+    shifted = scs("evaluate", "mnist-scs", *data, *own, "--shifts", "--write-card")
+    assert shifted.returncode == 0, shifted.stderr
+    assert json.loads(path.read_text()) == without | {"equivariance": card["equivariance"]}
+    (line,) = (line for line in shifted.stdout.splitlines() if line.startswith("class kept"))
+    kept = card["equivariance"]["as_served"]["class_kept"]
+    assert line.split()[2] == f"{kept:.3f}"
+    assert f"shifted by a pixel, {kept:.1%} of the pictures" in scs("models", "show", "mnist-scs", *own).stdout
+
     assert scs("predict", photo, "--model", "mnist-scs", *own).returncode == 0
 
 
@@ -310,6 +328,7 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
         (["export", "mnist-scs"], 1, "there is none: run scs train mnist-scs first"),
         (["evaluate", "dog"], 2, "no model 'dog'"),
         (["evaluate", "shapes-script", "--attacks"], 1, "needs a model that is ONNX; shapes-script is torchscript"),
+        (["evaluate", "shapes-scs", "--write-card"], 2, "--write-card writes what --shifts finds"),
         (["match", "cat.jpg", "text.csv"], 1, "text.csv: a CSV file of one number a line was needed"),
         (["models", "show", "dog"], 2, "no model 'dog'"),
         (["lab", "sound"], 2, "no topic 'sound'; there are: signal"),
