@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import mean
 
 from lab.topics import TOPICS
+from models.catalogue import bundled_repository, entries
 from models.corruptions import CORRUPTIONS
 from scs.matching.scores import DIRECT_PIXELS
 
@@ -567,6 +568,42 @@ def over_seeds(side):
     return f"{percent(side['mean'], 2)} ± {100 * side['spread']:.2f}"
 
 
+def blurred():
+    """Networks with and without a blur before their maps are halved."""
+    rows = []
+    for name, found in read("blur").items():
+        for which, one in found.items():
+            mean = one["mean"]
+            pairs = [(mean[key], mean[f"{key}_without_borders"]) for key in ("last_layer", "logits")]
+            kept = mean["class_kept"], mean["class_kept_without_borders"]
+            spread = "" if one["accuracy_spread"] is None else f" ± {100 * one['accuracy_spread']:.2f}"
+            rows.append(
+                [
+                    f"`{name}`{', blurred' if which == 'blurred' else ''}, seeds: {one['seeds']}",
+                    f"{percent(mean['accuracy'], 2)}{spread}",
+                    *(f"{served:.3f} ({alone:.3f})" for served, alone in pairs),
+                    f"{percent(kept[0], 1)} ({percent(kept[1], 1)})",
+                ]
+            )
+    return table(["", "accuracy", "error of the last layer", "of the logits", "class kept"], rows)
+
+
+def followed():
+    """How the models of the package follow a shift by one pixel, from their cards."""
+    rows = []
+    for entry in entries(bundled_repository()):
+        card = entry.card()
+        if not card.equivariance:
+            rows.append([f"`{card.name}` {card.version}", *["not measured yet"] * 4])
+            continue
+        served, alone = card.equivariance.as_served, card.equivariance.without_borders
+        for part, words in ((served, ""), (alone, ", without borders")):
+            features = list(part.layers.values())[:-1]  # then comes the class map
+            cells = [f"{error:.3f}" for error in (features[0], features[-1], part.logits)]
+            rows.append([f"`{card.name}` {card.version}{words}", *cells, percent(part.class_kept, 1)])
+    return table(["", "stem", "last block", "logits", "class kept"], rows)
+
+
 def ingredients():
     """What is changed in the SCS network, and what that takes away."""
     found = read("ablations")
@@ -605,6 +642,8 @@ TABLES = {
     for one in (
         twins,
         ingredients,
+        blurred,
+        followed,
         training_steps,
         speed,
         methods,

@@ -60,6 +60,7 @@ TOPICS = {
         Topic("from-dense", "From a dense layer to a convolution: what each step leaves out"),
         Topic("shifts", "Shift equivariance, learned: a random matrix becomes a convolution"),
         Topic("stacks", "Stacks of small kernels: layer upon layer is one kernel"),
+        Topic("equivariance", "Is a network equivariant? What borders and pooling break, and a blur mends"),
     )
 }
 
