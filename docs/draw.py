@@ -25,6 +25,7 @@ from scs.matching.scores import score_map
 
 PICTURES = Path(__file__).parent / "pictures"
 ROBUSTNESS = Path(__file__).parent.parent / "bench" / "results" / "robustness.json"
+WISHES = ROBUSTNESS.with_name("wishes.json")
 FAMILIES = {"scs": ("SCS", "#d55e00"), "conv": ("convolution", "#0072b2")}
 NAMES = {"cifar10": "CIFAR-10", "mnist": "MNIST"}
 RIGHT, WRONG = "#00c896", "#ff5a1f"
@@ -199,6 +200,25 @@ def plots(rows, columns, width=None):
     return figure, grid.ravel()
 
 
+def draw_wishes() -> None:
+    """ROC curves of what networks would like to see as templates, and the network's own answer beside them."""
+    results = json.loads(WISHES.read_text())
+    kernels = {"plain": "#0072b2", "pyramid": "#009e73", "harmonic": "#e69f00", "fractal": "#cc79a7"}
+    beside = {"in its last maps": ("black", ":"), "its own answer": ("black", "-")}
+    figure, grid = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
+    for axes, (name, found) in zip(grid, results["networks"].items(), strict=True):
+        axes.plot([0, 100], [0, 100], color="#bbbbbb", lw=1)
+        for kernel, (colour, line) in {**{one: (colour, "-") for one, colour in kernels.items()}, **beside}.items():
+            shares = 100 * np.array([results["shares"], found[kernel]["roc"]])
+            axes.plot(*shares, line, color=colour, label=f"{kernel}, {found[kernel]['auc']:.2f}")
+        axes.set_title(name, fontsize=11)
+        axes.legend(title="kernel, area", fontsize=9, frameon=False, loc="lower right")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("pictures without the thing above a score, %", fontsize=10)
+    figure.supylabel("pictures with it, %", fontsize=10)
+    save(figure, "wishes.jpg")
+
+
 def label(figure, axes, x, y):
     axes.legend(frameon=False, fontsize=8, loc="lower left")
     figure.supxlabel(x, fontsize=10)
@@ -266,3 +286,4 @@ if __name__ == "__main__":
         draw_spoilt(dataset)
     draw_attacked()
     draw_reliability()
+    draw_wishes()

@@ -637,6 +637,22 @@ def training_steps():
     return table(heads, rows)
 
 
+def wishes():
+    """Area under the ROC curve of each kernel made of what a network would like to see, and of its peers."""
+    networks, photographs = read("wishes", "networks"), read("wishes", "photographs")
+    rows = [
+        [kernel, *(with_interval(found[kernel]) for found in networks.values())]
+        for kernel in next(iter(networks.values()))
+    ]
+    rows += [[kernel, with_interval(found), ""] for kernel, found in photographs.items()]
+    return table(["template", *(f"`{name}`" for name in networks)], rows)
+
+
+def with_interval(found):
+    low, high = found["interval_95"]
+    return f"{found['auc']:.2f} ({low:.2f} to {high:.2f})"
+
+
 TABLES = {
     one.__name__: one
     for one in (
@@ -674,6 +690,7 @@ TABLES = {
         networks,
         amounts,
         quantised,
+        wishes,
     )
 }
 TABLES |= {

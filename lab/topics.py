@@ -61,6 +61,8 @@ TOPICS = {
         Topic("shifts", "Shift equivariance, learned: a random matrix becomes a convolution"),
         Topic("stacks", "Stacks of small kernels: layer upon layer is one kernel"),
         Topic("equivariance", "Is a network equivariant? What borders and pooling break, and a blur mends"),
+        Topic("visualize", "What a network would like to see, and whether that is a template"),
+        Topic("waldo", "Where is Waldo: a template and a learned detector among people nearly like him"),
     )
 }
 

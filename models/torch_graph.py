@@ -44,10 +44,24 @@ class TorchGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``(N, classes)`` of images ``(N, H, W, C)`` from 0 to 255, uint8 or floating point."""
+        return self.tensor("logits", image)
+
+    def tensor(self, name: str, image: Tensor) -> Tensor:
+        """A named tensor of the graph, such as a layer's maps ``(N, K, H', W')``; nothing after it is run.
+
+        Args:
+            name: of the tensor, as a card's layers have it.
+            image: see :meth:`forward`.
+
+        Raises:
+            ModelError: the graph has no such tensor.
+        """
         values = {**self._constants, "image": image}
         for operation, inputs, output, attributes in self._nodes:
             values[output] = _OPERATIONS[operation](*(values[name] for name in inputs), **attributes)
-        return values["logits"]
+            if output == name:
+                return values[output]
+        raise ModelError(f"a tensor '{name[:60]}' was asked for that the graph does not have")
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:

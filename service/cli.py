@@ -8,7 +8,20 @@ import typer
 from typer.exceptions import TyperException
 
 from scs.errors import OptionError, ScsError, UnknownNameError
-from service.commands import activations, bank, evaluate, export, lab, match, models, predict, serve, train
+from service.commands import (
+    activations,
+    bank,
+    evaluate,
+    export,
+    lab,
+    match,
+    models,
+    predict,
+    serve,
+    train,
+    visualize,
+    waldo,
+)
 
 FAILURE, USAGE_ERROR = 1, 2
 
@@ -27,6 +40,8 @@ app.add_typer(models.app, name="models")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("visualize")(visualize.visualize)
+app.command("waldo")(waldo.waldo)
 app.command("lab")(lab.lab)
 
 

@@ -58,3 +58,15 @@ def test_an_operation_without_gradients_is_told():
     )
     with pytest.raises(ModelError, match="gradients are known of .*Conv.*; the file has a Round"):
         TorchGraph(graph.SerializeToString())
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_every_layer_is_the_runtimes(name):
+    entry = find(bundled_repository(), name)
+    content, card = entry.verified_bytes(), entry.card()
+    images = noise(card, 2)
+    graph, model = TorchGraph(content), load_model(content, card, "cpu")
+    maps = model.layers(images, [layer.name for layer in card.layers])
+    for layer in card.layers:
+        ours = graph.tensor(layer.tensor, torch.from_numpy(images)).numpy()
+        assert ours == pytest.approx(maps[layer.name], abs=1e-4 * float(np.abs(ours).max()))

@@ -15,7 +15,19 @@ from PIL import Image
 
 from models.corruptions import CORRUPTIONS
 
-COMMANDS = ["serve", "predict", "activations", "match", "bank", "models", "train", "evaluate", "export", "lab"]
+COMMANDS = [
+    "serve",
+    "predict",
+    "activations",
+    "match",
+    "bank",
+    "models",
+    "train",
+    "evaluate",
+    "export",
+    "visualize",
+    "lab",
+]
 
 
 @pytest.fixture
@@ -303,6 +315,32 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
     assert scs("predict", photo, "--model", "mnist-scs", *own).returncode == 0
 
 
+def test_visualize_draws_what_a_class_would_like_to_see_as_a_template_to_match(scs, photo, tmp_path):
+    options = "--size", 24, "--steps", 5, "--json"
+    drawn = scs("visualize", "shapes-scs", "class_map", "disc", "--out", tmp_path / "disc.png", *options)
+    assert drawn.returncode == 0, drawn.stderr
+    said = json.loads(drawn.stdout)
+    assert (said["channel"], said["size"]) == (0, 24) and said["after"] > said["before"]
+    with Image.open(tmp_path / "disc.png") as picture:
+        assert picture.size == (24, 24)
+    matched = scs("match", photo, tmp_path / "disc.png", "--json")
+    assert matched.returncode in (0, 1) and json.loads(matched.stdout)["matches"]
+
+
+def test_waldo_is_found_again_by_template_where_his_box_is(scs, photo, tmp_path):
+    sought = scs("waldo", photo, "--box", "180,90,60,60", "--steps", 15, "--out", tmp_path / "where.png", "--json")
+    assert sought.returncode == 0, sought.stderr
+    answer = json.loads(sought.stdout)
+    assert answer["width"] == pytest.approx(60)
+    best = {name: places[0] for name, places in answer["places"].items()}
+    assert best["ZNCC"]["score"] == pytest.approx(1, abs=1e-4)
+    for name in ("ZNCC", "ZNCC, three sizes", "SCS, three sizes"):
+        assert (best[name]["x"], best[name]["y"]) == (pytest.approx(210, abs=4), pytest.approx(120, abs=4))
+    assert len(answer["places"]) == len(best) == 4
+    with Image.open(tmp_path / "where.png") as picture:
+        assert picture.width == 1000
+
+
 @pytest.mark.parametrize(
     "arguments, status, said",
     [
@@ -329,6 +367,25 @@ def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
         (["evaluate", "dog"], 2, "no model 'dog'"),
         (["evaluate", "shapes-script", "--attacks"], 1, "needs a model that is ONNX; shapes-script is torchscript"),
         (["evaluate", "shapes-scs", "--write-card"], 2, "--write-card writes what --shifts finds"),
+        (["visualize", "shapes-scs", "stem", "0", "--out", "k.jpg"], 2, "--out is a .png file; 'k.jpg' came"),
+        (
+            ["visualize", "shapes-scs", "roof", "0", "--out", "k.png"],
+            2,
+            "there are: stem, block1",
+        ),
+        (["visualize", "shapes-scs", "stem", "8", "--out", "k.png"], 2, "a channel of stem is 0 to 7; '8' came"),
+        (["visualize", "shapes-scs", "class_map", "cat", "--out", "k.png"], 2, "0 to 2 or one of disc, bar, cross;"),
+        (
+            ["visualize", "shapes-scs", "stem", "0", "--out", "k.png", "--size", "3"],
+            2,
+            "at least 4 for shapes-scs; 3 came",
+        ),
+        (["visualize", "shapes-script", "stem", "0", "--out", "k.png"], 1, "shapes-script is torchscript"),
+        (["waldo", "cat.jpg", "--out", "k.jpg"], 2, "--out is a .png file; 'k.jpg' came"),
+        (["waldo", "cat.jpg", "--box", "1,2,3"], 2, "--box is x,y,width,height in a scene that is given; '1,2,3' came"),
+        (["waldo", "--box", "1,2,30,40"], 2, "in a scene that is given"),
+        (["waldo", "cat.jpg", "--box", "400,200,100,99"], 2, "inside the scene, 451x300 here; 400,200,100,99 came"),
+        (["waldo", "cat.jpg", "--tall", "300"], 2, "the scene is 451x300, too small"),
         (["match", "cat.jpg", "text.csv"], 1, "text.csv: a CSV file of one number a line was needed"),
         (["models", "show", "dog"], 2, "no model 'dog'"),
         (["lab", "sound"], 2, "no topic 'sound'; there are: signal"),
@@ -356,6 +413,7 @@ def test_serving_and_predicting_need_no_torch(photo, repository, tmp_path):
             ["train", "mnist-scs"],
             ["predict", str(photo), "--model", "shapes-script"],
             ["evaluate", "shapes-scs", "--attacks"],
+            ["visualize", "shapes-scs", "stem", "0", "--out", "k.png"],
         )
     ]
     assert outcomes[0].returncode == 0, outcomes[0].stderr
