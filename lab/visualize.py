@@ -37,7 +37,7 @@ UNITS = 10  # of each layer
 
 def run(quick: bool, step: Step) -> Figures:
     """Let every class of two networks rise in four ways, and ask each network what it sees in the other's pictures."""
-    steps = 12 if quick else 64
+    steps = 12 if quick else 128
     total = len(NETWORKS) * (len(WAYS) + len(LAYERS)) * steps
     done = 0
 
