@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -46,6 +45,8 @@ def waldo(
         raise OptionError(f"--out is a .png file; '{out.name}' came")
     if box and not (scene and re.fullmatch(r"\d+(,\d+){3}", box)):
         raise OptionError(f"--box is x,y,width,height in a scene that is given; '{box}' came")
+    import cv2  # here, as the service starts without it
+
     try:
         from lab.crowds import HEIGHT, draw_crowd
         from lab.drawing import save
