@@ -16,7 +16,6 @@ with httpx.Client(headers={"x-api-key": key}) as connection:
     server.check_server_liveness()
     server.check_server_readiness()
     server.check_model_readiness(model)
-    server.check_model_version_readiness(model, "1")
     try:
         server.check_model_readiness("no-such-model")
         raise AssertionError("an unknown model is ready")
@@ -24,14 +23,16 @@ with httpx.Client(headers={"x-api-key": key}) as connection:
         pass
     assert server.read_server_metadata().name == "scs-serve"
     metadata = server.read_model_metadata(model)
-    assert metadata == server.read_model_version_metadata(model, "1")
+    (version,) = metadata.versions
+    server.check_model_version_readiness(model, version)
+    assert metadata == server.read_model_version_metadata(model, version)
     answers = []
     for data in (images.ravel().tolist(), images.tolist()):
         tensor = RequestInput(name="image", shape=list(images.shape), datatype="UINT8", data=TensorData.parse_obj(data))
         request = InferenceRequest(id="seven", inputs=[tensor], outputs=[RequestOutput(name="logits")])
         for answer in (
             server.model_infer(model, request=request),
-            server.model_version_infer(model, "1", request=request),
+            server.model_version_infer(model, version, request=request),
         ):
             assert (answer.id, answer.model_name) == ("seven", model)
             (output,) = answer.outputs

@@ -14,9 +14,10 @@ direct = [("grpc.enable_http_proxy", 0)]
 
 with client.InferenceServerClient(address, channel_args=direct) as server:
     assert server.is_server_live() and server.is_server_ready()
-    assert server.is_model_ready(model, headers=headers) and server.is_model_ready(model, "1", headers=headers)
+    assert server.is_model_ready(model, headers=headers)
     assert "statistics" in server.get_server_metadata(headers=headers).extensions
     metadata = server.get_model_metadata(model, headers=headers)
+    assert server.is_model_ready(model, metadata.versions[0], headers=headers)
     assert list(metadata.inputs[0].shape) == [-1, -1, -1, 3], metadata
     config = server.get_model_config(model, headers=headers).config
     assert config.max_batch_size > 0 and list(config.input[0].dims) == [-1, -1, 3], config

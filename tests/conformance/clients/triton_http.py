@@ -13,10 +13,12 @@ images = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3), dtype=np.ui
 
 with client.InferenceServerClient(address, concurrency=4) as server:
     assert server.is_server_live() and server.is_server_ready()
-    assert server.is_model_ready(model, headers=dict(headers)) and server.is_model_ready(model, "1", headers=headers)
+    assert server.is_model_ready(model, headers=dict(headers))
     assert not server.is_model_ready("no-such-model", headers=dict(headers))
     assert "binary_tensor_data" in server.get_server_metadata(headers=dict(headers))["extensions"]
     metadata = server.get_model_metadata(model, headers=dict(headers))
+    (version,) = metadata["versions"]
+    assert server.is_model_ready(model, version, headers=dict(headers))
     assert metadata["inputs"][0]["shape"] == [-1, -1, -1, 3], metadata
     config = server.get_model_config(model, headers=dict(headers))
     assert config["max_batch_size"] > 0 and config["input"][0]["dims"] == [-1, -1, 3], config
@@ -45,7 +47,7 @@ with client.InferenceServerClient(address, concurrency=4) as server:
 
     floats = client.InferInput("image", images.shape, "FP32")
     floats.set_data_from_numpy(images.astype(np.float32))
-    asked = server.async_infer(model, [floats], model_version="1", headers=dict(headers), timeout=20_000_000)
+    asked = server.async_infer(model, [floats], model_version=version, headers=dict(headers), timeout=20_000_000)
     assert np.allclose(asked.get_result().as_numpy("logits"), answers[0], atol=1e-4)
 
     top = client.InferRequestedOutput("logits", class_count=2)
