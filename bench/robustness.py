@@ -32,7 +32,7 @@ from models.attacks import BUDGETS, STEPS, attack, check_gradients, pgd
 from models.calibration import BINS, calibration_of
 from models.catalogue import bundled_repository, find
 from models.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from models.datasets import load_dataset
+from models.datasets import evenly, load_dataset
 from models.freed_memory import keep_freed_memory
 from models.runtime import load_model
 from models.torch_graph import TorchGraph
@@ -128,9 +128,8 @@ def contenders(dataset, family, runs):
     return sorted(found, key=lambda one: one.seed)
 
 
-def evenly(dataset, count):
-    every = max(1, len(dataset.test_images) // count)
-    return dataset.test_images[::every][:count], dataset.test_labels[::every][:count]
+def some(dataset, most):
+    return evenly(dataset.test_images, most), evenly(dataset.test_labels, most)
 
 
 def interval(difference, image_variance, by_seed):
@@ -321,7 +320,7 @@ def main():
             print(f"{name}: a finished training of each family is needed; there are {list(map(len, pair))}")
             continue
         dataset = load_dataset(name, options.data)
-        spoilt, attacked = evenly(dataset, options.spoilt), evenly(dataset, options.attacked)
+        spoilt, attacked = some(dataset, options.spoilt), some(dataset, options.attacked)
         with Progress(*columns, console=Console(stderr=True)) as bar:
             for family, ones in zip(FAMILIES, pair, strict=True):
                 for one in ones:

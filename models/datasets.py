@@ -39,6 +39,11 @@ class Dataset:
     classes: tuple[str, ...]
 
 
+def evenly(entries: NDArray[Any], most: int) -> NDArray[Any]:
+    """At most so many images or labels, evenly spread, for a file may be sorted by class."""
+    return entries[:: max(1, len(entries) // most)][:most]
+
+
 @dataclass(frozen=True)
 class PublishedFile:
     """A file as its publisher serves it."""

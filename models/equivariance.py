@@ -12,7 +12,7 @@ from models.runtime import Array, Images, RunnableModel
 from scs.errors import ModelError
 from scs.shifts import ShiftError
 
-MOST_IMAGES = 1_000  # of a data set
+MOST_IMAGES = 1_000  # of a data set, for its card
 _BATCH = 50
 _LOGITS = "logits"
 
@@ -56,11 +56,6 @@ class Equivariance:
         return EquivarianceCard(
             dataset=dataset, images=self.images, shift=self.shift, as_served=served, without_borders=borderless
         )
-
-
-def evenly(images: Images) -> Images:
-    """At most ``MOST_IMAGES`` of a data set's, evenly spread, for a file may be sorted by class."""
-    return images[:: max(1, len(images) // MOST_IMAGES)][:MOST_IMAGES]
 
 
 def equivariance_error(

@@ -25,8 +25,8 @@ from models.card import (
     write_card,
 )
 from models.composing import composed
-from models.datasets import Dataset
-from models.equivariance import equivariance_error, evenly
+from models.datasets import Dataset, evenly
+from models.equivariance import MOST_IMAGES, equivariance_error
 from models.evaluation import evaluate
 from models.networks import CLASS_MAP, FAMILIES, Network
 from models.onnx_export import export_onnx
@@ -86,10 +86,9 @@ def export_runs(
         content = composed(content, network.layer_names)
     card = _card(name, version, file_format, content, network, best, [result for _, result in finished], dataset)
     model = load_model(content, card, "cpu")
-    every = max(1, len(dataset.test_images) // _REAL_IMAGES)  # a file may be sorted by class
-    check_parity(network, model, np.ascontiguousarray(dataset.test_images[::every]))
+    check_parity(network, model, np.ascontiguousarray(evenly(dataset.test_images, _REAL_IMAGES)))
     measured = evaluate(model, dataset).card(dataset.name, str(best["note"]))
-    (shifted,) = equivariance_error(model, card, evenly(dataset.test_images))
+    (shifted,) = equivariance_error(model, card, evenly(dataset.test_images, MOST_IMAGES))
     card = card.model_copy(update={"accuracy": measured, "equivariance": shifted.card(dataset.name)})
     _write(repository / name / str(version), content, card)
     return card

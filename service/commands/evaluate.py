@@ -14,7 +14,8 @@ from rich.table import Table
 from models import catalogue
 from models.card import CARD_FILE, ModelCard
 from models.card import write_card as write
-from models.equivariance import equivariance_error, evenly
+from models.datasets import evenly
+from models.equivariance import MOST_IMAGES, equivariance_error
 from models.evaluation import Evaluation
 from models.evaluation import evaluate as measure
 from models.freed_memory import keep_freed_memory
@@ -69,8 +70,7 @@ def evaluate(
     dataset = open_dataset(model.card.accuracy.dataset, data, download)
     if list(dataset.classes) != model.card.labels:
         raise DataError(f"{name} needs data of its own classes; {dataset.name} has others")
-    every = max(1, len(dataset.test_images) // _ATTACKED)  # a file may be sorted by class
-    attacked = dataset.test_images[::every][:_ATTACKED], dataset.test_labels[::every][:_ATTACKED]
+    attacked = evenly(dataset.test_images, _ATTACKED), evenly(dataset.test_labels, _ATTACKED)
 
     tables: list[Callable[[], None]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -92,7 +92,7 @@ def evaluate(
             figures |= spoilt_figures(spoilt)
             tables.append(lambda: print_spoilt(result.accuracy, spoilt))
         if shifts:
-            chosen = evenly(dataset.test_images)
+            chosen = evenly(dataset.test_images, MOST_IMAGES)
             found = equivariance_error(model.runtime, model.card, chosen, SHIFTS, progress("shifted", len(chosen)))
             figures |= shifted_figures(found)
             tables.append(lambda: print_shifted(model.card, found))

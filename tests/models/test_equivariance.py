@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from models.catalogue import find
-from models.equivariance import MOST_IMAGES, Equivariance, equivariance_error, evenly
+from models.datasets import evenly
+from models.equivariance import MOST_IMAGES, Equivariance, equivariance_error
 from models.networks import FAMILIES, Network
 from models.receptive_field import receptive_fields
 from models.runtime import load_model
@@ -120,6 +121,6 @@ def test_a_model_without_a_class_map_is_refused(repository, shapes):
 
 @pytest.mark.parametrize("count", [3, MOST_IMAGES, 2 * MOST_IMAGES + 7])
 def test_at_most_a_thousand_images_are_taken_evenly(count):
-    chosen = evenly(np.arange(count))
+    chosen = evenly(np.arange(count), MOST_IMAGES)
     assert len(chosen) == min(count, MOST_IMAGES)
     assert chosen[0] == 0 and len(set(np.diff(chosen))) == 1
