@@ -5,7 +5,7 @@ Everything is drawn four times as fine as it is shown, and lengths on a figure a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -180,7 +180,14 @@ def _draw_person(
     return at(0, MIDDLE)
 
 
-def _fill_stripes(box, person: Person, left: float, right: float, low: float, high: float) -> None:  # type: ignore[no-untyped-def]
+def _fill_stripes(
+    box: Callable[[Colour, float, float, float, float], None],
+    person: Person,
+    left: float,
+    right: float,
+    low: float,
+    high: float,
+) -> None:
     count = 6 if len(person.shirt) > 1 else 1
     for number in range(count):
         colour = person.shirt[number % len(person.shirt)]

@@ -160,4 +160,5 @@ class _Sums:
 
     def followed(self) -> Followed:
         errors = {name: each.error for name, each in self.errors.items()}
-        return Followed(layers=errors, logits=errors.pop(_LOGITS), class_kept=float(np.mean(self.kept)))
+        logits = errors.pop(_LOGITS)
+        return Followed(layers=errors, logits=logits, class_kept=float(np.mean(self.kept)))

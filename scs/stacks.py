@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from scs.errors import OptionError, ShapeError
+from scs.kernels import separate
 
 Array = npt.NDArray[np.float64]
 
-_NOTHING = 1e-10  # of the largest singular value: a kernel whose second one is below is separable
+_NOTHING = 1e-10  # of the largest tap of a side: what rounding leaves of none
 
 
 def compose_kernels(
@@ -144,13 +145,12 @@ def _balanced(factors: list[Array], kernel: Array) -> list[Array]:
 
 
 def _separated(kernel: Array) -> tuple[Array, Array]:
-    columns, strengths, rows = np.linalg.svd(kernel)
-    rank = int(np.sum(strengths > _NOTHING * strengths[0]))
-    if rank > 1:
-        raise OptionError(f"of two dimensions, a kernel of rank 1 comes apart; one of rank {rank} came")
+    sides = separate(kernel)
+    if sides is None:
+        raise OptionError("of two dimensions, only a kernel of rank 1 comes apart; one of a higher rank came")
     # What is not there is not a tap, and would be a root far away or near zero.
-    column, row = (np.where(abs(side) > _NOTHING, side, 0.0) for side in (columns[:, 0], rows[0]))
-    return column * strengths[0], row
+    column, row = (np.where(abs(side) > _NOTHING * abs(side).max(), side, 0.0) for side in sides)
+    return column, row
 
 
 def _times(a: Array, b: Array, apart: int) -> Array:
