@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from models.catalogue import bundled_repository, find
-from models.datasets import load_dataset
+from models.datasets import evenly, load_dataset
 from models.evaluation import evaluate
 from models.runtime import load_model
 
@@ -62,8 +62,8 @@ def test_the_accuracy_on_the_card_is_found_again_on_a_sample(entry):
     if not folder or not Path(folder, f"{name}.npz").is_file():
         pytest.skip(f"needs the real {name}.npz in the folder that SCS_DATA names")
     dataset = load_dataset(name)
-    evenly = len(dataset.test_images) // 1000
-    sample = replace(dataset, test_images=dataset.test_images[::evenly], test_labels=dataset.test_labels[::evenly])
+    images, labels = (evenly(each, 1000) for each in (dataset.test_images, dataset.test_labels))
+    sample = replace(dataset, test_images=images, test_labels=labels)
     found = evaluate(load_model(entry.verified_bytes(), card, "cpu"), sample)
     assert found.images == 1000
     p = card.accuracy.accuracy

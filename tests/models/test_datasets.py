@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.datasets import DATASETS, PublishedFile, download_dataset, load_dataset
+from models.datasets import DATASETS, PublishedFile, download_dataset, evenly, load_dataset
 from scs.errors import DataError, UnknownNameError
 
 Arrays = dict[str, NDArray[np.uint8]]
@@ -288,3 +288,10 @@ def test_the_real_data_set_is_whole_and_its_test_classes_are_as_published(name: 
     # MNIST's own test split is only nearly balanced.
     expected = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009] if name == "mnist" else [1000] * 10
     assert counts.tolist() == expected
+
+
+@pytest.mark.parametrize("count", [3, 1000, 2007])
+def test_at_most_so_many_entries_are_taken_evenly(count):
+    chosen = evenly(np.arange(count), 1000)
+    assert len(chosen) == min(count, 1000)
+    assert chosen[0] == 0 and len(set(np.diff(chosen))) == 1

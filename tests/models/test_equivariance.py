@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from models.catalogue import find
-from models.datasets import evenly
-from models.equivariance import MOST_IMAGES, Equivariance, equivariance_error
+from models.equivariance import Equivariance, equivariance_error
 from models.networks import FAMILIES, Network
 from models.receptive_field import receptive_fields
 from models.runtime import load_model
@@ -117,10 +116,3 @@ def test_a_model_without_a_class_map_is_refused(repository, shapes):
     card = entry.card().model_copy(update={"class_map": None})
     with pytest.raises(ModelError, match="models with a class map; shapes-conv has none"):
         equivariance_error(load_model(entry.verified_bytes(), card, "cpu"), card, shapes.test_images)
-
-
-@pytest.mark.parametrize("count", [3, MOST_IMAGES, 2 * MOST_IMAGES + 7])
-def test_at_most_a_thousand_images_are_taken_evenly(count):
-    chosen = evenly(np.arange(count), MOST_IMAGES)
-    assert len(chosen) == min(count, MOST_IMAGES)
-    assert chosen[0] == 0 and len(set(np.diff(chosen))) == 1
