@@ -14,6 +14,7 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 from scipy import fft
+from threadpoolctl import threadpool_limits
 
 from lab.drawing import BLUE, GREEN, ORANGE, PURPLE, RED, panels, save, show
 from lab.tables import Table
@@ -128,12 +129,13 @@ def _ways(size: tuple[int, ...], side: int) -> dict[str, Callable[[], Any]]:
 
 
 def _seconds(call: Callable[[], Any], repeats: int) -> float:
-    """Least processor time of a call, which other work on the machine does not count in."""
+    """Least processor time of a call on one thread, which other work on the machine does not count in."""
     taken = []
-    for _ in range(repeats):
-        started = time.process_time()
-        call()
-        taken.append(time.process_time() - started)
+    with threadpool_limits(1):
+        for _ in range(repeats):
+            started = time.process_time()
+            call()
+            taken.append(time.process_time() - started)
     return min(taken)
 
 
