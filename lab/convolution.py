@@ -213,7 +213,7 @@ def _draw_kernels(path: Path) -> Path:
     picture = skimage.data.camera().astype(np.float64)
     across, down = (correlate(picture, sobel(axis), border="reflecting") for axis in (1, 0))
     blur = gaussian(4.0)
-    figure, axes = panels(1, 5, 2.2)
+    figure, axes = panels(1, 5, 2.35)
     seen = {
         "photograph": picture,
         "Sobel across": across,
@@ -249,7 +249,7 @@ def _draw_costs(figures: Figures, path: Path) -> Path:
 def _draw_similarities(path: Path) -> Path:
     scene, template = _template()
     row, column, height, width = BOX
-    figure, axes = panels(1, 5, 2.2)
+    figure, axes = panels(1, 5, 2.35)
     show(axes[0], scene, "scene, and template in it")
     axes[0].plot(*(column + np.array([0, width, width, 0, 0]), row + np.array([0, 0, height, height, 0])), color=GREEN)
     shown = [name for name in SIMILARITIES if not name.startswith("SCS, p")]

@@ -157,7 +157,7 @@ def _draw_classes(steps: int, path: Path) -> Path:
 
 
 def _draw_ways(steps: int, path: Path) -> Path:
-    figure, axes = panels(1, len(WAYS) * len(NETWORKS), 1.75)
+    figure, axes = panels(1, len(WAYS) * len(NETWORKS), 2.0)
     places = iter(axes)
     for name, family in NETWORKS.items():
         for way in WAYS:
