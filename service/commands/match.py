@@ -26,7 +26,9 @@ _WRITERS = {".png": to_match_png, ".npz": to_match_npz, ".npy": to_match_npy}
 
 
 def match(
-    scene: Annotated[Path, typer.Argument(help="Where to look: a picture, an array (.npy), or a signal (.wav, .csv).")],
+    scene: Annotated[
+        Path, typer.Argument(help="Where to look: a picture, an array (.npy), or a signal (.wav, .flac, .csv).")
+    ],
     templates: Annotated[list[Path] | None, typer.Argument(help="What to look for.", metavar="TEMPLATE…")] = None,
     method: Annotated[
         str, typer.Option(help="ccoeff_normed, another of OpenCV's, scs, scs_centred, or parts.")
@@ -55,8 +57,8 @@ def match(
 ) -> None:
     """Find templates in a picture, in an array or in a signal.
 
-    Exit status 1 where nothing was found that is more than chance. Places in a signal are samples, from 0; of a WAV
-    file the table also says them in seconds.
+    Exit status 1 where nothing was found that is more than chance. Places in a signal are samples, from 0; of
+    sound the table also says them in seconds.
 
     Example: scs match photo.jpg part.png --angles auto --out found.png
     """

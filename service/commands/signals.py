@@ -1,9 +1,8 @@
-"""Read signals from WAV and CSV files, to be matched as arrays."""
+"""Read signals from WAV, FLAC and CSV files, to be matched as arrays."""
 
 from __future__ import annotations
 
 import io
-import wave
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,24 +17,24 @@ from service.uploads import NamedBytes
 
 @dataclass(frozen=True, eq=False)
 class MatchFile:
-    """A file to be matched, and how many samples a second it says to have; None where it is no WAV."""
+    """A file to be matched, and how many samples a second it says to have; None where it is no sound."""
 
     file: NamedBytes
     rate: int | None = None
 
 
 def read_match_file(path: Path) -> MatchFile:
-    """A picture or an array as it is; a signal, ``.wav`` or ``.csv``, as the array of its samples.
+    """A picture or an array as it is; a signal, ``.wav``, ``.flac`` or ``.csv``, as the array of its samples.
 
-    Samples of a WAV file are shares of full scale, -1 to 1: ``(L,)``, or ``(1, L, channels)``. A CSV file is one number
+    Samples of sound are shares of full scale, -1 to 1: ``(L,)``, or ``(1, L, channels)``. A CSV file is one number
     a line, or one line of numbers; a first line of words is its heading.
 
     Raises:
-        ImageError: the file is not such a WAV or CSV.
+        ImageError: the file is damaged, or not of the kind that its name says.
     """
     kind = path.suffix.lower()
-    if kind == ".wav":
-        samples, rate = _from_wav(path)
+    if kind in (".wav", ".flac"):
+        samples, rate = _from_audio(path)
         return MatchFile(_as_npy(path, samples), rate)
     if kind == ".csv":
         return MatchFile(_as_npy(path, _from_csv(path)))
@@ -48,27 +47,36 @@ def _as_npy(path: Path, samples: NDArray[Any]) -> NamedBytes:
     return NamedBytes(path.name, buffer.getvalue(), is_npy=True)
 
 
-def _from_wav(path: Path) -> tuple[NDArray[Any], int]:
+def _from_audio(path: Path) -> tuple[NDArray[Any], int]:
     """Samples, and how many there are a second."""
-    needed = f"{path.name}: a WAV file of whole numbers (PCM) was needed"
+    import soundfile  # here, since it opens a C library that most commands do without
+
+    _check_whole(path)
     try:
-        with wave.open(str(path)) as file:
-            channels, width, rate, promised, *_ = file.getparams()
-            data = np.frombuffer(file.readframes(promised), np.uint8)
-    except (wave.Error, EOFError) as error:
-        why = str(error) or "it ends too early"
-        raise ImageError(f"{needed} but it is damaged or of another kind: {why}") from None
-    bits, count = 8 * width, promised * channels
-    if not count or data.size != count * bits // 8:
-        raise ImageError(f"{needed}; its header promises {count} but {8 * data.size // bits} follow")
-    if bits == 8:  # the one width without a sign
-        values = data - 128.0
-    else:  # into the upper bytes of 32 bits, so that the sign is where it belongs
-        padded = np.zeros((count, 4), np.uint8)
-        padded[:, 4 - bits // 8 :] = data.reshape(count, -1)
-        values = padded.view("<i4")[:, 0] / 2.0 ** (32 - bits)
-    samples = values / 2.0 ** (bits - 1)
-    return samples if channels == 1 else samples.reshape(1, -1, channels), rate
+        samples, rate = soundfile.read(path)
+    except soundfile.SoundFileError as error:
+        why = str(error).rpartition(": ")[2]  # before it stands the path
+        raise ImageError(
+            f"{path.name}: a {_kind(path)} file was needed but it is damaged or of another kind: {why}"
+        ) from None
+    if not samples.size:
+        raise ImageError(f"{path.name}: a {_kind(path)} file with samples was needed but there are none in it")
+    return samples if samples.ndim == 1 else samples[None], rate
+
+
+def _check_whole(path: Path) -> None:
+    """The library reads as much of a WAV file as there is, but a RIFF file says how long it is."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    promised, size = 8 + int.from_bytes(head[4:], "little"), path.stat().st_size
+    if head.startswith(b"RIFF") and size < promised:
+        raise ImageError(
+            f"{path.name}: a whole WAV file was needed; its header promises {promised} bytes but {size} came"
+        )
+
+
+def _kind(path: Path) -> str:
+    return path.suffix[1:].upper()
 
 
 def _from_csv(path: Path) -> NDArray[np.float64]:

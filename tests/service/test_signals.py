@@ -1,28 +1,15 @@
 """Signals out of WAV and CSV files, as the command line reads them."""
 
 import io
-import wave
 
 import numpy as np
 import pytest
+import soundfile
 
 from scs.errors import ImageError
 from service.commands.signals import read_match_file
 
 SAMPLES = np.array([0.0, 0.5, -0.5, -1.0, 0.25, 0.0])
-
-
-def write_wav(path, samples, bits=16, rate=8000):
-    samples = np.asarray(samples, float)
-    whole = np.rint(samples.ravel() * 2 ** (bits - 1)).astype("<i4")
-    if bits == 8:
-        data = (whole + 128).astype(np.uint8).tobytes()
-    else:
-        data = whole.view(np.uint8).reshape(-1, 4)[:, : bits // 8].tobytes()
-    with wave.open(str(path), "wb") as file:
-        file.setparams((samples.shape[1] if samples.ndim == 2 else 1, bits // 8, rate, 0, "NONE", ""))
-        file.writeframes(data)
-    return path
 
 
 def samples_of(path):
@@ -31,16 +18,20 @@ def samples_of(path):
     return np.load(io.BytesIO(file.content))
 
 
-@pytest.mark.parametrize("bits", [8, 16, 24, 32])
-def test_samples_of_a_wav_file_are_shares_of_full_scale(tmp_path, bits):
-    path = write_wav(tmp_path / "sound.WAV", SAMPLES, bits, rate=44100)
+@pytest.mark.parametrize("kind", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("container", ["WAV", "WAVEX"])
+def test_samples_of_a_wav_file_are_shares_of_full_scale(tmp_path, container, kind):
+    path = tmp_path / "sound.WAV"
+    soundfile.write(path, SAMPLES, 44100, kind, format=container)
     assert np.array_equal(samples_of(path), SAMPLES)
     assert read_match_file(path).rate == 44100
 
 
 def test_two_channels_are_one_row_of_two(tmp_path):
     both = np.stack([SAMPLES, -SAMPLES / 2], axis=1)
-    assert np.array_equal(samples_of(write_wav(tmp_path / "stereo.wav", both)), both[None])
+    for name in ("stereo.wav", "stereo.flac"):
+        soundfile.write(tmp_path / name, both, 8000)
+        assert np.array_equal(samples_of(tmp_path / name), both[None])
 
 
 @pytest.mark.parametrize("text", ["1\n2.5\n-3e-1\n", "volts\n1\n2.5\n-.3", "1,2.5,-0.3\n", "\ufeff1\r\n\r\n2.5\r\n-.3"])
@@ -69,16 +60,23 @@ def test_a_csv_file_that_is_no_signal_is_refused(tmp_path, content, said):
         read_match_file(path)
 
 
-def test_a_wav_file_that_is_damaged_or_of_another_kind_is_refused(tmp_path):
-    path = write_wav(tmp_path / "sound.wav", SAMPLES)
-    whole = path.read_bytes()
-    floats = whole[:20] + b"\x03\x00" + whole[22:]
-    for content, said in (
-        (b"", "it ends too early"),
-        (b"hello, this is text", "does not start with RIFF"),
-        (floats, "unknown format: 3"),
-        (whole[:-4], "promises 6 but 4 follow"),
+def test_sound_that_is_damaged_or_of_another_kind_is_refused(tmp_path):
+    noise = np.random.default_rng(0).uniform(-1, 1, 2000)
+    content = {}
+    for name, samples in (("sound.wav", noise), ("sound.flac", noise), ("none.wav", noise[:0])):
+        soundfile.write(tmp_path / name, samples, 8000)
+        content[name] = (tmp_path / name).read_bytes()
+    for name, damaged, said in (
+        ("sound.wav", b"", "a WAV file was needed but it is damaged or of another kind: Format not recognised."),
+        ("sound.wav", b"hello, this is text", "Format not recognised."),
+        ("sound.wav", content["sound.wav"][:-4], "its header promises 4044 bytes but 4040 came"),
+        (
+            "sound.flac",
+            content["sound.flac"][:-1000],
+            "a FLAC file was needed but it is damaged or of another kind: .+",
+        ),
+        ("none.wav", content["none.wav"], "a WAV file with samples was needed but there are none in it"),
     ):
-        path.write_bytes(content)
-        with pytest.raises(ImageError, match=f"^sound.wav: a WAV file of whole numbers .*{said}"):
-            read_match_file(path)
+        (tmp_path / name).write_bytes(damaged)
+        with pytest.raises(ImageError, match=f"^{name}: .*{said}"):
+            read_match_file(tmp_path / name)
