@@ -254,8 +254,8 @@ def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
     needed = {output.name for output in model.graph.output}
     kept = []
     for node in reversed(model.graph.node):
-        if needed.intersection(node.output) or any(attribute.HasField("g") for attribute in node.attribute):
-            needed.update(node.input)
+        if needed.intersection(node.output):
+            needed |= _read_by(node)
             kept.append(node)
     if len(kept) == len(model.graph.node):
         return model
@@ -264,6 +264,13 @@ def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
     del lean.graph.node[:]
     lean.graph.node.extend(reversed(kept))
     return lean
+
+
+def _read_by(node: onnx.NodeProto) -> set[str]:
+    """Names that a node reads, and the nodes of its branches and loops do."""
+    graphs = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+    inner = [_read_by(each) for graph in graphs for each in graph.node]
+    return set(node.input).union(*inner, (output.name for graph in graphs for output in graph.output))
 
 
 def _with_outputs(graph: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:

@@ -124,6 +124,31 @@ def test_a_graph_that_does_not_fit_its_card_is_refused(onnx_stored, update, mess
         OnnxModel(content, card.model_copy(update=update), "cpu")
 
 
+def test_a_branch_may_read_what_was_made_outside_of_it(onnx_stored, images):
+    content, card = onnx_stored
+    expected = load_model(content, card, "cpu").logits(images)
+    model = onnx.load_from_string(content)
+    (last,) = [node for node in model.graph.node if "logits" in node.output]
+    last.output[0] = "made_outside"
+    branches = {
+        f"{way}_branch": onnx.helper.make_graph(
+            [onnx.helper.make_node("Identity", ["made_outside"], [way])],
+            way,
+            [],
+            [onnx.helper.make_tensor_value_info(way, onnx.TensorProto.FLOAT, None)],
+        )
+        for way in ("then", "else")
+    }
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "condition"))
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("If", ["condition"], ["logits"], **branches),
+            onnx.helper.make_node("Identity", ["made_outside"], ["unused"]),  # or nothing would be taken away
+        ]
+    )
+    np.testing.assert_array_equal(load_model(model.SerializeToString(), card, "cpu").logits(images), expected)
+
+
 def test_a_model_in_several_files_is_refused(onnx_stored):
     content, card = onnx_stored
     model = onnx.load_from_string(content)
