@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from models.card import ModelCard
+from models.card import InputCard, ModelCard
 from models.runtime import Array, Images
 from scs.errors import ProtocolError, TooLargeError
 from service.engine import Engine
 from service.jobs import Jobs
 from service.model_store import LoadedModel
 from service.protocol.config import max_batch_size
-from service.protocol.messages import InferRequest, InferResponse, OutputTensor, RequestedOutput
+from service.protocol.messages import InferRequest, InferResponse, InputTensor, OutputTensor, RequestedOutput
 from service.protocol.metadata import OUTPUT
 from service.protocol.pictures import is_light, read_images
 from service.settings import Settings
@@ -75,14 +75,20 @@ class Inference:
 
     async def _images(self, model: LoadedModel, asked: InferRequest, deadline: float) -> list[Images]:
         wanted, started = model.card.input, time.perf_counter()
-        try:
-            if not is_light(asked.inputs):
-                raise TooLargeError("for the event loop")
-            images = read_images(asked.inputs, wanted, self._small)
-        except TooLargeError:
+        images = self._read_at_once(asked.inputs, wanted)
+        if images is None:
             images = await self._readers.run(deadline, read_images, asked.inputs, wanted, self._settings)
         self._engine.decoded(model, time.perf_counter() - started)
         return images
+
+    def _read_at_once(self, tensors: Sequence[InputTensor], wanted: InputCard) -> list[Images] | None:
+        """The images, or None where reading them would keep the event loop for long."""
+        if not is_light(tensors):
+            return None
+        try:
+            return read_images(tensors, wanted, self._small)
+        except TooLargeError:  # a file of few bytes may hold a large picture
+            return None
 
     async def _logits(self, model: LoadedModel, images: Images, deadline: float) -> Array:
         """Logits of images of one size; more than a batch may have are run one batch after the other."""
