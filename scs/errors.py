@@ -87,4 +87,4 @@ class ExportError(ScsError):
 
 
 class ServerError(ScsError):
-    """A server that could not be reached, or that refused a request."""
+    """A server that could not listen or be reached, or that refused a request."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -31,6 +33,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"scs-serve {version('scs-serve')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_subcommands(
+    _: Annotated[bool, typer.Option("--version", callback=_show_version, help="Show the version and exit.")] = False,
+) -> None:
+    pass
+
+
 app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
 app.command("activations")(activations.activations)

@@ -28,6 +28,8 @@ Repository = Annotated[
     Path | None, typer.Option(help="Folder of models; SCS_MODEL_REPOSITORY or the bundled one unless given.")
 ]
 
+MOST_SEED = 2**32 - 1  # what every generator of random numbers takes
+
 Options = TypeVar("Options", bound=BaseModel)
 
 

@@ -23,7 +23,12 @@ def train(
     data: options.Data = None,
     download: options.Download = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="The recipe's unless given.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides the first weights, the order of the images, their changes.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, max=options.MOST_SEED, help="Decides the first weights, the order of the images, their changes."
+        ),
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME/seed-SEED unless given.")] = None,
     data_note: Annotated[str, typer.Option(help="What a reader of the accuracy must know of the data.")] = "",
     json: options.Json = False,

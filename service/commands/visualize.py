@@ -29,7 +29,9 @@ def visualize(
         int | None, typer.Option(min=1, max=1024, help="Pixels on a side; as the model was trained unless given.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Of the ascent.")] = 256,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the start and the changes on the way.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=options.MOST_SEED, help="Decides the start and the changes on the way.")
+    ] = 0,
     unit: Annotated[bool, typer.Option("--unit", help="Ask the unit in the middle, not the channel's mean.")] = False,
     version: options.Version = None,
     repository: options.Repository = None,

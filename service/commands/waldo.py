@@ -30,7 +30,10 @@ def waldo(
         int, typer.Option(min=8, help="Pixels of a figure from hat to feet in the scene, where there is no box.")
     ] = 48,
     steps: Annotated[int, typer.Option(min=1, help="Of learning, in each of three rounds.")] = 80,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the crowd, where one is drawn, and the learning.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=options.MOST_SEED, help="Decides the crowd, where one is drawn, and the learning."),
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="Draw the scene with the maps of all ways (.png).")] = None,
     json: options.Json = False,
 ) -> None:

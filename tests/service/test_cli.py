@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import wave
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -446,6 +448,28 @@ def test_asking_for_cuda_where_there_is_none_is_one_line(scs):
     refused = scs("serve", SCS_DEVICE="cuda")
     assert refused.returncode == 1 and refused.stderr.count("\n") == 1
     assert "SCS_DEVICE=cuda needs a working CUDA device" in refused.stderr
+
+
+def test_a_port_that_is_taken_is_one_line_before_any_model_is_loaded(scs):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = scs("serve", "--port", str(port))
+    assert refused.returncode == 1
+    assert (
+        refused.stderr == f"scs: a free port was needed to serve on; 127.0.0.1:{port} is not: address already in use\n"
+    )
+
+
+def test_the_version_is_that_of_the_package(scs):
+    assert scs("--version").stdout == f"scs-serve {version('scs-serve')}\n"
+
+
+@pytest.mark.parametrize(
+    "command", [("train", "mnist-scs"), ("waldo",), ("visualize", "x", "stem", "0", "--out", "x.png")]
+)
+def test_a_seed_that_no_generator_takes_is_refused(scs, command):
+    refused = scs(*command, "--seed", str(2**32))
+    assert refused.returncode == 2 and "--seed" in refused.stderr and "Traceback" not in refused.stderr
 
 
 def test_a_wrong_setting_is_one_line(scs):
