@@ -50,7 +50,7 @@ def put(repository, source):
     entry = find(bundled_repository(), source)
     folder = repository / NAME / "1"
     folder.mkdir(parents=True, exist_ok=True)
-    card = entry.card().model_copy(update={"name": NAME})
+    card = entry.card().model_copy(update={"name": NAME, "version": 1})
     for name, content in ((card.file_name, entry.verified_bytes()), ("card.json", card.model_dump_json().encode())):
         (folder / ".unfinished").write_bytes(content)
         (folder / ".unfinished").replace(folder / name)

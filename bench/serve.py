@@ -37,7 +37,7 @@ from servers import Call, Server, StartError, alone
 from skimage import data
 from venvs import versions
 
-from models.catalogue import bundled_repository
+from models.catalogue import bundled_repository, find
 
 RESULTS = Path(__file__).parent / "results" / "serve.json"
 MODELS = "cifar10-scs", "cifar10-conv"
@@ -70,7 +70,7 @@ class Bench:
         return self._wide
 
     def model(self, name):
-        return self.wide_model if name == wide.NAME else bundled_repository() / name / "1" / "model.onnx"
+        return self.wide_model if name == wide.NAME else find(bundled_repository(), name).folder / "model.onnx"
 
     def expected(self, name):
         """Shares of the classes as ONNX Runtime has them."""
