@@ -12,6 +12,7 @@ from service.answers import to_npz, to_response
 from service.colour import to_png
 from service.contact_sheet import draw_activations
 from service.jobs import Jobs
+from service.memory import empty
 from service.model_store import LoadedModel
 from service.presence import while_present
 from service.problems import DEADLINE_RESPONSE, RESPONSES
@@ -58,7 +59,10 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
 
 def _answer(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str) -> Response:
     activations = activate(model, upload, options, settings)
-    return Response(_WRITERS[form](activations, options.overlay), media_type=form)
+    response = Response(_WRITERS[form](activations, options.overlay), media_type=form)
+    for layer in activations.layers:
+        empty(layer.maps)
+    return response
 
 
 _WRITERS: dict[str, Callable[[Activations, bool], str | bytes]] = {

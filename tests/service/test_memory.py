@@ -3,6 +3,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service import memory
@@ -26,3 +27,23 @@ def test_a_system_that_cannot_is_left_alone(monkeypatch):
     monkeypatch.setattr(memory, "_trim", lambda: asked.append(1))
     memory.give_back()
     assert asked == [1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+def test_the_pages_of_a_large_array_go_back_before_it_is_freed():
+    array = np.ones((64, 2**20), np.float32)
+    before = resident()
+    memory.empty(array)
+    assert before - resident() > 200
+    assert not array[1:-1].any()
+
+
+def test_what_is_small_or_not_in_one_piece_is_left_as_it_is(monkeypatch):
+    small, pieces = np.ones(1000), np.ones((2**12, 2**10), np.float32)[:, ::2]
+    for array in (small, pieces):
+        memory.empty(array)
+        assert array.all()
+    monkeypatch.setattr(memory, "_madvise", lambda: None)
+    large = np.ones(2**20)
+    memory.empty(large)
+    assert large.all()
