@@ -37,7 +37,7 @@ test: $(DEVELOPMENT) ## run the whole suite
 docs: $(DEVELOPMENT) ## draw every picture and fill every table of the documentation, minutes
 	$(BIN)/python docs/draw.py
 	$(BIN)/scs lab all --out docs/lab/pictures
-	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/tables
 
 check: $(DEVELOPMENT) ## lint, format and types, as CI does
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ find the ranges, the one is taken that most often names the class that the float
 the test images are only measured. Times are one thread's, interleaved: the files as any runtime runs them (portable),
 and those with SCS layers also with the library that `make native` builds.
 
-Prints as it goes and writes bench/results/quantised.json; docs/tables.py makes a table of it.
+Prints as it goes and writes bench/results/quantised.json; docs/tables makes a table of it.
 
     python bench/quantised.py --data ~/data                    # everything
     python bench/quantised.py --data ~/data --keep-accuracy    # all but the times as recorded, on an idle machine

@@ -37,8 +37,8 @@ def test_a_page_leads_with_a_picture_and_says_what_to_see(topic):
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_the_tables_are_those_of_the_figures_and_these_are_of_a_run_in_full(topic):
-    filled = runpy.run_path(str(ROOT / "docs" / "tables.py"))["filled"]
-    assert filled(page(topic)) == page(topic), "run: python docs/tables.py"
+    filled = runpy.run_path(str(ROOT / "docs" / "tables"))["filled"]
+    assert filled(page(topic)) == page(topic), "run: python docs/tables"
     figures = json.loads((LAB / "pictures" / topic / "figures.json").read_text())
     assert not figures["quick"]
     for name in TOPICS[topic].load().tables(figures):

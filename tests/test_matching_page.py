@@ -37,8 +37,8 @@ def opencv(scene, template, method, mask=None):
 
 
 def test_the_tables_are_those_of_the_results():
-    filled = runpy.run_path(str(ROOT / "docs" / "tables.py"))["filled"]
-    assert filled(PAGE) == PAGE, "run: python docs/tables.py"
+    filled = runpy.run_path(str(ROOT / "docs" / "tables"))["filled"]
+    assert filled(PAGE) == PAGE, "run: python docs/tables"
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))

@@ -9,8 +9,8 @@ PAGE = (ROOT / "docs" / "onnx-op.md").read_text()
 
 
 def test_the_tables_are_those_of_the_results():
-    filled = runpy.run_path(str(ROOT / "docs" / "tables.py"))["filled"]
-    assert filled(PAGE) == PAGE, "run: python docs/tables.py"
+    filled = runpy.run_path(str(ROOT / "docs" / "tables"))["filled"]
+    assert filled(PAGE) == PAGE, "run: python docs/tables"
 
 
 def test_files_that_are_named_exist():

@@ -1,0 +1,58 @@
+"""Fill the tables of the pages: ``python docs/tables``, after a benchmark has run, or after ``scs lab all``.
+
+Those of docs/*.md are made of bench/results, those of docs/lab/*.md of docs/lab/pictures/TOPIC/figures.json. A module
+here has the tables of a page, by the names that its markers have.
+"""
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import laboratory
+import matching
+import onnx_op
+import operations
+import scs_or_conv
+from results import NotMeasuredError, table
+
+from lab.topics import TOPICS
+
+DOCS = Path(__file__).parents[1]
+PAGES = [DOCS / f"{name}.md" for name in ("matching", "onnx-op", "operations", "scs-or-conv")]
+LAB = DOCS / "lab"
+MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(page: str) -> str:
+    """The page with every table between its markers as the results have it."""
+    return MARKED.sub(lambda found: found[1] + made(found[2]) + found[3], page)
+
+
+def made(name):
+    try:
+        return lab_table(*name.split("_")[1:]) if name.startswith("lab_") else TABLES[name]()
+    except NotMeasuredError as missing:
+        return f"*Not measured yet: {missing}.*\n"
+
+
+def lab_table(topic, name):
+    """A topic's table of its figures, which a run in full has written."""
+    path = LAB / "pictures" / topic / "figures.json"
+    if not path.exists():
+        raise NotMeasuredError(f"docs/lab/pictures/{topic}/{path.name}")
+    found = TOPICS[topic].load().tables(json.loads(path.read_text()))[name]
+    return table(found.heads, found.rows)
+
+
+TABLES = {one.__name__: one for page in (laboratory, matching, onnx_op, operations, scs_or_conv) for one in page.TABLES}
+TABLES |= {
+    f"{one.__name__}_{dataset}": partial(one, dataset)
+    for one in scs_or_conv.OF_A_DATASET
+    for dataset in ("cifar10", "mnist")
+}
+
+
+if __name__ == "__main__":
+    for page in [*PAGES, *(LAB / f"{topic}.md" for topic in TOPICS)]:
+        page.write_text(filled(page.read_text()))
