@@ -12,24 +12,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from models import catalogue
-from models.card import CARD_FILE, ModelCard
-from models.card import write_card as write
-from models.datasets import evenly
-from models.equivariance import MOST_IMAGES, equivariance_error
+from models.card import ModelCard
 from models.evaluation import Evaluation
 from models.evaluation import evaluate as measure
 from models.freed_memory import keep_freed_memory
 from scs.errors import DataError, MissingPackageError, ModelError, OptionError
 from service.commands import options
 from service.commands.data import open_dataset
+from service.commands.findings import Finding
 from service.commands.local import open_model, settings_for
-from service.commands.shifting import SHIFTS, print_shifted, shifted_figures
+from service.commands.shifting import find_shifted
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from models.torch_graph import TorchGraph
-
-_ATTACKED = 1_000  # images
 
 
 def evaluate(
@@ -70,50 +66,34 @@ def evaluate(
     dataset = open_dataset(model.card.accuracy.dataset, data, download)
     if list(dataset.classes) != model.card.labels:
         raise DataError(f"{name} needs data of its own classes; {dataset.name} has others")
-    attacked = evenly(dataset.test_images, _ATTACKED), evenly(dataset.test_labels, _ATTACKED)
 
-    tables: list[Callable[[], None]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
 
-        def progress(what: str, images: int) -> Callable[[int], None]:
+        def progressing(what: str, images: int) -> Callable[[int], None]:
             task = bar.add_task(what, total=images)
             return lambda done: bar.update(task, completed=done)
 
-        images = len(dataset.test_images)
-        result = measure(model.runtime, dataset, progress(name, images))
-        figures = _figures(model.card, result)
+        result = measure(model.runtime, dataset, progressing(name, len(dataset.test_images)))
+        findings = [Finding(_figures(model.card, result), lambda: _print(model.card, result))]
         if corruptions:
-            # Here, because it brings OpenCV, which a service does without until something is to be matched.
-            from models.spoilt import CORRUPTED_VIEWS, evaluate_corrupted
-            from service.commands.robustness import print_spoilt, spoilt_figures
+            from service.commands.robustness import find_spoilt  # here, because it brings OpenCV
 
-            spoilt = evaluate_corrupted(model.runtime, dataset, progress("spoilt", images * CORRUPTED_VIEWS))
-            figures |= spoilt_figures(spoilt)
-            tables.append(lambda: print_spoilt(result.accuracy, spoilt))
+            findings.append(find_spoilt(model, dataset, result.accuracy, progressing))
         if shifts:
-            chosen = evenly(dataset.test_images, MOST_IMAGES)
-            found = equivariance_error(model.runtime, model.card, chosen, SHIFTS, progress("shifted", len(chosen)))
-            figures |= shifted_figures(found)
-            tables.append(lambda: print_shifted(model.card, found))
-            if write_card:
-                entry = catalogue.find(settings.model_repository, model.card.name, model.card.version)
-                card = model.card.model_copy(update={"equivariance": found[0].card(dataset.name)})
-                write(card, entry.folder / CARD_FILE)
+            entry = catalogue.find(settings.model_repository, model.card.name, model.card.version)
+            findings.append(find_shifted(model, dataset, progressing, entry if write_card else None))
         if graph:
-            from models.attacks import attack, check_gradients
-            from service.commands.robustness import attacked_figures, print_attacked
+            from service.commands.robustness import find_attacked
 
-            withstood = attack(graph, *attacked, progress("attacked", len(attacked[0])))
-            check = check_gradients(graph, *attacked)
-            figures |= attacked_figures(withstood, check)
-            tables.append(lambda: print_attacked(withstood, check))
+            findings.append(find_attacked(graph, dataset, progressing))
     if json:
-        print(json_format.dumps(figures, indent=2))
+        print(json_format.dumps({key: value for each in findings for key, value in each.figures.items()}, indent=2))
         return
-    _print(model.card, result)
-    for show in tables or [lambda: _print_confusion(result)]:
-        show()
+    for each in findings:
+        each.show()
+    if len(findings) == 1:
+        _print_confusion(result)
 
 
 def _check_writable(settings: Settings, shifts: bool) -> None:

@@ -1,4 +1,4 @@
-"""What ``scs evaluate`` says of spoilt and of attacked images, for people and for programs."""
+"""What ``scs evaluate --corruptions`` and ``--attacks`` find."""
 
 from __future__ import annotations
 
@@ -9,16 +9,39 @@ from rich.console import Console
 from rich.table import Table
 
 from models.corruptions import CORRUPTIONS, SEVERITIES
+from models.datasets import Dataset, evenly
 from models.evaluation import Evaluation
+from models.spoilt import CORRUPTED_VIEWS, evaluate_corrupted
+from service.commands.findings import Finding, Progressing
+from service.model_store import LoadedModel
 
 if TYPE_CHECKING:
     from models.attacks import GradientCheck, Withstood
+    from models.torch_graph import TorchGraph
+
+_ATTACKED = 1_000  # images
 
 Spoilt = dict[str, list[Evaluation]]  # by corruption; severities 1 to 5
 
 
-def spoilt_figures(spoilt: Spoilt) -> dict[str, object]:
-    """Accuracy on spoilt images, for programs."""
+def find_spoilt(model: LoadedModel, dataset: Dataset, clean: float, progressing: Progressing) -> Finding:
+    """Spoil all test images in every way; ``clean`` is the accuracy on them as they are."""
+    images = len(dataset.test_images) * CORRUPTED_VIEWS
+    spoilt = evaluate_corrupted(model.runtime, dataset, progressing("spoilt", images))
+    return Finding(_spoilt_figures(spoilt), lambda: _print_spoilt(clean, spoilt))
+
+
+def find_attacked(graph: TorchGraph, dataset: Dataset, progressing: Progressing) -> Finding:
+    """Attack test images; ``graph`` is the model in torch, for its gradients."""
+    from models.attacks import attack, check_gradients
+
+    attacked = evenly(dataset.test_images, _ATTACKED), evenly(dataset.test_labels, _ATTACKED)
+    withstood = attack(graph, *attacked, progressing("attacked", len(attacked[0])))
+    check = check_gradients(graph, *attacked)
+    return Finding(_attacked_figures(withstood, check), lambda: _print_attacked(withstood, check))
+
+
+def _spoilt_figures(spoilt: Spoilt) -> dict[str, object]:
     accuracies = {name: [result.accuracy for result in results] for name, results in spoilt.items()}
     corruptions = {
         name: {
@@ -32,8 +55,7 @@ def spoilt_figures(spoilt: Spoilt) -> dict[str, object]:
     return {"corruptions": corruptions, "corrupted_mean": mean(map(mean, accuracies.values()))}
 
 
-def print_spoilt(clean: float, spoilt: Spoilt) -> None:
-    """Accuracy on spoilt images, below that on clean ones."""
+def _print_spoilt(clean: float, spoilt: Spoilt) -> None:
     print("\naccuracy on spoilt images, by severity")
     table = Table("", *map(str, SEVERITIES), "mean", "", box=None, padding=(0, 2, 0, 0))
     table.add_row("none", *[""] * len(SEVERITIES), f"{clean:.1%}")
@@ -48,8 +70,7 @@ def print_spoilt(clean: float, spoilt: Spoilt) -> None:
     Console().print(table)
 
 
-def attacked_figures(withstood: Withstood, check: GradientCheck) -> dict[str, object]:
-    """Accuracy under attack, and whether to trust it, for programs."""
+def _attacked_figures(withstood: Withstood, check: GradientCheck) -> dict[str, object]:
     from models.attacks import BUDGETS, STEPS
 
     return {
@@ -73,8 +94,7 @@ def attacked_figures(withstood: Withstood, check: GradientCheck) -> dict[str, ob
     }
 
 
-def print_attacked(withstood: Withstood, check: GradientCheck) -> None:
-    """Accuracy under attack by budget, and whether to trust it."""
+def _print_attacked(withstood: Withstood, check: GradientCheck) -> None:
     from models.attacks import BUDGETS, STEPS
 
     print(f"\naccuracy under attack, {len(withstood.clean):,} images, by the most that a value changes")

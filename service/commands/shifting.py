@@ -1,4 +1,4 @@
-"""What ``scs evaluate`` says of shifted images, for people and for programs."""
+"""What ``scs evaluate --shifts`` finds."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from models.card import ModelCard
-from models.equivariance import Equivariance, Followed
+from models.card import CARD_FILE, ModelCard, write_card
+from models.catalogue import Entry
+from models.datasets import Dataset, evenly
+from models.equivariance import MOST_IMAGES, Equivariance, Followed, equivariance_error
+from service.commands.findings import Finding, Progressing
+from service.model_store import LoadedModel
 
 SHIFTS = (1, 2, 4, 8)  # pixels; the first is the card's
 
 
-def shifted_figures(found: list[Equivariance]) -> dict[str, object]:
-    """Errors of each layer by shift, for programs."""
-    return {"shifts": [asdict(each) for each in found]}
+def find_shifted(model: LoadedModel, dataset: Dataset, progressing: Progressing, entry: Entry | None) -> Finding:
+    """Shift test images; with an entry, its card is given what was found for one pixel."""
+    images = evenly(dataset.test_images, MOST_IMAGES)
+    found = equivariance_error(model.runtime, model.card, images, SHIFTS, progressing("shifted", len(images)))
+    if entry:
+        card = model.card.model_copy(update={"equivariance": found[0].card(dataset.name)})
+        write_card(card, entry.folder / CARD_FILE)
+    return Finding({"shifts": [asdict(each) for each in found]}, lambda: _print(model.card, found))
 
 
-def print_shifted(card: ModelCard, found: list[Equivariance]) -> None:
-    """Errors of each layer by shift, and what of them is left without borders."""
+def _print(card: ModelCard, found: list[Equivariance]) -> None:
     print(f"\nequivariance error, {found[0].images:,} images, by pixels of shift; in brackets without borders")
     table = Table("", "stride", *(str(each.shift) for each in found), box=None, padding=(0, 2, 0, 0))
     for layer in card.layers:
