@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -114,3 +115,8 @@ def test_the_makefile_has_the_two_commands():
 def test_files_that_are_linked_exist():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_table_of_speeds_is_that_of_the_results():
+    filled = runpy.run_path(str(ROOT / "docs" / "tables"))["filled"]
+    assert filled(README) == README, "run: python docs/tables"

@@ -13,13 +13,17 @@ import laboratory
 import matching
 import onnx_op
 import operations
+import readme
 import scs_or_conv
 from results import NotMeasuredError, table
 
 from lab.topics import TOPICS
 
 DOCS = Path(__file__).parents[1]
-PAGES = [DOCS / f"{name}.md" for name in ("matching", "onnx-op", "operations", "scs-or-conv")]
+PAGES = [
+    DOCS.parent / "README.md",
+    *(DOCS / f"{name}.md" for name in ("matching", "onnx-op", "operations", "scs-or-conv")),
+]
 LAB = DOCS / "lab"
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -45,7 +49,11 @@ def lab_table(topic, name):
     return table(found.heads, found.rows)
 
 
-TABLES = {one.__name__: one for page in (laboratory, matching, onnx_op, operations, scs_or_conv) for one in page.TABLES}
+TABLES = {
+    one.__name__: one
+    for page in (laboratory, matching, onnx_op, operations, readme, scs_or_conv)
+    for one in page.TABLES
+}
 TABLES |= {
     f"{one.__name__}_{dataset}": partial(one, dataset)
     for one in scs_or_conv.OF_A_DATASET
