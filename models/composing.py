@@ -8,7 +8,6 @@ each channel with a mixture of channels after it is one dense kernel, exactly, a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from models.onnx_graph import count_uses, keep_only
 from scs.stacks import compose_layers
 
 Array = NDArray[np.float64]
@@ -70,8 +70,8 @@ class _Composer:
         self.graph = graph
         self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.makers = {name: node for node in graph.node for name in node.output}
-        self.uses = Counter(name for node in graph.node for name in node.input)
-        self.uses.update([*kept, *(output.name for output in graph.output)])
+        self.uses = count_uses(graph)
+        self.uses.update(kept)
 
     def compose(self) -> bool:
         """Merge what can be merged; whether anything was."""
@@ -79,10 +79,7 @@ class _Composer:
         for node in list(self.graph.node):
             while node.op_type == "Conv" and self._merge_into(node):
                 pass
-        read = {name for node in self.graph.node for name in node.input}
-        for tensor in list(self.graph.initializer):
-            if tensor.name not in read:
-                self.graph.initializer.remove(tensor)
+        keep_only(self.graph, list(self.graph.node))
         return len(self.graph.node) < before
 
     def _merge_into(self, convolution: onnx.NodeProto) -> bool:

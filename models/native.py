@@ -9,7 +9,6 @@ cosine, so pooling may come first, and three quarters of the powers need not be 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from functools import cache
 from typing import Literal
 
@@ -19,6 +18,7 @@ import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
 
+from models.onnx_graph import count_uses, keep_only, needed_nodes
 from models.onnx_op import DOMAIN, SIMILARITY
 from scs import native
 
@@ -79,8 +79,7 @@ class _Joiner:
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
         self.outputs = {output.name for output in graph.output}
         self.makers = {name: node for node in graph.node for name in node.output}
-        self.uses = Counter(name for node in graph.node for name in node.input)
-        self.uses.update(self.outputs)
+        self.uses = count_uses(graph)
 
     def join(self) -> None:
         for node in self.graph.node:
@@ -90,7 +89,7 @@ class _Joiner:
                 self._join_pool(node, node.input[0], {node.output[0]})
             elif node.op_type == "Where":
                 self._join_max_abs_pool(node)
-        self._drop_unused()
+        keep_only(self.graph, needed_nodes(self.graph))
 
     def _layer(self, name: str, uses: int = 1) -> onnx.NodeProto | None:
         """The SCS layer that makes a tensor which nothing else uses."""
@@ -168,19 +167,6 @@ class _Joiner:
         self.makers[name].output[0] = f"{name}/joined"
         layer.output[0] = name
         self.makers[name] = layer
-
-    def _drop_unused(self) -> None:
-        needed = set(self.outputs)
-        kept = []
-        for node in reversed(self.graph.node):
-            if needed.intersection(node.output) or any(attribute.HasField("g") for attribute in node.attribute):
-                needed.update(node.input)
-                kept.append(node)
-        del self.graph.node[:]
-        self.graph.node.extend(reversed(kept))
-        read = [tensor for tensor in self.graph.initializer if tensor.name in needed]
-        del self.graph.initializer[:]
-        self.graph.initializer.extend(read)
 
 
 def _is_pooled(node: onnx.NodeProto | None) -> bool:

@@ -21,6 +21,7 @@ import onnxruntime as ort
 from models import native
 from models.card import ModelCard
 from models.external_data import refers_to_files
+from models.onnx_graph import keep_only, needed_nodes
 from scs.errors import DeviceError, MissingPackageError, ModelError
 
 if TYPE_CHECKING:
@@ -251,26 +252,13 @@ def _session(
 
 def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model without nodes that no output needs, such as the layers of a bank: the runtime would run them."""
-    needed = {output.name for output in model.graph.output}
-    kept = []
-    for node in reversed(model.graph.node):
-        if needed.intersection(node.output):
-            needed |= _read_by(node)
-            kept.append(node)
-    if len(kept) == len(model.graph.node):
+    needed = needed_nodes(model.graph)
+    if len(needed) == len(model.graph.node):
         return model
     lean = onnx.ModelProto()
     lean.CopyFrom(model)
-    del lean.graph.node[:]
-    lean.graph.node.extend(reversed(kept))
+    keep_only(lean.graph, needed)
     return lean
-
-
-def _read_by(node: onnx.NodeProto) -> set[str]:
-    """Names that a node reads, and the nodes of its branches and loops do."""
-    graphs = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
-    inner = [_read_by(each) for graph in graphs for each in graph.node]
-    return set(node.input).union(*inner, (output.name for graph in graphs for output in graph.output))
 
 
 def _with_outputs(graph: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
