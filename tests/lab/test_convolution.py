@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from lab.convolution import CASES, SIMILARITIES, _operations, draw, run, tables
+from lab.convolution import CASES, SIMILARITIES, _operations, tables
 from scs.convolution import correlation_matrix
 
 LAB = Path(__file__).parents[2] / "docs" / "lab"
@@ -16,19 +15,12 @@ FULL = json.loads((LAB / "pictures" / "convolution" / "figures.json").read_text(
 
 
 @pytest.fixture(scope="module")
-def figures():
-    return json.loads(json.dumps(run(True, lambda done, total: None)))
+def figures(quick):
+    return quick("convolution")[0]
 
 
 def test_every_way_gives_the_same(figures):
     assert figures["apart"] < 1e-5 and FULL["apart"] < 1e-5
-
-
-def test_tables_are_whole_and_pictures_are_drawn(figures, tmp_path):
-    assert all(len(row) == len(table.heads) for table in tables(figures).values() for row in table.rows)
-    for path in draw(figures, tmp_path):
-        with Image.open(path) as picture:
-            assert picture.width == 1000
 
 
 def test_the_formula_of_the_matrix_counts_its_entries():

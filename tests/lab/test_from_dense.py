@@ -4,9 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
-
-from lab.from_dense import draw, run, tables
 
 LAB = Path(__file__).parents[2] / "docs" / "lab"
 PAGE = (LAB / "from-dense.md").read_text()
@@ -14,15 +11,8 @@ FULL = json.loads((LAB / "pictures" / "from-dense" / "figures.json").read_text()
 
 
 @pytest.fixture(scope="module")
-def figures():
-    return json.loads(json.dumps(run(True, lambda done, total: None)))
-
-
-def test_tables_are_whole_and_pictures_are_drawn(figures, tmp_path):
-    assert all(len(row) == len(table.heads) for table in tables(figures).values() for row in table.rows)
-    for path in draw(figures, tmp_path):
-        with Image.open(path) as picture:
-            assert picture.width == 1000
+def figures(quick):
+    return quick("from-dense")[0]
 
 
 def test_mirroring_guesses_best_and_the_other_end_worst():

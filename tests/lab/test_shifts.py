@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lab.shifts import NEAR, draw, run, tables
+from lab.shifts import NEAR, draw
 
 ROOT = Path(__file__).parents[2] / "docs" / "lab"
 FULL = json.loads((ROOT / "pictures" / "shifts" / "figures.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def figures():
-    return run(True, lambda done, total: None)
+def figures(quick):
+    return quick("shifts")[0]
 
 
 @pytest.mark.parametrize("which", ["of this run", "on the page"])
@@ -30,16 +30,6 @@ def test_random_matrices_do_not_commute_and_circulants_do(figures):
     products = figures["products"]
     assert products["random matrices"]["commutator"] > 0.5
     assert max(products["their nearest circulants"].values()) < 1e-12
-
-
-def test_the_tables_are_as_wide_as_their_heads(figures):
-    assert all(len(row) == len(table.heads) for table in tables(figures).values() for row in table.rows)
-
-
-def test_the_progress_ends_where_it_said_it_would():
-    steps = []
-    run(True, lambda done, total: steps.append((done, total)))
-    assert [done for done, _ in steps] == list(range(1, steps[-1][1] + 1))
 
 
 def test_the_animation_goes_from_the_first_step_to_the_last(figures, tmp_path):

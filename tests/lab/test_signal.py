@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from lab.signal import FACTORS, METHODS, NOISE, PLACE, Peak, Q, draw, kernel, respond, run, scene, tables
+from lab.signal import FACTORS, METHODS, NOISE, PLACE, Peak, Q, kernel, respond, scene
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lab" / "signal.md").read_text()
 
@@ -17,8 +16,8 @@ def shown(factor: float, place: int = PLACE) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def figures():
-    return run(True, lambda done, total: None)
+def figures(quick):
+    return quick("signal")[0]
 
 
 @pytest.mark.parametrize("factor", [sign * size for sign in (1, -1) for size in FACTORS if size >= 0.2])
@@ -45,25 +44,6 @@ def test_a_very_large_q_leaves_convolution_to_the_power_of_p():
     convolved = respond(shown(0.2), "ccorr", 2, 0).astype(np.float64)
     squared = np.sign(convolved) * convolved**2
     assert response / response.max() == pytest.approx(squared / squared.max(), abs=1e-3)
-
-
-def test_the_figures_are_json_and_so_are_their_tables(figures):
-    again = json.loads(json.dumps(figures))
-    assert tables(again) == tables(figures)
-    assert all(len(row) == len(table.heads) for table in tables(figures).values() for row in table.rows)
-
-
-def test_the_progress_ends_where_it_said_it_would():
-    steps = []
-    run(True, lambda done, total: steps.append((done, total)))
-    assert [done for done, _ in steps] == list(range(1, steps[-1][1] + 1))
-
-
-def test_the_pictures_are_drawn(figures, tmp_path):
-    for path in draw(figures, tmp_path):
-        if path.suffix == ".png":
-            with Image.open(path) as picture:
-                assert picture.width == 1000
 
 
 def test_what_the_page_says_in_words_is_so():

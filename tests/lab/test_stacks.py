@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from lab.stacks import CLOSE, SERIES, TARGETS, draw, run, tables
+from lab.stacks import CLOSE, SERIES, TARGETS
 from scs.stacks import compose_kernels
 
 ROOT = Path(__file__).parents[2] / "docs" / "lab"
@@ -16,14 +15,8 @@ FULL = json.loads((ROOT / "pictures" / "stacks" / "figures.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def steps_and_figures():
-    steps = []
-    return steps, run(True, lambda done, total: steps.append((done, total)))
-
-
-@pytest.fixture(scope="module")
-def figures(steps_and_figures):
-    return steps_and_figures[1]
+def figures(quick):
+    return quick("stacks")[0]
 
 
 def test_the_first_reading_of_the_series_is_the_same_polynomial_by_powers():
@@ -53,18 +46,3 @@ def test_merged_models_answer_the_same_and_are_no_larger(figures):
         assert each["difference"] <= 1e-4
         assert each["nodes"][1] <= each["nodes"][0] and each["bytes"][1] <= each["bytes"][0]
     assert any(each["bytes"][1] < each["bytes"][0] for each in figures["merged"].values())
-
-
-def test_the_tables_are_as_wide_as_their_heads(figures):
-    assert all(len(row) == len(table.heads) for table in tables(figures).values() for row in table.rows)
-
-
-def test_the_progress_ends_where_it_said_it_would(steps_and_figures):
-    steps, _ = steps_and_figures
-    assert [done for done, _ in steps] == list(range(1, steps[-1][1] + 1))
-
-
-def test_the_pictures_are_drawn(figures, tmp_path):
-    for path in draw(figures, tmp_path):
-        with Image.open(path) as picture:
-            assert picture.width == 1000

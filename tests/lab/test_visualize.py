@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from lab.visualize import BEST, NETWORKS, WAYS, draw, run, tables
+from lab.visualize import BEST, NETWORKS, WAYS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "lab" / "visualize.md").read_text()
@@ -15,8 +14,8 @@ WISHES = json.loads((ROOT / "bench" / "results" / "wishes.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def figures():
-    return run(True, lambda done, total: None)
+def figures(quick):
+    return quick("visualize")[0]
 
 
 def test_every_way_of_every_network_is_measured(figures):
@@ -24,18 +23,6 @@ def test_every_way_of_every_network_is_measured(figures):
     for ways in figures["ways"].values():
         assert list(ways) == list(WAYS)
         assert all(0 <= found["by_the_other"] <= found["recognised"] <= figures["classes"] for found in ways.values())
-
-
-def test_the_figures_are_json_and_so_are_their_tables(figures):
-    again = json.loads(json.dumps(figures))
-    assert tables(again) == tables(figures)
-    assert all(len(row) == len(table.heads) for table in tables(figures).values() for row in table.rows)
-
-
-def test_the_pictures_are_drawn(figures, tmp_path):
-    for path in draw(figures, tmp_path):
-        with Image.open(path) as picture:
-            assert picture.width == 1000
 
 
 def test_what_the_page_says_in_words_is_so():

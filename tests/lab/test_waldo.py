@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from lab.crowds import draw_crowd
-from lab.waldo import LEARNED, MOST, TILE, Answer, Wanted, draw, run, tables
+from lab.waldo import LEARNED, MOST, TILE, Answer, Wanted
 from models.detector import Detector
 
 LAB = Path(__file__).parents[2] / "docs" / "lab"
@@ -17,8 +16,8 @@ FULL = json.loads((LAB / "pictures" / "waldo" / "figures.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def figures():
-    return run(True, lambda done, total: None)
+def figures(quick):
+    return quick("waldo")[0]
 
 
 def test_places_are_in_pixels_of_the_scene_best_first_and_apart():
@@ -47,18 +46,6 @@ def test_in_tiles_the_map_is_that_of_the_whole():
     pixels, detector = draw_crowd(0, (300, 420)).pixels, Detector()
     assert np.abs(detector.map(pixels, TILE) - detector.map(pixels, 1000)).max() <= 1e-6
     assert FULL["tiles"]["differ_by"] <= 1e-6 * FULL["tiles"]["of"]
-
-
-def test_the_figures_are_json_and_so_are_their_tables(figures):
-    again = json.loads(json.dumps(figures))
-    assert tables(again) == tables(figures)
-    assert all(len(row) == len(table.heads) for table in tables(figures).values() for row in table.rows)
-
-
-def test_the_pictures_are_drawn_without_learning_again(figures, tmp_path):
-    for path in draw(figures, tmp_path):
-        with Image.open(path) as picture:
-            assert picture.width == 1000
 
 
 def test_what_the_page_says_in_words_is_so():
