@@ -48,8 +48,8 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     SCS_DEVICE=cuda
 COPY --from=build-gpu /opt/scs /opt/scs
-RUN python -m service.warming
+RUN python -m service.tasks.match.warmup
 
 FROM run AS cpu
 COPY --from=build-cpu /opt/scs /opt/scs
-RUN python -m service.warming
+RUN python -m service.tasks.match.warmup

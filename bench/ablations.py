@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models import training
-from models.datasets import load_dataset
-from models.freed_memory import keep_freed_memory
-from models.recipes import RECIPES
-from scs.layers import SharpenedCosineSimilarity2d
+from models.datasets.dataset import load_dataset
+from models.training import train as training
+from models.training.allocator import keep_freed_memory
+from models.training.recipes import RECIPES
+from scs.nn.layers import SharpenedCosineSimilarity2d
 
 RESULTS = Path(__file__).parent / "results" / "ablations.json"
 

@@ -25,10 +25,10 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from models.catalogue import bundled_repository, find
-from models.runtime import load_model
+from models.cards.catalogue import bundled_repository, find
+from models.runtime.load import load_model
 from scs.matching.parts import PartsTemplate, parts_map
-from service import feature_match
+from service.tasks.activations import feature_match
 
 RESULTS = Path(__file__).parent / "results" / "bbs.json"
 THRESHOLDS = np.arange(20) * 0.05 + 1e-6

@@ -13,11 +13,11 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from models.catalogue import find
-from models.datasets import load_dataset
-from models.export import export_runs
-from models.recipes import RECIPES
-from models.training import RESULT
+from models.cards.catalogue import find
+from models.datasets.dataset import load_dataset
+from models.export.export import export_runs
+from models.training.recipes import RECIPES
+from models.training.train import RESULT
 
 RESULTS = Path(__file__).parent / "results" / "blur.json"
 

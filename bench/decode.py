@@ -18,7 +18,7 @@ import PIL
 from PIL import Image
 from skimage import data
 
-from service.images import decode_image
+from service.pictures.decode import decode_image
 
 RESULTS = Path(__file__).parent / "results" / "decode.json"
 TARGET = (32, 32)

@@ -29,10 +29,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from pose_cases import PHOTOGRAPHS, PoseCase, photograph, pose_case, textured_places
 
-from scs.matching.kernels.discs import FLAT, disc_weights
-from scs.matching.kernels.fractal import fractal
-from scs.matching.kernels.harmonic import ORDERS, harmonic_scores
-from scs.matching.kernels.pyramid import pyramid_scores, scaled_copy
+from lab.kernels.discs import FLAT, disc_weights
+from lab.kernels.fractal import fractal
+from lab.kernels.harmonic import ORDERS, harmonic_scores
+from lab.kernels.pyramid import pyramid_scores, scaled_copy
 from scs.matching.posing.poses import pose_template
 from scs.matching.posing.search import find_poses
 

@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from timing import interleaved, show, summary
 
-from models import native
-from models.catalogue import bundled_repository, find
-from models.onnx_op import DOMAIN, ONNX_OPSET, SIMILARITY, attach
-from models.runtime import cuda_obstacle, usable_cores
+from models.cards.catalogue import bundled_repository, find
+from models.onnx import native
+from models.onnx.op import DOMAIN, ONNX_OPSET, SIMILARITY, attach
+from models.runtime.load import cuda_obstacle, usable_cores
 from scs.native import instruction_set, library
 
 RESULTS = Path(__file__).parent / "results" / "layer.json"

@@ -36,11 +36,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from timing import interleaved, show, summary
 
-from models import native
-from models.catalogue import bundled_repository, entries, find
-from models.datasets import data_folder, load_dataset
-from models.evaluation import wilson_interval
-from models.onnx_op import DOMAIN, SIMILARITY
+from models.cards.catalogue import bundled_repository, entries, find
+from models.datasets.dataset import data_folder, load_dataset
+from models.evaluation.accuracy import wilson_interval
+from models.onnx import native
+from models.onnx.op import DOMAIN, SIMILARITY
 
 RESULTS = Path(__file__).parent / "results" / "quantised.json"
 CALIBRATED_ON, CHOSEN_ON = 256, 2000  # training images

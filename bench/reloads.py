@@ -29,7 +29,7 @@ from scipy import stats
 from servers import Call, Server
 from skimage import data
 
-from models.catalogue import bundled_repository, find
+from models.cards.catalogue import bundled_repository, find
 
 RESULTS = Path(__file__).parent / "results" / "reloads.json"
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "reloads.png"

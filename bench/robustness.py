@@ -28,15 +28,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy import stats
 
-from models.attacks import BUDGETS, STEPS, attack, check_gradients, pgd
-from models.calibration import BINS, calibration_of
-from models.catalogue import bundled_repository, find
-from models.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from models.datasets import evenly, load_dataset
-from models.freed_memory import keep_freed_memory
-from models.runtime import load_model
-from models.torch_graph import TorchGraph
-from models.training import RESULT, load_network
+from models.cards.catalogue import bundled_repository, find
+from models.datasets.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from models.datasets.dataset import evenly, load_dataset
+from models.evaluation.attacks import BUDGETS, STEPS, attack, check_gradients, pgd
+from models.evaluation.calibration import BINS, calibration_of
+from models.onnx.as_torch import TorchGraph
+from models.runtime.load import load_model
+from models.training.allocator import keep_freed_memory
+from models.training.train import RESULT, load_network
 
 RESULTS = Path(__file__).parent / "results" / "robustness.json"
 FAMILIES = "scs", "conv"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from scipy.stats import ttest_ind
 
-from models.recipes import RECIPES
-from models.training import RESULT, load_network
+from models.training.recipes import RECIPES
+from models.training.train import RESULT, load_network
 
 RESULTS = Path(__file__).parent / "results" / "seeds.json"
 

@@ -37,7 +37,7 @@ from servers import Call, Server, StartError, alone
 from skimage import data
 from venvs import versions
 
-from models.catalogue import bundled_repository, find
+from models.cards.catalogue import bundled_repository, find
 
 RESULTS = Path(__file__).parent / "results" / "serve.json"
 MODELS = "cifar10-scs", "cifar10-conv"

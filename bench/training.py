@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from timing import interleaved, show, summary
 from torch import nn
 
-from models.freed_memory import keep_freed_memory
 from models.networks import Network
-from models.recipes import RECIPES
-from scs.layers import SharpenedCosineSimilarity2d
+from models.training.allocator import keep_freed_memory
+from models.training.recipes import RECIPES
+from scs.nn.layers import SharpenedCosineSimilarity2d
 
 RESULTS = Path(__file__).parent / "results" / "training.json"
 SHAPES = [(32, 3, 80, 32, 5), (32, 64, 64, 32, 3), (32, 128, 128, 16, 3), (1, 64, 64, 32, 3)]

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from models.card import ModelCard, write_card
+from models.cards.card import ModelCard, write_card
 
 NAME = "wide"
 TRUNK = (32, 64, 128, 256)

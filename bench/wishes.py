@@ -20,15 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from models.catalogue import bundled_repository, find
-from models.datasets import load_dataset
-from models.runtime import load_model
-from models.torch_graph import TorchGraph
-from models.visualization import STEPS, visualize
-from scs.matching.kernels.discs import centred_norms, disc_weights
-from scs.matching.kernels.fractal import fractal
-from scs.matching.kernels.harmonic import harmonic_scores
-from scs.matching.kernels.pyramid import pyramid_scores
+from lab.feature_visualization import STEPS, visualize
+from lab.kernels.discs import centred_norms, disc_weights
+from lab.kernels.fractal import fractal
+from lab.kernels.harmonic import harmonic_scores
+from lab.kernels.pyramid import pyramid_scores
+from models.cards.catalogue import bundled_repository, find
+from models.datasets.dataset import load_dataset
+from models.onnx.as_torch import TorchGraph
+from models.runtime.load import load_model
 from scs.matching.scores import score_map
 
 RESULTS = Path(__file__).parent / "results" / "wishes.json"

@@ -18,9 +18,9 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
+from lab.kernels.fractal import fractal
+from lab.kernels.harmonic import circular_harmonics
 from scs.matching.finding import Search, find
-from scs.matching.kernels.fractal import fractal
-from scs.matching.kernels.harmonic import circular_harmonics
 from scs.matching.scores import score_map
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scs.errors import OptionError, UnknownNameError
-from scs.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
+from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
 CLASS_MAP = "class_map"
 

@@ -1,6 +1,6 @@
 """Every error this project raises on purpose, as one tree.
 
-A message says in one sentence what was needed and what came. ``service/problems.py`` turns each kind into its HTTP
+A message says in one sentence what was needed and what came. ``service/http/problems.py`` turns each kind into its HTTP
 status, the command line into its exit status.
 """
 

@@ -12,29 +12,29 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
-from models import native
-from models.runtime import choose_device, cuda_obstacle, usable_cores
+from models.onnx import native
+from models.runtime.load import choose_device, cuda_obstacle, usable_cores
 from scs.errors import MissingPackageError
-from service.describing import describe_refusals
-from service.engine import Engine
-from service.gates import put_before
-from service.jobs import Jobs
-from service.limits import BodyLimit
-from service.metrics import Metrics
-from service.model_store import ModelStore
-from service.pages import PageHeaders
-from service.predictor import Predictor
-from service.problems import install_problem_handlers
-from service.protocol.inferring import Inference
-from service.reloading import Reloading
-from service.routes import activations, health, inference, match, metrics, models, predict, repository
-from service.security import ApiKey, allow_origins
+from service.http.gates import put_before
+from service.http.middleware.body_limit import BodyLimit
+from service.http.middleware.instrumentation import Watch
+from service.http.middleware.page_headers import PageHeaders
+from service.http.middleware.security import ApiKey, allow_origins
+from service.http.openapi import describe_refusals
+from service.http.problems import install_problem_handlers
+from service.http.routes import activations, health, inference, match, metrics, models, predict, repository
+from service.http.server.stopping import Stopping
+from service.http.shortcut import Shortcut
+from service.inference.batcher import Engine
+from service.inference.thread_pool import Jobs
+from service.observability.metrics import Metrics
+from service.observability.tracing import telemetry
+from service.oip.data_plane import Inference
+from service.repository.reload import Reloading
+from service.repository.table import ModelStore
 from service.settings import Settings, read_settings
-from service.shortcut import Shortcut
-from service.stopping import Stopping
-from service.tracing import telemetry
-from service.warming import settle, warming
-from service.watch import Watch
+from service.tasks.match.warmup import settle, warming
+from service.tasks.predictor import Predictor
 
 _log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def _grpc(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager
     if settings.grpc_port is None:
         return nullcontext
     try:
-        from service.grpc_server import serving_grpc
+        from service.oip.grpc.server import serving_grpc
     except ImportError:
         raise MissingPackageError("SCS_GRPC_PORT needs gRPC: pip install 'scs-serve[grpc]'") from None
     return serving_grpc

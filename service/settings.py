@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from models.catalogue import bundled_repository
+from models.cards.catalogue import bundled_repository
 from scs.errors import OptionError
-from service.logs import LogFormat, LogLevel
+from service.observability.logs import LogFormat, LogLevel
 
 _DAY_S = 86_400.0
 WORK = 600_000_000  # a 4K picture in colour, its template in any pose; upright, 24 such templates

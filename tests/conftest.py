@@ -21,15 +21,15 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from models.card import Format
-from models.datasets import Dataset
-from models.export import export_runs
-from models.recipes import Recipe
-from models.training import train
+from models.cards.card import Format
+from models.datasets.dataset import Dataset
+from models.export.export import export_runs
+from models.training.recipes import Recipe
+from models.training.train import train
 from scs import native
 from scs.native.build import BuildError, build, compiler, is_current
 from service.app import create_app
-from service.http_protocol import protocol_for
+from service.http.server.protocol import protocol_for
 from service.settings import Settings
 
 FAMILIES = ("scs", "conv")

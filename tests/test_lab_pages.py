@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.topics import TOPICS
+from lab.topics.catalogue import TOPICS
 
 ROOT = Path(__file__).parent.parent
 LAB = ROOT / "docs" / "lab"

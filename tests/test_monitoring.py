@@ -17,7 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from models.catalogue import bundled_repository
+from models.cards.catalogue import bundled_repository
 from service.app import create_app
 from service.settings import Settings
 

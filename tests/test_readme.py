@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models import catalogue
+from models.cards import catalogue
 from service.settings import Settings
 
 ROOT = Path(__file__).parent.parent

@@ -17,7 +17,7 @@ import readme
 import scs_or_conv
 from results import NotMeasuredError, table
 
-from lab.topics import TOPICS
+from lab.topics.catalogue import TOPICS
 
 DOCS = Path(__file__).parents[1]
 PAGES = [

@@ -2,7 +2,7 @@
 
 from results import percent, read, table
 
-from models.catalogue import bundled_repository, entries
+from models.cards.catalogue import bundled_repository, entries
 
 
 def followed():

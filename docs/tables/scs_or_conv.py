@@ -4,7 +4,7 @@ from statistics import mean
 
 from results import NotMeasuredError, percent, read, table
 
-from models.corruptions import CORRUPTIONS
+from models.datasets.corruptions import CORRUPTIONS
 
 
 def twins():

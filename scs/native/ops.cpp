@@ -1,9 +1,9 @@
-// Custom ops of ONNX Runtime for the functions of models/onnx_op.py, by their names: where this library is registered, the
+// Custom ops of ONNX Runtime for the functions of models/onnx/op.py, by their names: where this library is registered, the
 // runtime takes these kernels, and elsewhere the functions that lie in the file.
 //
 // Beyond what those functions take, `SharpenedCosineSimilarity` and `Sharpen` take two optional inputs, a gain and a bias for
 // each kernel, and `SharpenedCosineSimilarity` the attributes `pool` (2: of every 2x2 outputs only the largest is kept) and
-// `pool_by_magnitude` (1: the largest is that of largest magnitude). Of those the rewriting of models/native.py makes use.
+// `pool_by_magnitude` (1: the largest is that of largest magnitude). Of those the rewriting of models/onnx/native.py makes use.
 
 #include <atomic>
 #include <climits>

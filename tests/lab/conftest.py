@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from lab.topics import TOPICS
+from lab.topics.catalogue import TOPICS
 
 
 @cache

@@ -8,10 +8,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from models.catalogue import bundled_repository, find
-from models.datasets import evenly, load_dataset
-from models.evaluation import evaluate
-from models.runtime import load_model
+from models.cards.catalogue import bundled_repository, find
+from models.datasets.dataset import evenly, load_dataset
+from models.evaluation.accuracy import evaluate
+from models.runtime.load import load_model
 
 FLOORS = {"mnist-scs": 0.99, "mnist-conv": 0.985, "cifar10-scs": 0.80, "cifar10-conv": 0.79}
 MOST_PARAMETERS = {"mnist": 1_398, "cifar10": 20_000}

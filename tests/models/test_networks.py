@@ -6,11 +6,11 @@ import torch
 from scipy.ndimage import correlate1d
 from torch import nn
 
-from models.datasets import DATASETS
+from models.datasets.dataset import DATASETS
 from models.networks import FAMILIES, Network, blurred
-from models.recipes import recipe_for
+from models.training.recipes import recipe_for
 from scs.errors import OptionError, UnknownNameError
-from scs.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
+from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 

@@ -12,12 +12,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import models
-from models import native
-from models.runtime import cuda_obstacle
+from models.onnx import native
+from models.runtime.load import cuda_obstacle
 from scs.errors import DeviceError
+from service.api.match import MatchOptions, MatchResponse
+from service.api.schemas import ActivationsResponse, PredictResponse
 from service.app import create_app
-from service.match_schemas import MatchOptions, MatchResponse
-from service.schemas import ActivationsResponse, PredictResponse
 from service.settings import Settings
 
 POSTS = ("/predict", "/activations")
@@ -131,7 +131,7 @@ def test_the_description_refers_to_nothing_that_it_does_not_hold(description):
 
 
 def test_the_service_and_its_command_line_start_without_torch():
-    loaded = python("import sys, service.app, service.cli; service.app.create_app(); print(*sys.modules)")
+    loaded = python("import sys, service.app, service.cli.main; service.app.create_app(); print(*sys.modules)")
     assert loaded.returncode == 0, loaded.stderr
     heavy = {"torch", "onnxscript", "matplotlib", "scipy", "pandas"}
     assert not heavy & {name.partition(".")[0] for name in loaded.stdout.split()}
@@ -167,7 +167,9 @@ def test_cuda_where_there_is_none_refuses_to_start_with_one_line_that_says_what_
         create_app(settings.model_copy(update={"device": "cuda"}))
     assert "\n" not in str(error.value)
 
-    started = python("from service.cli import main; import sys; sys.argv = ['scs', 'serve']; main()", SCS_DEVICE="cuda")
+    started = python(
+        "from service.cli.main import main; import sys; sys.argv = ['scs', 'serve']; main()", SCS_DEVICE="cuda"
+    )
     assert started.returncode == 1
     assert len(started.stderr.splitlines()) == 1
     assert "SCS_DEVICE=cuda" in started.stderr

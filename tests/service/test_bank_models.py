@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from models.bank import write_bank
-from models.bank_graph import Template
+from models.bank.graph import Template
+from models.bank.write import write_bank
 from scs.matching.scores import score_map
 from service.app import create_app
 from service.settings import Settings

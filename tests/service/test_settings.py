@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from models.catalogue import bundled_repository
+from models.cards.catalogue import bundled_repository
 from scs.errors import OptionError
 from service.settings import Settings, read_settings
 

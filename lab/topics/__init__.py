@@ -1,0 +1,1 @@
+"""The experiments of the laboratory, one topic a module."""

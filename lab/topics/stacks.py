@@ -1,0 +1,222 @@
+"""Stacks of small kernels: layer upon layer is one large kernel, learned, measured and merged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.polynomial import chebyshev, polynomial
+
+from lab.drawing import BLUE, GREEN, GREY, RED, panels, save
+from lab.learned_stacks import LearnedStack, apply_stack, learn_stack
+from lab.tables import Table
+from lab.topics.catalogue import Figures, Step
+from models.cards.catalogue import Entry, bundled_repository, entries
+from models.onnx.compose import composed
+from scs.stacks import Array, compose_kernels
+
+SERIES = (-1, 0, -2, 0, 1, 0, 1, 2, 3)  # of Chebyshev polynomials, T0 first
+TARGETS = {
+    "powers": chebyshev.cheb2poly(SERIES).astype(np.float64),  # the same polynomial by powers of x, one tap each
+    "numbers": np.array(SERIES, dtype=np.float64),  # the nine numbers as they are
+}
+LAYERS, TAPS, SIGNALS, LENGTH = 7, 3, 3000, 32
+STARTS = {"near identity": (0.1, 1.0), "at random": (0.6, 0.0)}  # spread of the taps, and what the middle one has more
+CLOSE = 1e-2  # largest difference of a tap at which the target is learned
+PROBES = 32, (32, 32)  # images, and their size, that a merged model is compared on
+
+
+def learned(target: Array, kind: str, seed: int) -> LearnedStack:
+    """Seven circular layers of three taps, taught by 3,000 random signals what a kernel does."""
+    random = np.random.default_rng(seed)
+    signals = random.normal(size=(SIGNALS, LENGTH))
+    spread, middle = STARTS[kind]
+    start = spread * random.normal(size=(LAYERS, TAPS)) + middle * np.eye(TAPS)[TAPS // 2]
+    return learn_stack(start, signals, apply_stack([target], signals))
+
+
+def miss(stack: LearnedStack, target: Array) -> float:
+    """The largest difference between a tap of the learned product and the target's, which has zeros around it."""
+    return float(np.abs(stack.kernel - np.pad(target, (stack.kernel.size - target.size) // 2)).max())
+
+
+def run(quick: bool, step: Step) -> Figures:
+    """Learn two kernels from many starts; grow the receptive fields of the bundled models; merge their neighbours."""
+    seeds = 2 if quick else 10
+    bundled = [entry for entry in entries(bundled_repository()) if entry.card().format == "onnx"]
+    total, done = len(TARGETS) * len(STARTS) * seeds + 2 * len(bundled), 0
+    taught: dict[str, dict[str, Any]] = {}
+    for name, target in TARGETS.items():
+        taught[name] = {"target": target.tolist(), "starts": {}}
+        best: LearnedStack | None = None
+        for kind in STARTS:
+            stacks = []
+            for seed in range(seeds):
+                stacks.append(learned(target, kind, seed))
+                step(done := done + 1, total)
+            taught[name]["starts"][kind] = {
+                "misses": [miss(stack, target) for stack in stacks],
+                "losses": [[float(f"{loss:.3g}") for loss in stack.losses[::4]] for stack in stacks],
+                "steps": [len(stack.losses) - 1 for stack in stacks],
+            }
+            best = min([*stacks, *([best] if best else [])], key=lambda stack: miss(stack, target))
+        assert best is not None
+        taught[name]["kernels"] = best.kernels.tolist()
+    fields, merged = {}, {}
+    for entry in bundled:
+        fields[entry.name] = {
+            layer.name: {"predicted": predicted, "card": layer.receptive_field.size}
+            for layer, predicted in zip(entry.card().layers, _grown(entry), strict=True)
+        }
+        step(done := done + 1, total)
+        merged[entry.name] = _merged(entry, 5 if quick else 40)
+        step(done := done + 1, total)
+    return {"seeds": seeds, "signals": SIGNALS, "close": CLOSE, "taught": taught, "fields": fields, "merged": merged}
+
+
+def tables(figures: Figures) -> dict[str, Table]:
+    """How often the kernels are learned; receptive fields beside the cards'; what merging takes away."""
+    learned = [
+        [
+            f"{words}, {kind}",
+            f"{sum(each <= figures['close'] for each in found['misses'])} of {len(found['misses'])}",
+            f"{min(found['misses']):.0e}",
+            f"{max(found['misses']):.0e}",
+            f"{np.median(found['steps']):.0f}",
+        ]
+        for name, words in (("powers", "polynomial by powers"), ("numbers", "the nine numbers"))
+        for kind, found in figures["taught"][name]["starts"].items()
+    ]
+    fields = [
+        [f"`{name}`", *(", ".join(str(layer[side]) for layer in layers.values()) for side in ("predicted", "card"))]
+        for name, layers in figures["fields"].items()
+    ]
+    merged = [
+        [
+            f"`{name}`",
+            " to ".join(map(str, each["nodes"])),
+            " to ".join(f"{size:,}" for size in each["bytes"]),
+            f"{each['difference']:.0e}",
+            f"{each['time']:.3f}",
+        ]
+        for name, each in figures["merged"].items()
+    ]
+    return {
+        "learned": Table(["target, start", "within 1e-2", "best", "worst", "steps, median"], learned),
+        "fields": Table(["layers, first to last", "size by the product", "on the card"], fields),
+        "merged": Table(["", "nodes", "bytes", "largest difference of a logit", "time by the plain file's"], merged),
+    }
+
+
+def draw(figures: Figures, folder: Path) -> list[Path]:
+    """What was learned, with its roots; and how the error falls from each start."""
+    return [
+        *(_draw_learned(figures["taught"][name], folder / f"{name}.png") for name in TARGETS),
+        _draw_losses(figures["taught"], folder / "losses.png"),
+    ]
+
+
+def _grown(entry: Entry) -> list[int]:
+    """Pixels that each layer of a file sees along an axis: taps of the product of all windows before it."""
+    model = onnx.load_from_string(entry.verified_bytes())
+    constants = {tensor.name for tensor in model.graph.initializer}
+    makers = {name: node for node in model.graph.node for name in node.output}
+    sizes = []
+    for layer in entry.card().layers:
+        windows, name = [], layer.tensor
+        while node := makers.get(name):
+            given = {attribute.name: attribute.ints for attribute in node.attribute}
+            if "kernel_shape" in given:
+                windows.append((np.ones(given["kernel_shape"][0]), given["strides"][0]))
+            name = next(each for each in node.input if each not in constants)
+        kernels, strides = zip(*reversed(windows), strict=True)
+        sizes.append(len(compose_kernels(kernels, strides=strides)))
+    return sizes
+
+
+def _merged(entry: Entry, rounds: int) -> dict[str, Any]:
+    """A model's file beside the same with linear neighbours merged."""
+    plain = entry.verified_bytes()
+    files = plain, composed(plain, [layer.tensor for layer in entry.card().layers])
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    sessions = [ort.InferenceSession(file, options, providers=["CPUExecutionProvider"]) for file in files]
+    count, size = PROBES
+    images = np.random.default_rng(0).integers(0, 256, (count, *size, entry.card().input.channels), np.uint8)
+    logits = [session.run(["logits"], {"image": images})[0] for session in sessions]
+    ratios = []
+    for _ in range(rounds):
+        before, after = (_seconds(session, images) for session in sessions)
+        ratios.append(after / before)
+    return {
+        "nodes": [len(onnx.load_from_string(file).graph.node) for file in files],
+        "bytes": [len(file) for file in files],
+        "difference": float(np.abs(logits[1] - logits[0]).max()),
+        "time": float(np.median(ratios)),
+    }
+
+
+def _seconds(session: ort.InferenceSession, images: np.ndarray) -> float:
+    started = process_time()  # of the processor, since others may be at work beside
+    session.run(["logits"], {"image": images})
+    return process_time() - started
+
+
+def _draw_learned(taught: dict[str, Any], path: Path) -> Path:
+    figure, (left, middle, right) = panels(1, 3, 3.6)
+    kernels, target = [np.array(kernel) for kernel in taught["kernels"]], np.array(taught["target"])
+    kernels.sort(key=lambda kernel: (int(np.abs(kernel).argmax()), kernel[0]))  # layers learn in any order
+    shown = [kernel / np.abs(kernel).max() for kernel in kernels]
+    left.imshow(shown, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    for row, kernel in enumerate(kernels):
+        for column, tap in enumerate(kernel):
+            bright = abs(shown[row][column]) > 0.6
+            left.text(
+                column,
+                row,
+                f"{round(tap, 2) + 0:.2f}",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if bright else "black",
+            )
+    left.set_xticks(range(TAPS), ["-1", "0", "1"])
+    left.set_yticks(range(LAYERS), [str(layer + 1) for layer in range(LAYERS)])
+    left.set_title("seven learned layers of three taps", fontsize=10)
+    product = compose_kernels(kernels)
+    places = np.arange(product.size) - product.size // 2
+    padded = np.pad(target, (product.size - target.size) // 2)
+    middle.bar(places, padded, color=GREY, alpha=0.5, width=0.9, label="target")
+    middle.plot(places, product, "o", color=RED, ms=5, label="product of the layers")
+    middle.set_title("one kernel", fontsize=10)
+    middle.set_xlabel("tap")
+    middle.set_xticks(range(-6, 7, 3))
+    middle.legend(frameon=False, fontsize=8)
+    turn = np.linspace(0, 2 * np.pi, 200)
+    right.plot(np.cos(turn), np.sin(turn), color=GREY, lw=0.6)
+    wanted = polynomial.polyroots(target)
+    right.plot(wanted.real, wanted.imag, "o", mfc="none", mec=BLUE, ms=13, mew=1.6, label="of the target")
+    found = np.concatenate([polynomial.polyroots(kernel) for kernel in kernels])
+    near = np.abs(found) < 2
+    right.plot(found[near].real, found[near].imag, ".", color=RED, ms=7, label="of the layers")
+    right.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal")
+    right.set_title("roots", fontsize=10)
+    right.legend(frameon=False, fontsize=8, loc="upper left")
+    return save(figure, path)
+
+
+def _draw_losses(taught: dict[str, Any], path: Path) -> Path:
+    figure, axes = panels(1, 2, 3.2)
+    titles = {"powers": "the polynomial by powers", "numbers": "the nine numbers"}
+    for each, name in zip(axes, titles, strict=True):
+        for (kind, found), colour in zip(taught[name]["starts"].items(), (GREEN, RED), strict=True):
+            for seed, losses in enumerate(found["losses"]):
+                each.semilogy(4 * np.arange(len(losses)), losses, color=colour, lw=0.9, label=None if seed else kind)
+        each.set_title(titles[name], fontsize=10)
+        each.set_xlabel("step")
+        each.legend(frameon=False, fontsize=8, title="mean squared error, from layers", title_fontsize=8)
+    return save(figure, path)

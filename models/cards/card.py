@@ -1,0 +1,191 @@
+"""The card of a model: everything that a service, or a reader, needs to know of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.cards.confined import read_confined
+from scs.errors import ModelError
+
+CARD_FILE = "card.json"
+LARGEST_CARD = 16 * 2**20  # bytes; a bank of 100,000 templates fits
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+Format = Literal["onnx", "torchscript"]
+MODEL_FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.ts"}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputCard(_Part):
+    """The images a model was trained on; it takes uint8 ``(N, H, W, channels)`` of any size from ``smallest`` up."""
+
+    width: int = Field(gt=0, description="Pixels; of a bank of templates, those of the widest.")
+    height: int = Field(gt=0, description="Pixels; of a bank of templates, those of the tallest.")
+    channels: Literal[1, 3] = Field(description="1: grey, 3: red, green, blue.")
+    smallest: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] = Field(
+        description="Pixels on either side, or across and down, below which the network leaves nothing."
+    )
+    resize: bool = Field(
+        True, description="Whether pictures are resized to width and height unless the request says otherwise."
+    )
+
+    @property
+    def smallest_size(self) -> tuple[int, int]:
+        """Pixels across and down below which the network leaves nothing."""
+        return (self.smallest, self.smallest) if isinstance(self.smallest, int) else self.smallest
+
+
+class ReceptiveFieldCard(_Part):
+    """Unit ``i`` of a layer sees ``size`` pixels from ``offset + i * stride`` on, along either axis."""
+
+    size: int = Field(gt=0, description="Pixels; down only, where there is a width.")
+    width: int | None = Field(None, gt=0, description="Pixels across, where these are others than down.")
+    stride: int = Field(gt=0, description="Pixels between neighbouring units.")
+    offset: int = Field(description="First pixel of the first unit; negative where padding is seen.")
+
+    @property
+    def across(self) -> int:
+        """Pixels across."""
+        return self.width or self.size
+
+
+class LayerCard(_Part):
+    """One layer that ``/activations`` can show."""
+
+    name: str
+    tensor: str = Field(description="Name of the tensor in the graph.")
+    channels: int = Field(gt=0)
+    receptive_field: ReceptiveFieldCard
+    signed: bool = Field(description="Whether its values take both signs.")
+    labels: list[str] | None = Field(None, description="What each channel stands for, where that has a name.")
+
+
+class BankCard(_Part):
+    """How a bank compares its templates with patches; its logits are the best scores, its layers' maps all of them."""
+
+    method: str = Field(description="One of the methods of /match.")
+    p: float = Field(ge=1, description="Exponent; larger is sharper.")
+    q: float = Field(ge=0, description="Noise floor, in units of the norms of pixels from 0 to 255.")
+
+
+class AccuracyCard(_Part):
+    """Accuracy of the exported file, with a 95% Wilson interval."""
+
+    dataset: str
+    note: str = Field("", description="What a reader of the figure must know of the data.")
+    images: int = Field(gt=0)
+    correct: int = Field(ge=0)
+    accuracy: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+class FollowedCard(_Part):
+    """How a model follows a shift of its pictures: errors are 0 where it does, 1 where nothing is left in common."""
+
+    layers: dict[str, float] = Field(description="Error of each layer's maps, see docs/lab/equivariance.md.")
+    logits: float = Field(ge=0, description="Error of the logits, which should stay.")
+    class_kept: float = Field(ge=0, le=1, description="Share of the pictures that stay in their class.")
+
+
+class EquivarianceCard(_Part):
+    """What a shift of the pictures changes, down or across, around the border."""
+
+    dataset: str
+    images: int = Field(gt=0)
+    shift: int = Field(gt=0, description="Pixels.")
+    as_served: FollowedCard = Field(description="Borders and pooling.")
+    without_borders: FollowedCard = Field(description="Pooling alone: the picture goes on around its borders.")
+
+
+class SeedCard(_Part):
+    """How one of the seeds that were tried came out, as a network before export."""
+
+    seed: int
+    validation_accuracy: float
+    test_accuracy: float
+
+
+class TrainingCard(_Part):
+    """How the model was trained; the seed with the best validation accuracy is the one exported."""
+
+    recipe: dict[str, str | int | float | bool | list[int]]
+    seed: int
+    seeds: list[SeedCard]
+    torch: str
+    git_commit: str | None = None
+
+
+class ServingCard(_Part):
+    """How this model is served, where that is not as the service's settings have it."""
+
+    max_batch_size: int | None = Field(None, gt=0, description="Most images that go through the network together.")
+    max_queue_delay_us: int | None = Field(None, ge=0, description="Microseconds to wait for more of them.")
+    max_queue: int | None = Field(None, gt=0, description="Most images that wait.")
+    timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False, description="Seconds that a request may take.")
+
+
+class ModelCard(_Part):
+    """A model's card, kept beside its file as ``card.json``."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    version: int = Field(gt=0)
+    description: str
+    format: Format
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the model file; checked before it is loaded.")
+    family: str
+    parameters: int = Field(gt=0)
+    input: InputCard
+    labels: list[str] = Field(min_length=1)
+    layers: list[LayerCard]
+    class_map: str | None = Field(
+        None, description="Layer with a map per class; its mean plus the class's bias is the logit."
+    )
+    class_bias: list[float] = Field([], description="One for each class, where there is a class map.")
+    bank: BankCard | None = Field(None, description="Where the model is a bank of templates: logits are scores then.")
+    serving: ServingCard = ServingCard()
+    accuracy: AccuracyCard | None = None
+    equivariance: EquivarianceCard | None = None
+    training: TrainingCard | None = None
+    licence: str = "MIT"
+
+    @property
+    def file_name(self) -> str:
+        """Name of the model file beside the card."""
+        return MODEL_FILES[self.format]
+
+    def layer(self, name: str) -> LayerCard | None:
+        """The layer of that name, or None."""
+        return next((layer for layer in self.layers if layer.name == name), None)
+
+
+def read_card(path: Path, root: Path | None = None) -> ModelCard:
+    """Read a card.
+
+    Args:
+        path: the card.
+        root: folder that no link may lead out of; the card's own unless given.
+
+    Raises:
+        ModelError: there is none, or it is not a card; the message names the first field that is wrong.
+    """
+    try:
+        return ModelCard.model_validate_json(read_confined(root or path.parent, path, LARGEST_CARD))
+    except FileNotFoundError:
+        raise ModelError(f"a model needs a {CARD_FILE} beside its file; there is none") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = " ".join(".".join(str(part) for part in first["loc"]).split())[:80] or "the whole"
+        raise ModelError(f"{CARD_FILE} is not a model's card: {where}: {first['msg'].lower()}") from None
+
+
+def write_card(card: ModelCard, path: Path) -> None:
+    """Write a card, indented, one line a field, so that a change to it can be read; whole, or not at all."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(card.model_dump_json(indent=2) + "\n")
+    unfinished.replace(path)

@@ -1,0 +1,147 @@
+"""The models on disk: a folder a name, in it a folder a version, in that a model file and its card."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from models.cards.aliases import DEFAULT_LABEL, LABELS_FILE, read_labels
+from models.cards.card import CARD_FILE, MODEL_FILES, NAME_PATTERN, ModelCard, read_card
+from models.cards.confined import read_confined
+from scs.errors import ModelError, UnknownNameError
+
+LARGEST_MODEL = 2**31 - 1  # bytes: what one ONNX file can have
+Signature = tuple[tuple[str, int, int, int], ...]
+_VERSION_PATTERN = "[1-9][0-9]{0,17}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A version of a model on disk; the card is read, and the file checked, only when asked for."""
+
+    name: str
+    version: int
+    folder: Path
+
+    @property
+    def repository(self) -> Path:
+        """The folder that no link of the entry may lead out of."""
+        return self.folder.parents[1]
+
+    def card(self) -> ModelCard:
+        """The card.
+
+        Raises:
+            ModelError: there is none, it is not a card, or it belongs to another name or version.
+        """
+        card = read_card(self.folder / CARD_FILE, self.repository)
+        if (card.name, card.version) != (self.name, self.version):
+            raise ModelError(
+                f"{self.name} version {self.version} needs its own card; it has one of {card.name} {card.version}"
+            )
+        return card
+
+    def verified_bytes(self, card: ModelCard | None = None) -> bytes:
+        """The model file, whole, after its SHA-256 was found to be the one on the card.
+
+        Args:
+            card: the one on disk unless given.
+
+        Raises:
+            ModelError: no card, no file, or another digest.
+        """
+        card = card or self.card()
+        try:
+            content = read_confined(self.repository, self.folder / card.file_name, LARGEST_MODEL)
+        except FileNotFoundError:
+            raise ModelError(f"{self.name} {self.version} needs a {card.file_name}; there is none") from None
+        came = hashlib.sha256(content).hexdigest()
+        if came != card.sha256:
+            raise ModelError(
+                f"{card.file_name} of {self.name} {self.version} needs SHA-256 {card.sha256[:12]}…; {came[:12]}… came"
+            )
+        return content
+
+
+def bundled_repository() -> Path:
+    """The folder of the models that come with this package, however it was installed."""
+    return Path(str(files("models"))) / "repository"
+
+
+def names(repository: Path) -> list[str]:
+    """The folders that may hold a model, in order; those whose names no model can have are passed over."""
+    return [name for name in _folders(repository) if re.fullmatch(NAME_PATTERN, name)]
+
+
+def misnamed(repository: Path) -> list[str]:
+    """The folders that are passed over though they are not hidden."""
+    return [name for name in _folders(repository) if not re.fullmatch(NAME_PATTERN, name) and name[0] != "."]
+
+
+def versions(repository: Path, name: str) -> list[Entry]:
+    """The versions of a model, by number; none where there is no such model.
+
+    A name from elsewhere is looked up among those there are, and no path is made of it before it was found.
+    """
+    return _versions(repository / name, name) if name in names(repository) else []
+
+
+def entries(repository: Path) -> Iterator[Entry]:
+    """Every version of every model, by name, then by version."""
+    for name in names(repository):
+        yield from _versions(repository / name, name)
+
+
+def signatures(repository: Path) -> dict[str, Signature]:
+    """What tells a change of each model's files without reading them: their names, inodes, sizes and times."""
+    return {name: _signature(repository / name, name) for name in names(repository)}
+
+
+def find(repository: Path, name: str, version: int | str | None = None) -> Entry:
+    """One version of a model.
+
+    Args:
+        repository: folder of models.
+        name: of the model.
+        version: a number or a label; unless told, the version labelled ``default``, or the newest.
+
+    Raises:
+        UnknownNameError: the message names what there is.
+        ModelError: the labels cannot be read.
+    """
+    found = {entry.version: entry for entry in versions(repository, name)}
+    if not found:
+        known = ", ".join(dict.fromkeys(entry.name for entry in entries(repository))) or "none"
+        raise UnknownNameError(f"no model {name[:64]!r}; there are: {known}")
+    labels = {str(number): number for number in found} | read_labels(repository, repository / name, found)
+    number = labels.get(DEFAULT_LABEL, max(found)) if version is None else labels.get(str(version))
+    if number is None:
+        raise UnknownNameError(f"no version {str(version)[:64]} of {name}; there are: {', '.join(labels)}")
+    return found[number]
+
+
+def _folders(repository: Path) -> list[str]:
+    return sorted(child.name for child in repository.iterdir() if child.is_dir()) if repository.is_dir() else []
+
+
+def _versions(folder: Path, name: str) -> list[Entry]:
+    """Folders that are not versions are passed over."""
+    found = [child for child in folder.iterdir() if re.fullmatch(_VERSION_PATTERN, child.name) and child.is_dir()]
+    return [Entry(name, int(child.name), child) for child in sorted(found, key=lambda child: int(child.name))]
+
+
+def _signature(folder: Path, name: str) -> Signature:
+    paths = [folder / LABELS_FILE]
+    for entry in _versions(folder, name):
+        paths += [entry.folder / file for file in (CARD_FILE, *MODEL_FILES.values())]
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):  # not there, or no longer
+            status = path.stat()
+            found.append((str(path.relative_to(folder)), status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Data sets to train and measure on, and corruptions of their images."""

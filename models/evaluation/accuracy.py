@@ -1,0 +1,124 @@
+"""Measure a model that was exported: accuracy with its interval, where it errs, how sure it is. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.cards.card import AccuracyCard
+from models.datasets.dataset import Dataset, Images, Labels
+from models.evaluation.calibration import Calibration, calibration_of
+from models.runtime.load import Array, RunnableModel
+
+_BATCH = 200
+_Z_95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model made of the test images: ``confusion[true, predicted]`` counts them."""
+
+    classes: tuple[str, ...]
+    confusion: npt.NDArray[np.int64]
+    calibration: Calibration
+
+    @property
+    def images(self) -> int:
+        """How many images were shown."""
+        return int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        """How many were put in their class."""
+        return int(self.confusion.trace())
+
+    @property
+    def accuracy(self) -> float:
+        """Share put in their class."""
+        return self.correct / self.images
+
+    @property
+    def recall(self) -> npt.NDArray[np.float64]:
+        """For each class, the share of its images that were recognised; 0 where it had none."""
+        return _share(self.confusion.diagonal(), self.confusion.sum(1))
+
+    @property
+    def precision(self) -> npt.NDArray[np.float64]:
+        """For each class, the share of the images put there that belonged there; 0 where none was put."""
+        return _share(self.confusion.diagonal(), self.confusion.sum(0))
+
+    def interval(self) -> tuple[float, float]:
+        """The 95% Wilson interval of the accuracy."""
+        return wilson_interval(self.correct, self.images)
+
+    def card(self, dataset: str, note: str) -> AccuracyCard:
+        """The part of a model's card that these figures fill."""
+        low, high = (round(bound, 4) for bound in self.interval())
+        return AccuracyCard(
+            dataset=dataset,
+            note=note,
+            images=self.images,
+            correct=self.correct,
+            accuracy=self.accuracy,
+            low=low,
+            high=high,
+        )
+
+
+def evaluate(
+    model: RunnableModel, dataset: Dataset, on_images: Callable[[int], None] = lambda done: None
+) -> Evaluation:
+    """Show a model every test image of a data set.
+
+    Args:
+        model: an exported model.
+        dataset: its test images are used.
+        on_images: called with the number of images done so far.
+    """
+    logits = logits_of(model, dataset.test_images, on_images)
+    return judge(logits, dataset.test_labels, dataset.classes)
+
+
+def logits_of(model: RunnableModel, images: Images, on_images: Callable[[int], None] = lambda done: None) -> Array:
+    """Logits ``(N, classes)`` of images ``(N, H, W, C)``, as many batches at once as keep the cores busy.
+
+    Args:
+        model: an exported model.
+        images: at least one.
+        on_images: called with the number of images done so far.
+    """
+    batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+    found: list[Array] = []
+    with ThreadPoolExecutor(model.concurrent_runs) as pool:
+        for logits in pool.map(model.logits, batches):
+            found.append(logits)
+            on_images(sum(map(len, found)))
+    return np.concatenate(found)
+
+
+def judge(logits: Array, labels: Labels, classes: tuple[str, ...]) -> Evaluation:
+    """Compare logits ``(N, classes)`` with the true classes ``(N,)``."""
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (labels, logits.argmax(1)), 1)
+    return Evaluation(classes, confusion, calibration_of(logits, labels))
+
+
+def wilson_interval(correct: int, images: int) -> tuple[float, float]:
+    """The 95% interval of a share that was counted.
+
+    Source:
+        E. B. Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
+    """
+    share, z2 = correct / images, _Z_95**2
+    centre = (share + z2 / (2 * images)) / (1 + z2 / images)
+    half = _Z_95 / (1 + z2 / images) * math.sqrt(share * (1 - share) / images + z2 / (4 * images**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)

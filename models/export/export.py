@@ -1,0 +1,160 @@
+"""From trained networks to a model on disk: the best of them, as a file that runs without it, measured, with its card.
+
+Agreement with the network is part of exporting: a file whose logits differ is not written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.cards.card import (
+    CARD_FILE,
+    Format,
+    InputCard,
+    LayerCard,
+    ModelCard,
+    ReceptiveFieldCard,
+    SeedCard,
+    TrainingCard,
+    write_card,
+)
+from models.datasets.dataset import Dataset, evenly
+from models.evaluation.accuracy import evaluate
+from models.evaluation.equivariance import MOST_IMAGES, equivariance_error
+from models.export.onnx_file import export_onnx
+from models.export.parity import check_parity
+from models.export.receptive_field import receptive_fields
+from models.export.torchscript_file import export_torchscript
+from models.networks import CLASS_MAP, FAMILIES, Network
+from models.onnx.compose import composed
+from models.runtime.load import load_model
+from models.training.train import load_network
+from scs.errors import OptionError
+
+_REAL_IMAGES = 256
+
+
+def export_runs(
+    name: str,
+    runs: Sequence[Path],
+    dataset: Dataset,
+    repository: Path,
+    version: int,
+    file_format: Format = "onnx",
+    compose: bool = False,
+) -> ModelCard:
+    """Export the best of several trainings that differ in their seed, measure the file and write it with its card.
+
+    The best is the one with the highest accuracy on the images held back from training; the test images are only
+    measured.
+
+    Args:
+        name: of the model in the repository.
+        runs: folders of finished trainings of one recipe.
+        dataset: the data they were trained on; its images take part in the check against the network.
+        repository: folder of models; ``<name>/<version>/`` is written in it, replacing what was there.
+        version: a number from 1.
+        file_format: ``"onnx"`` or ``"torchscript"``.
+        compose: merge linear neighbours where that is exact, see :mod:`models.onnx.compose`; the card still counts the
+            parameters of the network.
+
+    Returns:
+        The card that was written.
+
+    Raises:
+        ExportError: the file does not agree with the network; nothing is written.
+        DataError: a run is not finished.
+        OptionError: the runs are of different recipes, or there are none; or a TorchScript file shall be composed.
+    """
+    if not runs:
+        raise OptionError("an export needs at least one finished training; none came")
+    if compose and file_format != "onnx":
+        raise OptionError(f"only an ONNX file is composed; {file_format} was asked for")
+    finished = sorted((load_network(run) for run in runs), key=lambda pair: int(pair[1]["seed"]))
+    if any(result["recipe"] != finished[0][1]["recipe"] for _, result in finished):
+        raise OptionError("runs to choose from need the same recipe; these have different ones")
+    network, best = max(finished, key=lambda pair: float(pair[1]["validation_accuracy"]))
+
+    content = export_onnx(network) if file_format == "onnx" else export_torchscript(network)
+    if compose:
+        content = composed(content, network.layer_names)
+    card = _card(name, version, file_format, content, network, best, [result for _, result in finished], dataset)
+    model = load_model(content, card, "cpu")
+    check_parity(network, model, np.ascontiguousarray(evenly(dataset.test_images, _REAL_IMAGES)))
+    measured = evaluate(model, dataset).card(dataset.name, str(best["note"]))
+    (shifted,) = equivariance_error(model, card, evenly(dataset.test_images, MOST_IMAGES))
+    card = card.model_copy(update={"accuracy": measured, "equivariance": shifted.card(dataset.name)})
+    _write(repository / name / str(version), content, card)
+    return card
+
+
+def _card(
+    name: str,
+    version: int,
+    file_format: Format,
+    content: bytes,
+    network: Network,
+    best: dict[str, Any],
+    tried: list[dict[str, Any]],
+    dataset: Dataset,
+) -> ModelCard:
+    height, width, channels = dataset.train_images.shape[1:]
+    fields = receptive_fields(network)
+    widths = dict(zip(network.layer_names, [*network.widths, network.classes], strict=True))
+    signed = FAMILIES[network.family].signed
+    kind = "Sharpened cosine similarity" if network.family == "scs" else "Convolution"
+    return ModelCard(
+        name=name,
+        version=version,
+        description=f"{kind} classifier of {dataset.name} images.",
+        format=file_format,
+        sha256=hashlib.sha256(content).hexdigest(),
+        family=network.family,
+        parameters=sum(p.numel() for p in network.parameters()),
+        input=InputCard(width=width, height=height, channels=channels, smallest=network.smallest_image),
+        labels=list(dataset.classes),
+        layers=[
+            LayerCard(
+                name=layer,
+                tensor=layer,
+                channels=widths[layer],
+                receptive_field=ReceptiveFieldCard(size=field.size, stride=field.stride, offset=field.offset),
+                signed=signed or layer == CLASS_MAP,
+            )
+            for layer, field in fields.items()
+        ],
+        class_map=CLASS_MAP,
+        class_bias=network.bias.tolist(),
+        training=TrainingCard(
+            recipe=dict(best["recipe"]),
+            seed=best["seed"],
+            seeds=[SeedCard(**{key: result[key] for key in SeedCard.model_fields}) for result in tried],
+            torch=best["torch"],
+            git_commit=best["git_commit"],
+        ),
+    )
+
+
+def _write(folder: Path, content: bytes, card: ModelCard) -> None:
+    """Write file and card, each whole, the card last: a card never describes a file that is not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    writers: dict[str, Callable[[Path], object]] = {
+        card.file_name: lambda path: path.write_bytes(content),
+        CARD_FILE: lambda path: write_card(card, path),
+    }
+    for name, write in writers.items():
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as unfinished:
+            path = Path(unfinished.name)
+        try:
+            write(path)
+            path.chmod(0o644)
+            path.replace(folder / name)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise

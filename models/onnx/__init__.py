@@ -1,0 +1,1 @@
+"""ONNX: the custom op, rewriting of graphs, native kernels, and a graph run in torch."""

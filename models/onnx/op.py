@@ -1,0 +1,119 @@
+"""Sharpened cosine similarity as an ONNX op of its own, ``ai.scs::SharpenedCosineSimilarity``.
+
+The op travels inside the model file as a model-local function, so that any ONNX runtime can run it with nothing
+installed. A runtime that has a native kernel for the op, or for one of the two it is made of, may use that instead.
+
+Its inputs are the images ``x`` (N, C, H, W), the kernels ``w`` (K, C / group, kH, kW), the exponents ``p`` (K,) and the
+noise floor ``q`` (a scalar); its attributes are those of ``Conv``. The body serves one group and depthwise layers
+(``group`` equal to K): in between, a channel's norm would have to be repeated for its kernels.
+"""
+
+from __future__ import annotations
+
+import onnx
+from onnx import parser
+
+DOMAIN = "ai.scs"
+VERSION = 1
+SIMILARITY = "SharpenedCosineSimilarity"
+ONNX_OPSET = 20
+_IR_VERSION_WITH_OVERLOADS = 10
+
+_HEADER = f'<opset_import: ["" : {ONNX_OPSET}, "{DOMAIN}" : {VERSION}], domain: "{DOMAIN}"'
+
+# A square root needs a floor to keep gradients finite where a network is trained further; see scs.nn.similarity.
+_SHARPEN = f"""
+{_HEADER}>
+Sharpen (dot, energy, p, q) => (y)
+{{
+    floor = Constant <value_float: float = 1e-12> ()
+    eps = Constant <value_float: float = 1e-6> ()
+    one = Constant <value_float: float = 1.0> ()
+    axes = Constant <value_ints: ints = [1, 2]> ()
+    floored = Add (energy, floor)
+    norm = Sqrt (floored)
+    muted = Add (norm, q)
+    cosine = Div (dot, muted)
+    magnitude = Abs (cosine)
+    above_zero = Add (magnitude, eps)
+    logarithm = Log (above_zero)
+    less_one = Sub (p, one)
+    exponent = Unsqueeze (less_one, axes)
+    scaled = Mul (exponent, logarithm)
+    factor = Exp (scaled)
+    y = Mul (cosine, factor)
+}}
+"""
+
+
+def _window_sum_square(depthwise: bool) -> str:
+    """Sums of squares of every patch: over the channels, unless depthwise, then over the window.
+
+    Average pooling times the window's area is the fastest portable box sum.
+    """
+    summed = "Identity (squares)" if depthwise else "ReduceSum <keepdims: int = 1> (squares, channel)"
+    return f"""
+{_HEADER}>
+{_energy(depthwise)} <kernel_shape, pads, strides, dilations> (x) => (energy)
+{{
+    squares = Mul (x, x)
+    channel = Constant <value_ints: ints = [1]> ()
+    summed = {summed}
+    mean = AveragePool <count_include_pad: int = 1, kernel_shape: ints = @kernel_shape, pads: ints = @pads,
+                        strides: ints = @strides, dilations: ints = @dilations> (summed)
+    window = Constant <value_ints: ints = @kernel_shape> ()
+    pixels = ReduceProd <keepdims: int = 0> (window)
+    area = Cast <to: int = 1> (pixels)
+    energy = Mul (mean, area)
+}}
+"""
+
+
+def _similarity(depthwise: bool) -> str:
+    return f"""
+{_HEADER}, overload: "{_overload(depthwise)}">
+{SIMILARITY} <kernel_shape, pads, strides, dilations, group> (x, w, p, q) => (y)
+{{
+    floor = Constant <value_float: float = 1e-12> ()
+    taps = Constant <value_ints: ints = [1, 2, 3]> ()
+    kernel_squares = Mul (w, w)
+    kernel_energy = ReduceSum <keepdims: int = 1> (kernel_squares, taps)
+    kernel_floored = Add (kernel_energy, floor)
+    kernel_norm = Sqrt (kernel_floored)
+    kernel_muted = Add (kernel_norm, q)
+    kernel = Div (w, kernel_muted)
+    dot = Conv <kernel_shape: ints = @kernel_shape, pads: ints = @pads, strides: ints = @strides,
+                dilations: ints = @dilations, group: int = @group> (x, kernel)
+    energy = {DOMAIN}.{_energy(depthwise)} <kernel_shape: ints = @kernel_shape, pads: ints = @pads,
+                strides: ints = @strides, dilations: ints = @dilations> (x)
+    y = {DOMAIN}.Sharpen (dot, energy, p, q)
+}}
+"""
+
+
+def _energy(depthwise: bool) -> str:
+    return "WindowSquare" if depthwise else "WindowSumSquare"
+
+
+def _overload(depthwise: bool) -> str:
+    return "depthwise" if depthwise else ""
+
+
+def functions() -> list[onnx.FunctionProto]:
+    """The op and the two functions it is made of, for dense layers and (as an overload) for depthwise ones."""
+    texts = [_SHARPEN, *(body(depthwise) for body in (_window_sum_square, _similarity) for depthwise in (False, True))]
+    return [parser.parse_function(text) for text in texts]
+
+
+def attach(model: onnx.ModelProto) -> None:
+    """Add the functions to a model whose graph calls the op, and point its depthwise calls to their overload."""
+    calls = [node for node in model.graph.node if node.domain == DOMAIN]
+    if not calls:
+        return
+    for node in calls:
+        if any(a.name == "group" and a.i > 1 for a in node.attribute):
+            node.overload = _overload(depthwise=True)
+    model.functions.extend(functions())
+    model.ir_version = max(model.ir_version, _IR_VERSION_WITH_OVERLOADS)
+    if DOMAIN not in {opset.domain for opset in model.opset_import}:
+        model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, VERSION))

@@ -1,0 +1,1 @@
+"""Run an exported model, on ONNX Runtime or as TorchScript."""

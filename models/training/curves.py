@@ -1,0 +1,34 @@
+"""The picture of a training: loss and accuracies by epoch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # the backend is chosen before it is loaded
+
+
+def draw_curves(log: Path, out: Path, title: str) -> None:
+    """Draw the log of a training (a JSON line an epoch, see :mod:`models.training.train`) as a PNG."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    epochs = [line["epoch"] for line in lines]
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    left.plot(epochs, [line["loss"] for line in lines], color="#0072b2", marker=".")
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    for key, label, colour in (
+        ("train_accuracy", "training, augmented", "#0072b2"),
+        ("validation_accuracy", "held back", "#d55e00"),
+    ):
+        right.plot(epochs, [100 * line[key] for line in lines], color=colour, marker=".", label=label)
+    right.set(xlabel="epoch", ylabel="accuracy, %")
+    right.legend()
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    figure.savefig(out, dpi=120)
+    pyplot.close(figure)

@@ -1,0 +1,1 @@
+"""Layers of neural networks: sharpened cosine similarity and max-abs pooling, with the loops that train them."""

@@ -1,0 +1,65 @@
+"""Pooling that keeps the strongest match, whatever its sign."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from scs.nn import training_loops
+from scs.nn.channels_last import as_array, loops_serve, use_torch_threads
+
+
+def max_abs_pool(x: Tensor, kernel_size: int, stride: int | None = None, padding: int = 0) -> Tensor:
+    """Keep the value of largest magnitude, with its sign, of every window; of opposites the positive one.
+
+    Args:
+        x: images ``(N, C, H, W)`` or signals ``(N, C, L)``.
+        kernel_size: pixels on each side of a window.
+        stride: pixels between windows; the kernel size unless given.
+        padding: pixels added on each side; they never win.
+
+    Returns:
+        ``(N, C, H', W')`` or ``(N, C, L')``, ``H' = (H + 2 * padding - kernel_size) // stride + 1``; ``W'`` and ``L'``
+        likewise.
+
+    Source:
+        B. Rohrer, "Sharpened cosine similarity" (2022).
+    """
+    stride = stride or kernel_size
+    halves = (kernel_size, stride, padding) == (2, 2, 0) and min(x.shape[2:]) >= 2
+    if halves and loops_serve(x):
+        return cast(Tensor, _Halving.apply(x))  # type: ignore[no-untyped-call]
+    keep_highest = F.max_pool2d if x.ndim == 4 else F.max_pool1d
+    highest = keep_highest(x, kernel_size, stride, padding)
+    lowest = -keep_highest(-x, kernel_size, stride, padding)
+    return torch.where(highest >= -lowest, highest, lowest)
+
+
+class _Halving(torch.autograd.Function):
+    """Windows of 2x2 beside each other, by compiled loops."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        images, channels, height, width = x.shape
+        y = torch.empty((images, channels, height // 2, width // 2), memory_format=torch.channels_last)
+        winner = torch.empty_like(y, dtype=torch.uint8)
+        use_torch_threads()
+        training_loops.pool(as_array(x), as_array(y), as_array(winner))
+        ctx.save_for_backward(winner)
+        ctx.shape = x.shape
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (winner,) = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        to_x = torch.empty(ctx.shape, memory_format=torch.channels_last)
+        to_x[:, :, 2 * grad.shape[2] :], to_x[:, :, :, 2 * grad.shape[3] :] = 0, 0  # odd edges are in no window
+        use_torch_threads()
+        training_loops.pool_gradient(as_array(grad), as_array(winner), as_array(to_x))
+        return to_x

@@ -1,0 +1,1 @@
+"""Options and answers of every task, as pydantic schemas."""

@@ -1,0 +1,12 @@
+"""Read the files that a command is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.http.uploads import NamedBytes
+
+
+def read_file(path: Path) -> NamedBytes:
+    """A file's bytes under its name; ``.npy`` files are arrays."""
+    return NamedBytes(path.name, path.read_bytes(), is_npy=path.suffix == ".npy")

@@ -1,0 +1,76 @@
+"""The command ``scs``: one subcommand a verb or noun, each in a file of its own under ``service/commands/``."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from lab.commands import lab, visualize, waldo
+from scs.errors import OptionError, ScsError, UnknownNameError
+from service.cli import activations, bank, evaluate, export, match, models, predict, serve, train
+
+FAILURE, USAGE_ERROR = 1, 2
+
+app = typer.Typer(
+    help="Classify pictures by sharpened cosine similarity, and open up the network that does it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"scs-serve {version('scs-serve')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_subcommands(
+    _: Annotated[bool, typer.Option("--version", callback=_show_version, help="Show the version and exit.")] = False,
+) -> None:
+    pass
+
+
+app.command("serve")(serve.serve)
+app.command("predict")(predict.predict)
+app.command("activations")(activations.activations)
+app.command("match")(match.match)
+app.command("bank")(bank.bank)
+app.add_typer(models.app, name="models")
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
+app.command("visualize")(visualize.visualize)
+app.command("waldo")(waldo.waldo)
+app.command("lab")(lab.lab)
+
+
+def main() -> None:
+    """Run the command; one line on stderr and status 2 for a usage error, 1 for a failure."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        _stop(error.format_message(), error.exit_code)
+    except (OptionError, UnknownNameError) as error:
+        _stop(str(error), USAGE_ERROR)
+    except ScsError as error:
+        _stop(str(error), FAILURE)
+    except OSError as error:
+        _stop(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), FAILURE)
+    except (KeyboardInterrupt, typer.Abort):
+        _stop("interrupted", 130)
+
+
+def _stop(message: str, status: int) -> None:
+    if message:
+        print("scs: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

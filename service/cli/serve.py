@@ -1,0 +1,71 @@
+"""``scs serve``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from typing import Annotated
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from scs.errors import OptionError, ServerError
+from service.app import create_app
+from service.http.server.protocol import protocol_for
+from service.http.server.server import Server
+from service.observability.logs import configure_logging
+from service.settings import Settings, read_settings
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; SCS_HOST unless given.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; SCS_PORT unless given.")] = None,
+) -> None:
+    """Serve the models over HTTP.
+
+    Example: scs serve --port 8080
+    """
+    settings = read_settings(host=host, port=port)
+    if not settings.model_repository.is_dir():
+        raise OptionError(f"SCS_MODEL_REPOSITORY needs to be a folder of models; '{settings.model_repository}' is none")
+    _check_port(settings.host, settings.port)
+    configure_logging(settings.log_level, settings.log_format)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
+    app = create_app(settings)
+    server = Server(server_config(app, settings), app.state.stopping, settings.drain_s, settings.grace_s)
+    server.run()
+
+
+def _check_port(host: str, port: int) -> None:
+    """Find out that a port is taken before models are loaded for it, and not after.
+
+    Raises:
+        ServerError: nothing can listen there.
+    """
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as listener:
+                if os.name == "posix":  # elsewhere this would let two servers listen to one port
+                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
+    except OSError as error:
+        raise ServerError(
+            f"a free port was needed to serve on; {host}:{port} is not: {(error.strerror or str(error)).lower()}"
+        ) from None
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """What uvicorn is told."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=protocol_for(settings.body_timeout_s),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # `Watch` has a line of its own for each request
+    )

@@ -1,0 +1,108 @@
+"""Read signals from WAV, FLAC and CSV files, to be matched as arrays."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.errors import ImageError
+from service.cli.files import read_file
+from service.http.uploads import NamedBytes
+
+
+@dataclass(frozen=True, eq=False)
+class MatchFile:
+    """A file to be matched, and how many samples a second it says to have; None where it is no sound."""
+
+    file: NamedBytes
+    rate: int | None = None
+
+
+def read_match_file(path: Path) -> MatchFile:
+    """A picture or an array as it is; a signal, ``.wav``, ``.flac`` or ``.csv``, as the array of its samples.
+
+    Samples of sound are shares of full scale, -1 to 1: ``(L,)``, or ``(1, L, channels)``. A CSV file is one number
+    a line, or one line of numbers; a first line of words is its heading.
+
+    Raises:
+        ImageError: the file is damaged, or not of the kind that its name says.
+    """
+    kind = path.suffix.lower()
+    if kind in (".wav", ".flac"):
+        samples, rate = _from_audio(path)
+        return MatchFile(_as_npy(path, samples), rate)
+    if kind == ".csv":
+        return MatchFile(_as_npy(path, _from_csv(path)))
+    return MatchFile(read_file(path))
+
+
+def _as_npy(path: Path, samples: NDArray[Any]) -> NamedBytes:
+    buffer = io.BytesIO()
+    np.save(buffer, samples, allow_pickle=False)
+    return NamedBytes(path.name, buffer.getvalue(), is_npy=True)
+
+
+def _from_audio(path: Path) -> tuple[NDArray[Any], int]:
+    """Samples, and how many there are a second."""
+    import soundfile  # here, since it opens a C library that most commands do without
+
+    _check_whole(path)
+    try:
+        samples, rate = soundfile.read(path)
+    except soundfile.SoundFileError as error:
+        why = str(error).rpartition(": ")[2]  # before it stands the path
+        raise ImageError(
+            f"{path.name}: a {_kind(path)} file was needed but it is damaged or of another kind: {why}"
+        ) from None
+    if not samples.size:
+        raise ImageError(f"{path.name}: a {_kind(path)} file with samples was needed but there are none in it")
+    return samples if samples.ndim == 1 else samples[None], rate
+
+
+def _check_whole(path: Path) -> None:
+    """The library reads as much of a WAV file as there is, but a RIFF file says how long it is."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    promised, size = 8 + int.from_bytes(head[4:], "little"), path.stat().st_size
+    if head.startswith(b"RIFF") and size < promised:
+        raise ImageError(
+            f"{path.name}: a whole WAV file was needed; its header promises {promised} bytes but {size} came"
+        )
+
+
+def _kind(path: Path) -> str:
+    return path.suffix[1:].upper()
+
+
+def _from_csv(path: Path) -> NDArray[np.float64]:
+    needed = f"{path.name}: a CSV file of one number a line was needed"
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ImageError(f"{needed} but it is not text") from None
+    lines = [line for line in lines if line.strip()]
+    if lines and not _is_numbers(lines[0]):
+        del lines[0]
+    if not lines:
+        raise ImageError(f"{needed} but there are no numbers in it")
+    try:
+        values = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
+    except ValueError as error:
+        raise ImageError(f"{needed}; {error}") from None
+    if min(values.shape) > 1:
+        rows, columns = values.shape
+        raise ImageError(f"{needed} but it has {rows} lines of {columns}")
+    return values.ravel()
+
+
+def _is_numbers(line: str) -> bool:
+    try:
+        np.array(line.split(","), dtype=np.float64)
+    except ValueError:
+        return False
+    return True

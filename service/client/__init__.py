@@ -1,0 +1,3 @@
+"""A client of the service, for programs and for the command line."""
+
+from service.client.client import Client as Client

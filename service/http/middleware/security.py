@@ -1,0 +1,99 @@
+"""Who may ask: the API key, and the pages of other origins."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Collection, Iterator
+from http import HTTPStatus
+
+from pydantic import SecretStr
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.http.middleware.body_limit import refuse
+from service.http.problems import failure
+
+HEALTH = "/v2/health/"
+_REALM = 'realm="scs-serve"'
+_READING = ("GET", "HEAD")
+
+
+def is_allowed(given: str | None, expected: SecretStr | str) -> bool:
+    """Whether the key that came is the one that was set; how long that takes does not depend on where they differ."""
+    if given is None:
+        return False
+    wanted = expected.get_secret_value() if isinstance(expected, SecretStr) else expected
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode("utf-8", "surrogatepass"))
+
+
+class ApiKey:
+    """ASGI middleware that answers 401 to whoever does not know the key, but for ``/v2/health/…``.
+
+    The key is taken from ``Authorization: Bearer``, from ``X-API-Key``, and where something is only read also as the
+    password of ``Authorization: Basic``, which is what a browser can ask its user for. Not where something is done:
+    a browser adds such a password by itself, also to what the page of a stranger makes it send.
+    """
+
+    def __init__(self, app: ASGIApp, key: SecretStr) -> None:
+        self.app, self.key = app, key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it before its body is read."""
+        if scope["type"] == "lifespan" or scope["path"].startswith(HEALTH):
+            await self.app(scope, receive, send)
+            return
+        reads = scope.get("method") in _READING
+        came = False
+        for given in _keys(scope["headers"], passwords=reads):
+            if is_allowed(given, self.key):
+                await self.app(scope, receive, send)
+                return
+            came = True
+        needed = "a key is needed, as 'Authorization: Bearer …' or as 'X-API-Key: …'"
+        response = failure(
+            scope["path"], HTTPStatus.UNAUTHORIZED, f"{needed}; {'another one' if came else 'none'} came"
+        )
+        response.headers["www-authenticate"] = f"Bearer {_REALM}, Basic {_REALM}" if reads else f"Bearer {_REALM}"
+        if reads:
+            await response(scope, receive, send)
+        else:
+            await refuse(response, scope, receive, send)
+
+
+def allow_origins(origins: Collection[str]) -> Middleware:
+    """Let the pages of some origins ask, and read the answers; without this, browsers keep those from them."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=(
+            "Authorization",
+            "X-API-Key",
+            "X-Request-ID",
+            "Content-Encoding",
+            "Inference-Header-Content-Length",
+        ),
+        expose_headers=("X-Request-ID", "Retry-After", "Inference-Header-Content-Length"),
+    )
+
+
+def _keys(headers: list[tuple[bytes, bytes]], passwords: bool) -> Iterator[str]:
+    for name, value in headers:
+        if name == b"x-api-key":
+            yield value.decode("latin-1")
+        elif name == b"authorization":
+            scheme, _, rest = value.decode("latin-1").partition(" ")
+            if scheme.lower() == "bearer":
+                yield rest.strip()
+            elif passwords and scheme.lower() == "basic":
+                yield _password(rest)
+
+
+def _password(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials, validate=True).decode("latin-1").partition(":")[2]
+    except (ValueError, binascii.Error):
+        return ""

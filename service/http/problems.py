@@ -1,0 +1,143 @@
+"""Errors as HTTP: one table of statuses, and ``application/problem+json`` (RFC 9457) for every failure."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from scs.errors import (
+    BusyError,
+    ClientGoneError,
+    DeadlineError,
+    DeviceError,
+    ImageError,
+    MissingPackageError,
+    ModelError,
+    OptionError,
+    ProtocolError,
+    ScsError,
+    ShapeError,
+    TooLargeError,
+    UnknownNameError,
+    UnsupportedImageError,
+)
+from service.api.schemas import Problem
+
+_log = logging.getLogger(__name__)
+
+STATUSES: dict[type[ScsError], HTTPStatus] = {
+    UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ImageError: HTTPStatus.BAD_REQUEST,
+    ProtocolError: HTTPStatus.BAD_REQUEST,
+    UnknownNameError: HTTPStatus.NOT_FOUND,
+    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    OptionError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ShapeError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ModelError: HTTPStatus.SERVICE_UNAVAILABLE,
+    MissingPackageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeadlineError: HTTPStatus.GATEWAY_TIMEOUT,
+    BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+CLIENT_GONE = 499  # nobody reads it but the log and the metrics; the number is nginx's
+_DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
+
+
+def described(status: int) -> dict[str, Any]:
+    """A failure, as the description of the service has it."""
+    schema = Problem.model_json_schema()
+    return {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {"schema": schema}}}
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {status: described(status) for status in _DOCUMENTED}
+DEADLINE_RESPONSE: dict[int | str, dict[str, Any]] = {504: described(504)}
+
+
+def status_of(error: ScsError) -> HTTPStatus:
+    """The status of an error of ours: that of its own class, or of the nearest class above it."""
+    for kind in type(error).__mro__:
+        if kind in STATUSES:
+            return STATUSES[kind]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every failure that is foreseen a problem: ours, and the framework's."""
+
+    @app.exception_handler(ScsError)
+    async def ours(request: Request, error: ScsError) -> Response:
+        return problem_of(error, request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong_option(request: Request, error: RequestValidationError) -> JSONResponse:
+        return failure(request.url.path, HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(error))
+
+    @app.exception_handler(HTTPException)
+    async def frameworks(request: Request, error: HTTPException) -> JSONResponse:
+        route = f"{request.method} {request.url.path}"
+        unknown = error.status_code == HTTPStatus.NOT_FOUND and error.detail == HTTPStatus.NOT_FOUND.phrase
+        detail = f"there is no route {route[:100]}; /docs lists those there are" if unknown else str(error.detail)
+        response = failure(request.url.path, HTTPStatus(error.status_code), detail)
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def left_to_watch(request: Request, error: Exception) -> ASGIApp:
+        return _nothing  # `Watch` is outside, and knows whether there is still somebody to answer
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer nothing."""
+
+
+def unforeseen(scope: Scope, error: Exception) -> JSONResponse:
+    """Log what nobody foresaw, and answer without telling any of it."""
+    _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    return failure(
+        scope["path"],
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "the request failed for a reason that was not foreseen; it was logged",
+    )
+
+
+def problem_of(error: ScsError, path: str = "/") -> Response:
+    """An error of ours as an answer; one that says when to ask again carries ``Retry-After``."""
+    if isinstance(error, ClientGoneError):
+        return Response(status_code=CLIENT_GONE)
+    response = failure(path, status_of(error), str(error))
+    if isinstance(error, BusyError):
+        response.headers["retry-after"] = str(error.retry_after_s)
+    return response
+
+
+def problem(status: HTTPStatus, detail: str) -> JSONResponse:
+    """One failure as an answer; ``detail`` says what was needed and what came."""
+    content = Problem(title=status.phrase, status=status, detail=detail).model_dump()
+    return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def failure(path: str, status: HTTPStatus, detail: str) -> JSONResponse:
+    """One failure as the answer that a path owes: ``{"error": …}`` where the inference protocol says so."""
+    if is_protocols(path):
+        return JSONResponse({"error": detail}, status)
+    return problem(status, detail)
+
+
+def is_protocols(path: str) -> bool:
+    """Whether a path is one that the inference protocol describes, failures included."""
+    return path == "/v2" or (path.startswith("/v2/") and not path.startswith("/v2/health/"))
+
+
+def _sentence(error: RequestValidationError) -> str:
+    first = error.errors()[0]
+    name = first["loc"][-1] if first["loc"] else "request"
+    came = "" if first["type"] == "missing" else f"; '{str(first.get('input'))[:60]}' came"
+    return f"{name}: {first['msg'].lower()}{came}"

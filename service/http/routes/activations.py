@@ -1,0 +1,72 @@
+"""``POST /activations``: a picture to heatmaps of a network's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from models.runtime.memory import empty
+from service.api.schemas import ActivationOptions, ActivationsResponse
+from service.http.accept import accepted_form
+from service.http.disconnect import while_present
+from service.http.problems import DEADLINE_RESPONSE, RESPONSES
+from service.http.uploads import REQUEST_BODY, Upload, read_upload
+from service.inference.thread_pool import Jobs
+from service.pictures.colour_maps import to_png
+from service.repository.table import LoadedModel
+from service.settings import Settings
+from service.tasks.activations.activate import Activations, activate
+from service.tasks.activations.answer import to_npz, to_response
+from service.tasks.activations.contact_sheet import draw_activations
+
+router = APIRouter(tags=["activations"], responses={**RESPONSES, **DEADLINE_RESPONSE})
+
+_JSON, _PNG, _NPZ = "application/json", "image/png", "application/x-npz"
+_OTHER_FORMS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            _PNG: {"schema": {"type": "string", "format": "binary"}},
+            _NPZ: {"schema": {"type": "string", "format": "binary"}},
+        }
+    }
+}
+
+
+@router.post(
+    "/activations",
+    summary="Open up a network's layers",
+    response_model=ActivationsResponse,
+    responses=_OTHER_FORMS,
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
+async def post_activations(request: Request, options: Annotated[ActivationOptions, Query()]) -> Response:
+    """Heatmaps of every layer asked for, the exact map of a class, and where a template's or a box's features occur.
+
+    ``Accept: image/png`` gives one picture of all of them, ``application/x-npz`` the raw numbers, anything else JSON.
+    """
+    state = request.app.state
+    model = state.models.get(options.model, options.version)
+    request.state.model = model.card.name
+    upload = await read_upload(request)
+    form = accepted_form(request, _WRITERS)
+    heavy: Jobs = state.heavy
+    deadline = state.engine.deadline(model)
+    with while_present(request):
+        return await heavy.run(deadline, _answer, model, upload, options, state.settings, form)
+
+
+def _answer(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str) -> Response:
+    activations = activate(model, upload, options, settings)
+    response = Response(_WRITERS[form](activations, options.overlay), media_type=form)
+    for layer in activations.layers:
+        empty(layer.maps)
+    return response
+
+
+_WRITERS: dict[str, Callable[[Activations, bool], str | bytes]] = {
+    _JSON: lambda activations, overlay: to_response(activations, overlay).model_dump_json(),
+    _PNG: lambda activations, overlay: to_png(draw_activations(activations, overlay)),
+    _NPZ: lambda activations, overlay: to_npz(activations),
+}

@@ -1,0 +1,24 @@
+"""Is the service up, and can it answer?"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from service.api.schemas import Live, Ready
+
+router = APIRouter(prefix="/v2/health", tags=["health"])
+
+
+@router.get("/live", summary="The process answers")
+async def live() -> Live:
+    """200 as soon as the process answers at all."""
+    return Live()
+
+
+@router.get("/ready", summary="Every model is loaded and has answered a warm-up", responses={503: {"model": Ready}})
+async def ready(request: Request, response: Response) -> Ready:
+    """200 once every required model is loaded and has answered a warm-up; 503 until then, and before a stop."""
+    state = request.app.state
+    is_ready = state.models.ready() and not state.stopping.begun
+    response.status_code = 200 if is_ready else 503
+    return Ready(ready=is_ready)

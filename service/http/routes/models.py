@@ -1,0 +1,43 @@
+"""What models there are, and what is known of each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from service.api.schemas import ModelDetail, ModelList, ModelState, VersionOption
+from service.http.problems import RESPONSES
+from service.repository.table import ModelStore, VersionState
+
+router = APIRouter(prefix="/models", tags=["models"], responses=RESPONSES)
+
+
+@router.get("", summary="List the models")
+async def list_models(request: Request) -> ModelList:
+    """Every version of every model, whether it can be used, and what it is called."""
+    store: ModelStore = request.app.state.models
+    return ModelList(models=[ModelState(**_fields(state, store)) for state in store.states()])
+
+
+@router.get("/{name}", summary="A model's card")
+async def show_model(request: Request, name: str, version: Annotated[VersionOption, Query()] = None) -> ModelDetail:
+    """The card of a model, of the version that answers unless another is named, and where it runs."""
+    store: ModelStore = request.app.state.models
+    state = store.state(name, version)
+    return ModelDetail(card=state.card, **_fields(state, store))
+
+
+def _fields(state: VersionState, store: ModelStore) -> dict[str, object]:
+    return {
+        "name": state.name,
+        "version": state.version,
+        "state": state.state,
+        "available": state.model is not None,
+        "reason": state.reason,
+        "device": state.model.runtime.device if state.model else None,
+        "kernels": state.model.runtime.kernels if state.model else None,
+        "default": state.name == store.default_model,
+        "default_version": state.version == store.default_version(state.name),
+        "labels": [label for label, version in store.labels(state.name).items() if version == state.version],
+    }

@@ -1,0 +1,1 @@
+"""uvicorn's server with limits on heads and bodies, and a graceful shutdown."""

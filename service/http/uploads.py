@@ -1,0 +1,174 @@
+"""Pictures out of a request's body, whatever way they were sent."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from scs.errors import ImageError, TooLargeError, UnsupportedImageError
+from service.pictures.decode import MAX_PICTURES
+
+MAX_FILES = MAX_PICTURES
+_NPY = "application/x-npy"
+_NPY_MAGIC = b"\x93NUMPY"
+
+
+@dataclass(frozen=True)
+class NamedBytes:
+    """A file as it was sent; nothing of it has been read."""
+
+    name: str
+    content: bytes
+    is_npy: bool = False
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The files of one request: pictures, and for some routes a template."""
+
+    images: list[NamedBytes]
+    template: NamedBytes | None = None
+
+
+class JsonImages(BaseModel):
+    """Pictures in JSON: a third larger than the pictures themselves, for clients that can do nothing else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: list[str] = Field(min_length=1, max_length=MAX_FILES, description="Pictures, base64.")
+    template: str | None = Field(None, description="For `/activations`: what to look for, base64.")
+
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+REQUEST_BODY = {
+    "required": True,
+    "content": {
+        "image/*": _BINARY,
+        _NPY: _BINARY,
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "template": {"type": "string", "format": "binary"},
+                },
+            }
+        },
+        "application/json": {"schema": JsonImages.model_json_schema()},
+    },
+}
+
+
+async def read_upload(request: Request) -> Upload:
+    """Read a request's pictures: the body itself, a form's ``file`` fields, a NumPy array, or base64 in JSON.
+
+    Raises:
+        ImageError: there is nothing in the body, or it is not what its content type says.
+        UnsupportedImageError: a content type that is not read here.
+        TooLargeError: too many files; the size in bytes was limited before.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _from_form(request)
+    body = await request.body()
+    if not body:
+        raise ImageError("the body needs to be an image; an empty one came")
+    if kind == "application/json":
+        return _from_json(body)
+    if kind in ("", "application/octet-stream", _NPY) or kind.startswith("image/"):
+        return Upload([NamedBytes("0", body, is_npy=is_npy(kind, body))])
+    raise UnsupportedImageError(
+        f"a picture is sent as image/*, {_NPY}, multipart/form-data or application/json; {kind} came"
+    )
+
+
+async def _from_form(request: Request) -> Upload:
+    async with read_form(request, MAX_FILES + 1) as form:
+        images = await read_files(form.getlist("file"), "file")
+        templates = await read_files(form.getlist("template"), "template")
+        unknown = sorted(set(form.keys()) - {"file", "template"})
+    if unknown:
+        raise ImageError(f"a form's fields are file and template; '{unknown[0]}' came")
+    if not images:
+        raise ImageError("a form needs at least one file field; none came")
+    if len(images) > MAX_FILES:
+        raise _too_many()
+    if len(templates) > 1:
+        raise ImageError(f"a form may hold one template; {len(templates)} came")
+    return Upload(images, templates[0] if templates else None)
+
+
+@asynccontextmanager
+async def read_form(request: Request, most_files: int) -> AsyncIterator[FormData]:
+    """Read a form; its files are closed with the context.
+
+    Raises:
+        ImageError: it is not one, or holds text.
+        TooLargeError: it has more files.
+    """
+    try:
+        form = await request.form(max_files=most_files, max_fields=MAX_FILES)
+    except HTTPException as error:  # all that the framework tells apart are its words
+        said = error.detail
+        if said.startswith("Too many files"):
+            raise _too_many() from None
+        if said.startswith(("Too many fields", "Part exceeded")):
+            raise ImageError("a form's fields need to be files; more text than is read came") from None
+        if "boundary" in said:
+            raise ImageError("a form's content type needs to name its boundary; one without came") from None
+        if "Content-Disposition" in said:
+            raise ImageError("each part of a form needs a name; one without came") from None
+        raise ImageError("a form needs to be whole, its parts' headers few and short; something else came") from None
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+async def read_files(values: Sequence[UploadFile | str], field: str) -> list[NamedBytes]:
+    """Read the files that a form has in one field.
+
+    Raises:
+        ImageError: there is text in it.
+    """
+    files = []
+    for number, value in enumerate(values):
+        if not isinstance(value, UploadFile):
+            raise ImageError(f"the form's field {field} needs to be a file; text came")
+        name = value.filename or str(number)
+        content = await value.read()
+        files.append(NamedBytes(name, content, is_npy=is_npy(value.content_type, content)))
+    return files
+
+
+def _from_json(body: bytes) -> Upload:
+    try:
+        sent = JsonImages.model_validate_json(body)
+        images = [NamedBytes(str(i), base64.b64decode(text, validate=True)) for i, text in enumerate(sent.images)]
+        template = None if sent.template is None else base64.b64decode(sent.template, validate=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "too_long":
+            raise _too_many() from None
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise ImageError(f'JSON needs to be {{"images": [base64, …]}}; {where}: {first["msg"].lower()}') from None
+    except ValueError:  # binascii.Error is one, and so is what comes of letters beyond ASCII
+        raise ImageError("pictures in JSON need to be base64; something else came") from None
+    return Upload(images, None if template is None else NamedBytes("template", template))
+
+
+def is_npy(kind: str | None, content: bytes) -> bool:
+    """By the content type, or by how the bytes begin: few clients know the type."""
+    return kind == _NPY or content.startswith(_NPY_MAGIC)
+
+
+def _too_many() -> TooLargeError:
+    return TooLargeError(f"one request may hold {MAX_FILES} images; more came")

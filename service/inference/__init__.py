@@ -1,0 +1,1 @@
+"""Dynamic batching and thread pools."""

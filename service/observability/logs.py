@@ -1,0 +1,86 @@
+"""Logs: one JSON object a line for programs, or lines for people, each with the id of the request it is about."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import time
+from contextvars import ContextVar
+from typing import Literal
+
+from service.observability.access_log import AccessRecord
+from service.observability.tracing import trace_id
+
+LogFormat = Literal["auto", "json", "text"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+_log = logging.getLogger(__name__)
+
+
+def configure_logging(level: LogLevel, form: LogFormat) -> None:
+    """Send everything that is logged or warned of to stderr, in one form: ``auto`` is text on a terminal, else JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    is_text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    threading.excepthook = _log_thread_failure
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON: time in UTC, level, logger, message, and the request's id where there is one.
+
+    An exception is in ``exception``, its traceback included.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second, self._prefix = 0, ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, without its end."""
+        if isinstance(record, AccessRecord):
+            return record.json(self._time(record.created))
+        line = {
+            "time": self._time(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name, value in (("request_id", request_id.get()), ("trace_id", trace_id())):
+            if value:
+                line[name] = value
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(line)
+
+    def _time(self, created: float) -> str:
+        second = int(created)
+        if second != self._second:
+            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        return f"{self._prefix}.{int((created - second) * 1000):03d}Z"
+
+
+class TextFormatter(logging.Formatter):
+    """A record as a line for people, the request's id at its end."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the base class's name)
+        """The line, less what follows of an exception."""
+        about = record.request_id if isinstance(record, AccessRecord) else request_id.get()
+        return super().formatMessage(record) + (f" [{about}]" if about else "")
+
+
+def _log_thread_failure(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None:
+        name = failed.thread.name if failed.thread else "a thread"
+        _log.error("%s failed", name, exc_info=failed.exc_value)

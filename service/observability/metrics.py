@@ -1,0 +1,179 @@
+"""What Prometheus is told: counts, durations, batch sizes, queues, and which models can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from service.repository.table import ModelStore
+
+# From a small picture's decoding to a request at its deadline.
+_SECONDS = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_MODEL = ("model", "version")
+
+# The time of creation would be one more series for each, which hardly anything reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetrics:
+    """The series of one version of a model; durations are in seconds.
+
+    Attributes:
+        queue_seconds: from a request's rows being queued to their run.
+        decode_seconds: of a request's pictures.
+        inference_seconds: of a batch.
+        batch_rows: pictures in a batch.
+        waiting_rows: pictures that wait for a batch.
+        rejected_full: requests refused because the queue was full.
+        rejected_deadline: requests given up because their time was over.
+        cancelled: requests whose client had gone before their work began.
+    """
+
+    queue_seconds: Histogram
+    decode_seconds: Histogram
+    inference_seconds: Histogram
+    batch_rows: Histogram
+    waiting_rows: Gauge
+    rejected_full: Counter
+    rejected_deadline: Counter
+    cancelled: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class JobMetrics:
+    """The series of one kind of work that is done on threads.
+
+    Attributes:
+        waiting: pieces of work that wait for a thread.
+        rejected_full: pieces of work refused because as many waited as may.
+        rejected_deadline: pieces of work given up because their time was over.
+        cancelled: pieces of work whose client had gone before they began.
+    """
+
+    waiting: Gauge
+    rejected_full: Counter
+    rejected_deadline: Counter
+    cancelled: Counter
+
+
+class Metrics:
+    """Every series of one application, in a registry of its own.
+
+    Args:
+        store: asked at each scrape which models can be used.
+
+    Attributes:
+        requests: by route, model and status.
+        request_seconds: by route and model.
+        in_flight: requests that are being answered.
+    """
+
+    def __init__(self, store: ModelStore) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "scs_requests_total", "Requests answered.", ("route", "model", "status"), registry=registry
+        )
+        self.request_seconds = Histogram(
+            "scs_request_seconds",
+            "From a request's headers to the end of its answer.",
+            ("route", "model"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.in_flight = 0  # touched by the event loop alone, so a number serves; read when it is asked for
+        in_flight = Gauge("scs_requests_in_flight", "Requests that are being answered.", registry=registry)
+        in_flight.set_function(lambda: self.in_flight)
+        self._queue = Histogram(
+            "scs_queue_seconds", "A request's wait for its batch.", _MODEL, buckets=_SECONDS, registry=registry
+        )
+        self._decode = Histogram(
+            "scs_decode_seconds", "Decoding of a request's pictures.", _MODEL, buckets=_SECONDS, registry=registry
+        )
+        self._inference = Histogram(
+            "scs_inference_seconds", "One run of a batch.", _MODEL, buckets=_SECONDS, registry=registry
+        )
+        self._batch = Histogram("scs_batch_rows", "Pictures in a batch.", _MODEL, buckets=_ROWS, registry=registry)
+        self._waiting = Gauge("scs_waiting_rows", "Pictures that wait for a batch.", _MODEL, registry=registry)
+        self._rejected = Counter(
+            "scs_rejected_requests_total", "Requests refused, by reason.", (*_MODEL, "reason"), registry=registry
+        )
+        self._cancelled = Counter(
+            "scs_cancelled_requests_total",
+            "Requests whose client had gone before their work began.",
+            _MODEL,
+            registry=registry,
+        )
+        self._jobs_waiting = Gauge("scs_waiting_jobs", "Work that waits for a thread.", ("kind",), registry=registry)
+        self._jobs_rejected = Counter(
+            "scs_rejected_jobs_total", "Work refused, by reason.", ("kind", "reason"), registry=registry
+        )
+        self._jobs_cancelled = Counter(
+            "scs_cancelled_jobs_total", "Work whose client had gone before it began.", ("kind",), registry=registry
+        )
+        registry.register(_Models(store))
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self._of: dict[tuple[str, int], ModelMetrics] = {}
+
+    def of(self, name: str, version: int) -> ModelMetrics:
+        """The series of one version of a model, made when it is first asked for."""
+        found = self._of.get((name, version))
+        if found is None:
+            found = self._of[name, version] = ModelMetrics(
+                queue_seconds=self._queue.labels(name, version),
+                decode_seconds=self._decode.labels(name, version),
+                inference_seconds=self._inference.labels(name, version),
+                batch_rows=self._batch.labels(name, version),
+                waiting_rows=self._waiting.labels(name, version),
+                rejected_full=self._rejected.labels(name, version, "queue_full"),
+                rejected_deadline=self._rejected.labels(name, version, "deadline"),
+                cancelled=self._cancelled.labels(name, version),
+            )
+        return found
+
+    def jobs(self, kind: str) -> JobMetrics:
+        """The series of one kind of work."""
+        return JobMetrics(
+            waiting=self._jobs_waiting.labels(kind),
+            rejected_full=self._jobs_rejected.labels(kind, "queue_full"),
+            rejected_deadline=self._jobs_rejected.labels(kind, "deadline"),
+            cancelled=self._jobs_cancelled.labels(kind),
+        )
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Every series as text, and its content type: OpenMetrics where ``accept`` asks for it."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _Models(Collector):
+    """Asks the store, so that what is loaded and unloaded has no second record here."""
+
+    def __init__(self, store: ModelStore) -> None:
+        self._store = store
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        ready = GaugeMetricFamily("scs_model_ready", "1 for a model that can be used, else 0.", labels=_MODEL)
+        for state in self._store.states():
+            ready.add_metric((state.name, str(state.version)), float(state.model is not None))
+        return [ready]

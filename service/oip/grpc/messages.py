@@ -1,0 +1,110 @@
+"""The gRPC messages of the protocol, and from them what an inference is asked with; needs the extra ``grpc``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_tools import protoc
+
+from scs.errors import ProtocolError
+from service.oip.datatypes import BYTES, write_byte_strings
+from service.oip.messages import InferRequest, InferResponse, InputTensor, RequestedOutput
+from service.oip.parameters import count, refuse_shared_memory
+
+_FILE = "open_inference.proto"
+_SERVICE = "inference.GRPCInferenceService"
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
+    "INT64": "int64_contents",
+    **dict.fromkeys(("UINT8", "UINT16", "UINT32"), "uint_contents"),
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    BYTES: "bytes_contents",
+}
+
+
+@cache
+def service() -> ServiceDescriptor:
+    """The service that the ``.proto`` file describes, compiled here in a few milliseconds: no code is generated.
+
+    Its messages are in a pool of their own, so that a client of the same protocol may live in the same process.
+    """
+    with as_file(files("service.oip.grpc") / _FILE) as source, tempfile.TemporaryDirectory() as folder:
+        compiled = Path(folder) / "compiled"
+        if protoc.main(["protoc", f"-I{source.parent}", f"--descriptor_set_out={compiled}", _FILE]) != 0:
+            raise RuntimeError(f"{_FILE} could not be compiled")
+        (file,) = FileDescriptorSet.FromString(compiled.read_bytes()).file
+    pool = DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return pool.FindServiceByName(_SERVICE)
+
+
+def response(method: MethodDescriptor, content: Mapping[str, Any]) -> Message:
+    """What a method answers, with the content of the protocol's JSON."""
+    return ParseDict(dict(content), GetMessageClass(method.output_type)())
+
+
+def read_infer_request(sent: Any) -> InferRequest:
+    """Read a ``ModelInferRequest``; its tensors' bytes are not copied.
+
+    Raises:
+        ProtocolError: its inputs and their binary data do not belong together.
+    """
+    inputs = [_input(tensor) for tensor in sent.inputs]
+    if sent.raw_input_contents:
+        if len(sent.raw_input_contents) != len(inputs):
+            raise ProtocolError(
+                f"raw_input_contents needs one entry an input; {len(sent.raw_input_contents)} came for {len(inputs)}"
+            )
+        for tensor, raw in zip(inputs, sent.raw_input_contents, strict=True):
+            tensor.raw, tensor.values = memoryview(raw), None
+    parameters = _parameters(sent)
+    outputs = [_output(output) for output in sent.outputs]
+    return InferRequest(inputs, outputs, sent.id, count(parameters, "timeout") or None, binary=True)
+
+
+def write_infer_response(answer: InferResponse) -> Any:
+    """Write a ``ModelInferResponse``, its tensors as raw contents."""
+    kind = GetMessageClass(service().methods_by_name["ModelInfer"].output_type)
+    written: Any = kind(model_name=answer.model, model_version=answer.version, id=answer.id)
+    for output in answer.outputs:
+        written.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
+        written.raw_output_contents.append(output.raw)
+    return written
+
+
+def _input(sent: Any) -> InputTensor:
+    refuse_shared_memory(_parameters(sent))
+    if any(size < 0 for size in sent.shape):
+        raise ProtocolError(f"the shape of '{sent.name[:60]}' needs whole numbers; {list(sent.shape[:6])} came")
+    tensor = InputTensor(sent.name, sent.datatype, tuple(sent.shape))
+    values = list(getattr(sent.contents, _CONTENTS.get(sent.datatype, "bytes_contents")))
+    if sent.datatype == BYTES:
+        tensor.raw = memoryview(write_byte_strings(values))
+    else:
+        tensor.values = values
+    return tensor
+
+
+def _output(sent: Any) -> RequestedOutput:
+    parameters = _parameters(sent)
+    refuse_shared_memory(parameters)
+    return RequestedOutput(sent.name, binary=True, classification=count(parameters, "classification") or 0)
+
+
+def _parameters(sent: Any) -> dict[str, Any]:
+    chosen = {name: value.WhichOneof("parameter_choice") for name, value in sent.parameters.items()}
+    return {name: getattr(sent.parameters[name], choice) for name, choice in chosen.items() if choice}

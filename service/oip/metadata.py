@@ -1,0 +1,43 @@
+"""What the server and its models say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from models.cards.card import Format, ModelCard
+from service.oip.images import INPUT
+from service.repository.table import LoadedModel, ModelStore
+
+NAME = "scs-serve"
+OUTPUT = "logits"
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "statistics",
+)
+PLATFORMS: dict[Format, str] = {"onnx": "onnxruntime_onnx", "torchscript": "pytorch_libtorch"}
+
+
+def server_metadata() -> dict[str, Any]:
+    """The server's name, version and the extensions of the protocol that it has."""
+    return {"name": NAME, "version": version(NAME), "extensions": list(EXTENSIONS)}
+
+
+def model_metadata(card: ModelCard, usable: Sequence[LoadedModel]) -> dict[str, Any]:
+    """A model's name, the versions that can be asked, and its tensors; -1 stands for any size."""
+    return {
+        "name": card.name,
+        "versions": [str(model.card.version) for model in usable],
+        "platform": PLATFORMS[card.format],
+        "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, -1, -1, card.input.channels]}],
+        "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(card.labels)]}],
+    }
+
+
+def usable_models(store: ModelStore, name: str | None = None) -> list[LoadedModel]:
+    """Every version that can be asked, of one model or of all."""
+    return [state.model for state in store.states() if state.model is not None and name in (None, state.name)]

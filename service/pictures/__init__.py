@@ -1,0 +1,1 @@
+"""Pictures: decoded, resized, coloured, and drawn on contact sheets."""

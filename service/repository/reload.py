@@ -1,0 +1,96 @@
+"""Changes of the models while they serve: by request, by ``SIGHUP``, or because the files have changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+from models.cards import catalogue
+from service.repository.table import ModelStore
+
+_log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Reloading:
+    """Makes every change of a store, one after the other: those who wait take no thread from requests.
+
+    A context: while it lasts, ``SIGHUP`` has the store take what has changed on disk, and so has a look at the files
+    every so often, where that is asked for.
+
+    Args:
+        store: whose models are changed.
+        poll_s: seconds between two looks at the files; 0: none. What has changed is taken once two looks have found
+            it the same: nobody is writing it any more.
+    """
+
+    def __init__(self, store: ModelStore, poll_s: float) -> None:
+        self.store, self.poll_s = store, poll_s
+        self._polling: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
+
+    async def run(self, change: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """Make a change when those before it have been made; what it raises is raised here."""
+        return await asyncio.wrap_future(self._thread.submit(change, *args, **options))
+
+    async def __aenter__(self) -> Self:
+        """Begin to listen and to look."""
+        if self.poll_s:
+            self._polling = asyncio.create_task(self._poll())
+        if _can_have_signals():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop; changes that have not begun are not made."""
+        if self._polling is not None:
+            self._polling.cancel()
+        if _can_have_signals():
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _poll(self) -> None:
+        seen = await self._look() or {}
+        taken: dict[str, catalogue.Signature | None] = dict(seen)
+        while True:
+            await asyncio.sleep(self.poll_s)
+            now = await self._look()
+            if now is None:
+                continue
+            changed = {name for name in {*now, *taken} if now.get(name) != taken.get(name)}
+            settled = {name for name in changed if now.get(name) == seen.get(name)}
+            if settled:
+                _log.info("changed on disk: %s", ", ".join(sorted(settled)))
+                await self.run(self._try_to_reload, settled)
+                taken |= {name: now.get(name) for name in settled}
+            seen = now
+
+    async def _look(self) -> dict[str, catalogue.Signature] | None:
+        try:
+            return await self.run(catalogue.signatures, self.store.repository)
+        except OSError as error:
+            _log.error("the repository cannot be looked at: %s", error.strerror)
+            return None
+
+    def _reload(self) -> None:
+        _log.info("SIGHUP: the repository is read again")
+        self._thread.submit(self._try_to_reload)
+
+    def _try_to_reload(self, names: Collection[str] | None = None) -> None:
+        try:
+            self.store.reload(names)
+        except Exception:  # nobody waits for it
+            _log.exception("the repository could not be read again")
+
+
+def _can_have_signals() -> bool:
+    return hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread()

@@ -1,0 +1,1 @@
+"""What the service does, a task each: plain values in, plain values out, and nothing of HTTP."""

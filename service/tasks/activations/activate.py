@@ -1,0 +1,218 @@
+"""From a picture to the maps of a network's layers, a class map, and where a template's features occur; no HTTP."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.cards.card import LayerCard, ModelCard
+from models.runtime.load import Array
+from scs.errors import OptionError, TooLargeError, UnknownNameError
+from service.api.schemas import ActivationOptions, Ranking, Timing
+from service.http.uploads import NamedBytes, Upload
+from service.pictures.decode import Picture, resize_image
+from service.repository.table import LoadedModel
+from service.settings import Settings
+from service.tasks.activations.feature_match import (
+    Box,
+    LayerMatch,
+    Template,
+    match,
+    parse_box,
+    template_from_box,
+    template_from_picture,
+)
+from service.tasks.predict import check_analysed_size, decode, milliseconds, rank
+
+_CLASSES_SHOWN = 5
+_MOST_NUMBERS = 128  # of all maps together, for each pixel that may be analysed
+
+
+@dataclass(frozen=True)
+class SeenLayer:
+    """A layer's maps ``(C, H, W)`` for a picture, its channels by energy, those chosen, and the template's places."""
+
+    card: LayerCard
+    maps: Array
+    energies: list[tuple[int, float]]
+    chosen: list[int]
+    match: LayerMatch | None
+
+
+@dataclass(frozen=True)
+class SeenClass:
+    """The exact map of a class, ``(H, W)``: its mean plus ``bias`` is the logit."""
+
+    index: int
+    label: str
+    values: Array
+    bias: float
+    logit: float
+    signed: bool
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What a network made of a picture: numbers only, to be written as JSON, as arrays or as one picture."""
+
+    card: ModelCard
+    picture: Picture
+    classes: Ranking
+    layers: list[SeenLayer]
+    class_map: SeenClass | None
+    timing: Timing
+
+
+def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings) -> Activations:
+    """Run a network on one picture and keep the layers asked for.
+
+    Raises:
+        ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, or too large for
+            as many maps as the model has.
+        UnknownNameError: a layer, channel or class that the model does not have.
+        OptionError: a class of a model without class maps, more than one picture, a box outside it, a template larger
+            than it, or both a box and a template.
+    """
+    card = model.card
+    layers = _chosen_layers(card, options.layers)
+    class_map = None if options.class_name is None else _class_map(card, options.class_name)
+    if options.box and upload.template:
+        raise OptionError("what to look for is a template or a box; both came")
+
+    started = time.perf_counter()
+    pictures = decode(upload.images, card.input, options.resize, settings)
+    if len(pictures) != 1:
+        raise OptionError(f"activations are of one picture; {len(pictures)} came")
+    picture = pictures[0][1]
+    _check_work(card, picture, settings)
+    box = parse_box(options.box, picture.width, picture.height) if options.box else None
+    template = None if upload.template is None else _decode_template(upload.template, picture, card, settings)
+    decoded = time.perf_counter()
+
+    names = [layer.name for layer in layers]
+    kept = names if class_map is None else [*dict.fromkeys([*names, class_map[0]])]
+    maps = {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], kept).items()}
+    templates: dict[str, Template] = {}
+    if box is not None:
+        templates = _templates_from_box(maps, layers, _to_analysed(box, picture))
+    elif template is not None:
+        templates = _templates_from_picture(model, layers, template)
+    size = picture.pixels.shape[0], picture.pixels.shape[1]
+    matches = {
+        layer.name: match(maps[layer.name], layer, templates[layer.name], size, options.peaks)
+        for layer in layers
+        if templates
+    }
+    seen = [_see(layer, maps[layer.name], options.channels, matches.get(layer.name)) for layer in layers]
+    seen_class = None if class_map is None else _see_class(card, *class_map, maps)
+    inferred = time.perf_counter()
+    return Activations(
+        card=card,
+        picture=picture,
+        classes=rank(maps["logits"], card, _CLASSES_SHOWN),
+        layers=seen,
+        class_map=seen_class,
+        timing=Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, inferred)),
+    )
+
+
+def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
+    """Refuse maps that would not fit: a bank of templates has as many as it likes, each as large as the picture."""
+    height, width = picture.pixels.shape[:2]
+    deep = sum(layer.channels / layer.receptive_field.stride**2 for layer in card.layers)
+    most = int(settings.max_analysed_pixels * _MOST_NUMBERS / deep)
+    if height * width > most:
+        raise TooLargeError(
+            f"maps of {card.name} are made of at most {most} pixels; {width}x{height} came; "
+            "ask for it smaller with resize=1024, say"
+        )
+
+
+def _to_analysed(box: Box, picture: Picture) -> Box:
+    height, width = picture.pixels.shape[:2]
+    return box.scaled(width / picture.width, height / picture.height)
+
+
+def _chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
+    if names == "all":
+        return card.layers
+    chosen = []
+    for name in dict.fromkeys(names.split(",")):
+        layer = card.layer(name)
+        if layer is None:
+            known = ", ".join(layer.name for layer in card.layers)
+            raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {known}")
+        chosen.append(layer)
+    return chosen
+
+
+def _class_map(card: ModelCard, label: str) -> tuple[str, int]:
+    """The layer of the class maps, and the class's number."""
+    if card.class_map is None:
+        raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
+    if label not in card.labels:
+        raise UnknownNameError(f"no class '{label[:60]}' in {card.name}; there are: {', '.join(card.labels)}")
+    return card.class_map, card.labels.index(label)
+
+
+def _chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:
+    if wish == "all":
+        return list(range(layer.channels))
+    if wish.startswith("top"):
+        return [channel for channel, _ in energies[: int(wish.removeprefix("top"))]]
+    channels = [int(number) for number in wish.split(",")]
+    for channel in channels:
+        if channel >= layer.channels:
+            raise UnknownNameError(f"no channel {channel} in {layer.name}; there are {layer.channels}, from 0")
+    return channels
+
+
+def _see(card: LayerCard, maps: Array, channels: str, found: LayerMatch | None) -> SeenLayer:
+    mean_squares = np.einsum("chw,chw->c", maps, maps, dtype=np.float64) / maps[0].size
+    energies = [(int(i), float(mean_squares[i])) for i in np.argsort(-mean_squares, kind="stable")]
+    return SeenLayer(card, maps, energies, _chosen_channels(energies, channels, card), found)
+
+
+def _see_class(card: ModelCard, name: str, index: int, maps: dict[str, Array]) -> SeenClass:
+    layer = card.layer(name)
+    return SeenClass(
+        index=index,
+        label=card.labels[index],
+        values=maps[name][index],
+        bias=card.class_bias[index],
+        logit=float(maps["logits"][index]),
+        signed=layer is None or layer.signed,
+    )
+
+
+def _decode_template(file: NamedBytes, picture: Picture, card: ModelCard, settings: Settings) -> Picture:
+    """Decode a template and scale it as its scene was scaled."""
+    (_, template), *others = decode([file], card.input.model_copy(update={"smallest": 1}), "none", settings)
+    if others:
+        raise OptionError(f"a template is one picture; {len(others) + 1} came")
+    if template.width > picture.width or template.height > picture.height:
+        raise OptionError(
+            f"template is {template.width}x{template.height} but the picture is {picture.width}x{picture.height}; "
+            "a template must fit inside its picture"
+        )
+    height, width = picture.pixels.shape[:2]
+    if (width, height) != (picture.width, picture.height):
+        size = round(template.width * width / picture.width), round(template.height * height / picture.height)
+        pixels = resize_image(template.pixels, (max(1, size[0]), max(1, size[1])))
+        template = Picture(pixels, template.width, template.height)
+    check_analysed_size("template", template, card.input, settings)
+    return template
+
+
+def _templates_from_box(maps: dict[str, Array], layers: list[LayerCard], box: Box) -> dict[str, Template]:
+    return {layer.name: template_from_box(maps[layer.name], layer.receptive_field, box) for layer in layers}
+
+
+def _templates_from_picture(model: LoadedModel, layers: list[LayerCard], picture: Picture) -> dict[str, Template]:
+    maps = model.runtime.layers(picture.pixels[None], [layer.name for layer in layers])
+    height, width = picture.pixels.shape[:2]
+    return {
+        layer.name: template_from_picture(maps[layer.name][0], layer.receptive_field, width, height) for layer in layers
+    }

@@ -1,0 +1,61 @@
+"""What is written on the one picture of a network's layers, and in which order."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from models.cards.card import ModelCard
+from service.pictures.colour_maps import Map
+from service.pictures.decode import Pixels
+from service.pictures.sheet import LayerRow, Panel, draw_sheet
+from service.tasks.activations.activate import Activations, SeenLayer
+
+_BOX_COLOUR = (255, 64, 0)
+
+
+def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
+    """One picture with the prediction, the class map and every layer asked for."""
+    card = activations.card
+    best, *others = activations.classes
+    runners_up = ", ".join(f"{found.label} {found.shown}" for found in others)
+    title = f"{best.label}, {best.shown}\n{runners_up}\n{card.name} {card.version}: {card.description}"
+    rows = [_layer_row(layer, card) for layer in activations.layers]
+    if activations.class_map is not None:
+        seen = activations.class_map
+        caption = f"mean {seen.values.mean():+.3f} and bias {seen.bias:+.3f} make the logit {seen.logit:+.3f}"
+        rows.insert(0, LayerRow(f"class map: {seen.label}", caption, [Panel(seen.label, seen.values, seen.signed)]))
+    return draw_sheet(_with_peaks(activations), rows, title, overlay)
+
+
+def _layer_row(layer: SeenLayer, card: ModelCard) -> LayerRow:
+    channels, height, width = layer.maps.shape
+    field = layer.card.receptive_field
+    caption = f"{channels} channels of {width} x {height}; each unit sees {field.across} x {field.size} pixels"
+    named = card.labels if layer.card.name == card.class_map else layer.card.labels
+    names = named or [f"channel {i}" for i in range(channels)]
+    panels = [Panel(names[i], layer.maps[i], layer.card.signed) for i in layer.chosen]
+    if layer.match is not None:
+        panels.append(Panel("similarity to the template", _centred(layer.match.scores, height, width), signed=True))
+    return LayerRow(layer.card.name, caption, panels)
+
+
+def _centred(scores: Map, height: int, width: int) -> Map:
+    """Scores, which are those of a template's corner, moved to its centre in a map of the layer's size."""
+    down, right = height - scores.shape[0], width - scores.shape[1]
+    return np.pad(scores, ((down // 2, down - down // 2), (right // 2, right - right // 2)))
+
+
+def _with_peaks(activations: Activations) -> Pixels:
+    """The picture, with the best place of the template in each layer drawn on it."""
+    pixels = activations.picture.pixels
+    boxes = [layer.match.peaks[0][0] for layer in activations.layers if layer.match and layer.match.peaks]
+    if not boxes:
+        return pixels
+    image = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy())
+    draw = ImageDraw.Draw(image)
+    line = max(1, round(max(image.size) / 250))
+    for box in boxes:
+        right, bottom = max(box.x, box.x + box.width - 1), max(box.y, box.y + box.height - 1)
+        draw.rectangle((box.x, box.y, right, bottom), outline=_BOX_COLOUR, width=line)
+    return np.asarray(image)

@@ -1,0 +1,1 @@
+"""Find templates in a scene."""

@@ -1,0 +1,160 @@
+"""From files to matches: decode, check what it will take, look; no HTTP."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scs.errors import DeadlineError, OptionError, TooLargeError
+from service.api.match import MatchOptions
+from service.settings import Settings
+from service.tasks.match.pictures import Array, MatchPictures, decode_pictures
+from service.tasks.match.upload import MatchUpload
+from service.tasks.match.work import check_work
+from service.tasks.predict import milliseconds
+
+# The compiler behind scs.matching takes a while to import: a service starts without it, and so do other commands.
+if TYPE_CHECKING:
+    from scs.matching.finding import Found, Match, Search
+    from scs.matching.parts import PartsTemplate
+    from scs.matching.scores import ScoreMap
+
+_AT_ONCE = 4  # templates that share the scene's transforms; the time is looked at between such groups
+
+
+@dataclass(frozen=True, eq=False)
+class SeenTemplate:
+    """What was looked for: its name, its size in pixels, its pixels or its box in a reference, and its mask."""
+
+    name: str
+    width: int
+    height: int
+    content: Array | PartsTemplate
+    mask: Array | None
+    flat: float
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What was found: numbers only, to be written as JSON, as arrays or as a picture."""
+
+    scene: Array
+    templates: list[SeenTemplate]
+    matches: list[Match]
+    options: MatchOptions
+    search: Search
+    decode_ms: float
+    match_ms: float
+
+
+def find_matches(
+    upload: MatchUpload, options: MatchOptions, settings: Settings, deadline: float = float("inf")
+) -> Matches:
+    """Look for templates in a scene.
+
+    Args:
+        upload: the files.
+        options: how to look.
+        settings: limits.
+        deadline: on the clock of ``time.monotonic``.
+
+    Raises:
+        ImageError, UnsupportedImageError: a file that cannot be read.
+        TooLargeError: too many templates, too many pixels, or too much work; before it is done.
+        ShapeError: a template larger than its scene, or of other channels.
+        OptionError: an option that names nothing or asks for something impossible.
+        DeadlineError: the deadline has passed.
+    """
+    from scs.matching.finding import Search
+
+    search = Search(
+        method=options.method,
+        p=options.p,
+        q=options.q,
+        angles=options.angles,
+        scales=options.scales,
+        top=options.top,
+        threshold=options.threshold,
+        overlap=options.overlap,
+    )
+    if len(upload.templates) > settings.max_templates:
+        raise TooLargeError(f"a match may have {settings.max_templates} templates; {len(upload.templates)} came")
+    if (options.box is None) != (upload.reference is None):
+        raise OptionError("a box and the reference that it lies in come together; one came without the other")
+    bends = options.method == "parts"
+    if bends and upload.masks:
+        raise OptionError("'parts' takes no mask")
+
+    started = time.perf_counter()
+    pictures = decode_pictures(upload, min(settings.max_pixels, settings.max_match_pixels), transparency=not bends)
+    decoded = time.perf_counter()
+    check_work(pictures, options, settings)
+    wanted = _wanted(pictures, options)
+    found = _find(pictures, wanted, search, deadline)
+    names = [file.name for file in upload.templates] if upload.reference is None else [upload.reference.name]
+    templates = [
+        SeenTemplate(name, *_size(content), content, mask, flat)
+        for name, content, mask, flat in zip(names, wanted, pictures.masks, found.flat, strict=True)
+    ]
+    return Matches(
+        scene=pictures.scene,
+        templates=templates,
+        matches=found.matches,
+        options=options,
+        search=search,
+        decode_ms=milliseconds(started, decoded),
+        match_ms=milliseconds(decoded, time.perf_counter()),
+    )
+
+
+def best_map(matches: Matches) -> tuple[ScoreMap, int, float, float]:
+    """Scores of the best match's template in its pose at every place, with the template's number, angle and scale.
+
+    Where nothing was found they are those of the first template, upright.
+    """
+    from scs.matching.finding import heatmap
+
+    best = next(iter(matches.matches), None)
+    number, angle, scale = (0, 0.0, 1.0) if best is None else (best.template, best.angle, best.scale)
+    centre = None if best is None else (best.x, best.y)
+    template = matches.templates[number]
+    scored = heatmap(
+        matches.scene, template.content, matches.search, mask=template.mask, angle=angle, scale=scale, centre=centre
+    )
+    return scored, number, angle, scale
+
+
+def _wanted(pictures: MatchPictures, options: MatchOptions) -> Sequence[Array | PartsTemplate]:
+    if pictures.reference is None or options.box is None:
+        return pictures.templates
+    from scs.matching.parts import PartsTemplate
+
+    x, y, width, height = (int(number) for number in options.box.split(","))
+    return [PartsTemplate.from_box(pictures.reference, (x, y, width, height))]
+
+
+def _find(pictures: MatchPictures, wanted: Sequence[Array | PartsTemplate], search: Search, deadline: float) -> Found:
+    """Find a few templates at a time, and stop between them when the time is over: a thread cannot be stopped."""
+    from scs.matching.finding import Found, find
+
+    step = 1 if search.posed or search.method == "parts" else _AT_ONCE
+    matches: list[Match] = []
+    flat: list[float] = []
+    for first in range(0, len(wanted), step):
+        if time.monotonic() > deadline:
+            raise DeadlineError(f"the time for this match is over after {first} of {len(wanted)} templates")
+        group = slice(first, first + step)
+        found = find(pictures.scene, wanted[group], search, masks=pictures.masks[group])
+        matches += [dataclasses.replace(match, template=first + match.template) for match in found.matches]
+        flat += found.flat
+    return Found(sorted(matches, key=lambda match: -search.sign * match.score), flat)
+
+
+def _size(content: Array | PartsTemplate) -> tuple[int, int]:
+    pixels = content if isinstance(content, np.ndarray) else content.pixels
+    return (pixels.size, 1) if pixels.ndim == 1 else (pixels.shape[1], pixels.shape[0])

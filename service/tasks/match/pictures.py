@@ -1,0 +1,144 @@
+"""From files to the arrays that are matched: pictures in the channels of their scene, arrays as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.errors import ImageError, OptionError, ScsError, ShapeError, TooLargeError
+from service.http.uploads import NamedBytes
+from service.pictures.decode import decode_cutout, decode_image, decode_mask, is_grey, npy_header
+from service.tasks.match.upload import MatchUpload
+
+Array = NDArray[Any]
+
+_NUMBERS = ("uint8", "uint16", "float32", "float64")
+_WEIGHTS = ("bool", *_NUMBERS)
+
+
+@dataclass(frozen=True, eq=False)
+class MatchPictures:
+    """What is matched: ``(H, W, C)``, ``(H, W)`` or ``(L,)`` each; a mask or None for each thing to look for."""
+
+    scene: Array
+    templates: list[Array]
+    masks: list[Array | None]
+    reference: Array | None
+
+
+def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) -> MatchPictures:
+    """Decode the files of a match.
+
+    Pictures are read as RGB, or as grey where nothing that came has colours. Arrays are taken as they are, but for
+    those of one channel among things of three: it is repeated.
+
+    Args:
+        upload: the files.
+        max_pixels: most pixels of each.
+        transparency: whether a template's own transparency becomes its mask where no mask came; else it is laid over
+            white, as in every other picture.
+
+    Raises:
+        ImageError, UnsupportedImageError, TooLargeError: a file that cannot or may not be read.
+        ShapeError: an array that is no picture and no signal.
+        OptionError: an array of another type, or with numbers that are not finite.
+    """
+    templates = _named("template", upload.templates)
+    named = [("scene", upload.scene), *templates]
+    named += [("reference", upload.reference)] if upload.reference else []
+    most = max(_channels(name, file, max_pixels) for name, file in named)
+    channels = 1 if most == 1 else 3
+
+    def read(name: str, file: NamedBytes) -> Array:
+        with _said_of(name):
+            if file.is_npy:
+                return _repeated(read_array(file.content, _NUMBERS, max_pixels), most)
+            return decode_image(file.content, channels=channels, max_pixels=max_pixels).pixels
+
+    def cut_out(name: str, file: NamedBytes) -> tuple[Array, Array | None]:
+        if file.is_npy or not transparency or upload.masks:
+            return read(name, file), None
+        with _said_of(name):
+            picture, opacity = decode_cutout(file.content, channels=channels, max_pixels=max_pixels)
+        return picture.pixels, None if opacity is None else opacity.astype(np.float32) / 255
+
+    cutouts = [cut_out(name, file) for name, file in templates]
+    masks: list[Array | None] = [_mask(name, file, max_pixels) for name, file in _named("mask", upload.masks)]
+    if len(masks) == 1:
+        masks *= len(templates) or 1
+    return MatchPictures(
+        scene=read("scene", upload.scene),
+        templates=[pixels for pixels, _ in cutouts],
+        masks=masks or [opacity for _, opacity in cutouts] or [None],
+        reference=None if upload.reference is None else read("reference", upload.reference),
+    )
+
+
+def read_array(data: bytes, types: Sequence[str], max_pixels: int) -> Array:
+    """Read a picture ``(H, W)`` or ``(H, W, C)``, or a signal ``(L,)``, from a NumPy ``.npy`` file.
+
+    Raises:
+        UnsupportedImageError: the bytes are not a ``.npy`` file.
+        ShapeError: another shape.
+        OptionError: another type than these, or numbers that are not finite.
+        TooLargeError: the header says more pixels than ``max_pixels``.
+        ImageError: more or fewer bytes follow than the header says.
+    """
+    dtype, shape, order, start = npy_header(data)
+    if len(shape) not in (1, 2, 3) or min(shape) < 1:
+        raise ShapeError(f"the array must be (H, W), (H, W, C) or (L,) with at least one number but is {shape}")
+    if dtype.name not in types:
+        raise OptionError(f"the array must hold {', '.join(types)} but holds {dtype}")
+    pixels = math.prod(shape[:2])
+    if pixels > max_pixels:
+        raise TooLargeError(f"the array has {pixels} pixels; at most {max_pixels} are allowed")
+    needed, came = math.prod(shape) * dtype.itemsize, len(data) - start
+    if came != needed:
+        raise ImageError(f"the array's header promises {needed} bytes of numbers but {came} follow")
+    array = np.frombuffer(data, dtype, offset=start).reshape(shape, order=order)
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise OptionError(f"the array must hold finite numbers but {np.count_nonzero(~np.isfinite(array))} are not")
+    return np.ascontiguousarray(array, dtype.newbyteorder("="))
+
+
+def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:
+    """Weights of a template's pixels; a picture's brightest pixel counts as 1, black as 0."""
+    with _said_of(name):
+        if file.is_npy:
+            return read_array(file.content, _WEIGHTS, max_pixels)
+        return decode_mask(file.content, max_pixels)
+
+
+def _channels(name: str, file: NamedBytes, max_pixels: int) -> int:
+    with _said_of(name):
+        if file.is_npy:
+            shape = npy_header(file.content)[1]
+            return shape[2] if len(shape) == 3 else 1
+        return 1 if is_grey(file.content, max_pixels) else 3
+
+
+def _repeated(array: Array, channels: int) -> Array:
+    if channels != 3 or array.ndim == 1 or array.shape[2:] not in ((), (1,)):
+        return array
+    return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+
+
+def _named(what: str, files: Sequence[NamedBytes]) -> list[tuple[str, NamedBytes]]:
+    """Files with what errors call them."""
+    if len(files) == 1:
+        return [(what, files[0])]
+    return [(f"{what} {number} of {len(files)}, '{file.name[:60]}'", file) for number, file in enumerate(files, 1)]
+
+
+@contextmanager
+def _said_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ScsError as error:
+        raise type(error)(f"{name}: {error}") from error

@@ -1,0 +1,127 @@
+"""The files of a match out of a request's body: a scene, and what to look for in it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as PydanticField
+
+from scs.errors import ImageError, OptionError, UnsupportedImageError
+from service.http.uploads import MAX_FILES, NamedBytes, is_npy, read_files, read_form
+
+_FIELDS = ("scene", "template", "mask", "reference")
+
+
+@dataclass(frozen=True)
+class MatchUpload:
+    """The files of a match; nothing of them has been read.
+
+    Raises:
+        OptionError: there is nothing to look for, or two kinds of it, or the masks are not one or one a template.
+    """
+
+    scene: NamedBytes
+    templates: list[NamedBytes] = field(default_factory=list)
+    masks: list[NamedBytes] = field(default_factory=list)
+    reference: NamedBytes | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.templates) == (self.reference is not None):
+            came = "both" if self.templates else "neither"
+            raise OptionError(f"what to look for is one or more templates, or a box in a reference; {came} came")
+        count = len(self.templates) or 1
+        if len(self.masks) not in (0, 1, count):
+            allowed = "one mask" if count == 1 else f"one mask for all of {count} templates, or one for each"
+            raise OptionError(f"there may be {allowed}; {len(self.masks)} came")
+
+
+class JsonMatch(BaseModel):
+    """The files of a match in JSON, base64."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scene: str = PydanticField(description="Where to look, base64.")
+    template: str | list[str] = PydanticField([], description="What to look for, base64; one, or several.")
+    mask: str | list[str] = PydanticField([], description="Which pixels of the template count; one, or one each.")
+    reference: str | None = PydanticField(None, description="With `box`: a picture that has what to look for.")
+
+
+_BINARY = {"type": "string", "format": "binary"}
+_SEVERAL = {"type": "array", "items": _BINARY}
+MATCH_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["scene"],
+                "properties": {"scene": _BINARY, "template": _SEVERAL, "mask": _SEVERAL, "reference": _BINARY},
+            }
+        },
+        "application/json": {"schema": JsonMatch.model_json_schema()},
+    },
+}
+
+
+async def read_match_upload(request: Request) -> MatchUpload:
+    """Read the files of a match from a form or from JSON.
+
+    Raises:
+        ImageError: there is nothing in the body, or it is not what its content type says.
+        UnsupportedImageError: a content type that is not read here.
+        OptionError: the files do not make a match, see :class:`MatchUpload`.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _from_form(request)
+    body = await request.body()
+    if not body:
+        raise ImageError("the body needs to be a form with a scene; an empty one came")
+    if kind == "application/json":
+        return _from_json(body)
+    raise UnsupportedImageError(
+        f"scene and templates are sent as multipart/form-data or application/json; {kind or 'no content type'} came"
+    )
+
+
+async def _from_form(request: Request) -> MatchUpload:
+    async with read_form(request, 4 * MAX_FILES) as form:
+        files = {name: await read_files(form.getlist(name), name) for name in _FIELDS}
+        unknown = sorted(set(form.keys()) - set(_FIELDS))
+    if unknown:
+        raise ImageError(f"a form's fields are scene, template, mask and reference; '{unknown[0]}' came")
+    if len(files["scene"]) != 1:
+        raise ImageError(f"a form needs one scene; {len(files['scene']) or 'none'} came")
+    if len(files["reference"]) > 1:
+        raise ImageError(f"a form may hold one reference; {len(files['reference'])} came")
+    return MatchUpload(files["scene"][0], files["template"], files["mask"], next(iter(files["reference"]), None))
+
+
+def _from_json(body: bytes) -> MatchUpload:
+    try:
+        sent = JsonMatch.model_validate_json(body)
+        scene = _decoded("scene", sent.scene)
+        templates = [_decoded(str(i), text) for i, text in enumerate(_several(sent.template))]
+        masks = [_decoded(f"mask {i}", text) for i, text in enumerate(_several(sent.mask))]
+        reference = None if sent.reference is None else _decoded("reference", sent.reference)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise ImageError(
+            f'JSON needs to be {{"scene": base64, "template": base64}}; {where}: {first["msg"].lower()}'
+        ) from None
+    except ValueError:  # binascii.Error is one, and so is what comes of letters beyond ASCII
+        raise ImageError("pictures in JSON need to be base64; something else came") from None
+    return MatchUpload(scene, templates, masks, reference)
+
+
+def _several(texts: str | list[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else texts
+
+
+def _decoded(name: str, text: str) -> NamedBytes:
+    content = base64.b64decode(text, validate=True)
+    return NamedBytes(name, content, is_npy(None, content))

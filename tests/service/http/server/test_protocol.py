@@ -1,0 +1,217 @@
+"""Limits on what a client may do before its request reaches the application, each against a real server."""
+
+import json
+import re
+import socket
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from service.app import create_app
+from service.http.server.protocol import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
+
+LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n"
+TIMEOUT_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def address(settings, serve_app):
+    with serve_app(create_app(settings), body_timeout_s=TIMEOUT_S) as url:
+        yield ("127.0.0.1", int(url.rpartition(":")[2]))
+
+
+@pytest.fixture
+def connect(address):
+    """Open connections that are closed with the test."""
+    opened = []
+
+    def connecting():
+        opened.append(socket.create_connection(address, timeout=30))
+        return opened[-1]
+
+    yield connecting
+    for each in opened:
+        each.close()
+
+
+def read_answer(connection):
+    """Status, headers and body of one answer."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        came = connection.recv(65536)
+        assert came, "the connection was closed without an answer"
+        head += came
+    head, _, body = head.partition(b"\r\n\r\n")
+    headers = dict(re.findall(rb"(?m)^([\w-]+): (.*?)\r?$", head.lower()))
+    while len(body) < int(headers[b"content-length"]):
+        body += connection.recv(65536)
+    return int(head.split()[1]), headers, json.loads(body)
+
+
+def assert_refused(connection, status, *words):
+    """One problem, in one sentence, and then the end of the connection."""
+    came, headers, problem = read_answer(connection)
+    assert came == status, problem
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"connection"] == b"close"
+    for word in words:
+        assert word in problem["detail"]
+    assert connection.recv(1) == b""
+
+
+@contextmanager
+def still_answering(connect):
+    yield
+    connection = connect()
+    connection.sendall(LIVE + b"\r\n")
+    assert read_answer(connection)[0] == 200
+
+
+def header(size):
+    return b"X: " + b"x" * size + b"\r\n"
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 1000, 40_000])
+def test_a_head_that_is_too_large_is_refused_however_it_is_cut(connect, piece):
+    with still_answering(connect):
+        connection = connect()
+        head = LIVE + header(MAX_HEAD_BYTES + 100_000) + b"\r\n"
+        for start in range(0, len(head), piece):
+            connection.sendall(head[start : start + piece])
+        assert_refused(connection, 431, f"{MAX_HEAD_BYTES} bytes")
+
+
+def test_a_head_without_end_is_refused(connect):
+    with still_answering(connect):
+        connection = connect()
+        connection.sendall(LIVE)
+        with pytest.raises(OSError):  # it was refused, then closed, long before all of that was sent
+            for number in range(10_000_000):
+                connection.sendall(f"X-{number}: {'x' * 1000}\r\n".encode())
+                time.sleep(0 if number < 1000 else 0.01)
+
+
+def test_too_many_fields_are_refused(connect):
+    connection = connect()
+    connection.sendall(LIVE + b"X: x\r\n" * MAX_HEADERS + b"\r\n")
+    assert_refused(connection, 431, f"{MAX_HEADERS} fields", f"{MAX_HEADERS + 1} fields came")
+
+
+def test_as_many_fields_and_bytes_as_are_allowed_are_read(connect):
+    connection = connect()
+    for extra in (b"X: x\r\n" * (MAX_HEADERS - 1), header(MAX_HEAD_BYTES - 100)):
+        connection.sendall(LIVE + extra + b"\r\n")
+        assert read_answer(connection)[0] == 200
+
+
+def test_an_address_that_is_too_long_is_refused(connect):
+    connection = connect()
+    connection.sendall(b"GET /" + b"x" * MAX_URL_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert_refused(connection, 414, f"{MAX_URL_BYTES} bytes; {MAX_URL_BYTES + 1} came")
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"hello\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n"]
+)
+def test_what_is_not_http_is_a_problem(connect, nonsense):
+    with still_answering(connect):
+        connection = connect()
+        connection.sendall(nonsense)
+        assert_refused(connection, 400, "an HTTP request was needed")
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n" * 2]
+)
+def test_a_length_that_is_said_in_two_ways_is_refused(connect, framing):
+    connection = connect()
+    connection.sendall(
+        b"POST /predict HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n0\r\n\r\nGET /models HTTP/1.1\r\n\r\n"
+    )
+    assert_refused(connection, 400)
+
+
+def test_a_chunk_that_is_none_is_refused_in_place_of_the_applications_answer(connect):
+    connection = connect()
+    connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n")
+    assert_refused(connection, 400, "an HTTP request was needed")
+
+
+def test_many_requests_at_once_on_one_connection_are_each_answered(connect):
+    """More of them than a head may have bytes, in one piece: it is each head that is limited."""
+    count = 2 * MAX_HEAD_BYTES // len(LIVE)
+    connection = connect()
+    connection.sendall((LIVE + b"\r\n") * count)
+    answers = b""
+    while answers.count(b"HTTP/1.1 200 OK") < count or not answers.endswith(b"}"):
+        answers += connection.recv(1 << 20)
+    assert answers.count(b"HTTP/1.1 ") == count
+
+
+def test_a_connection_that_says_nothing_is_closed(connect):
+    connection = connect()
+    assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("beginning", [b"\r\n", b"GET", LIVE])
+def test_a_head_that_does_not_end_is_refused_in_time(connect, beginning):
+    connection = connect()
+    connection.sendall(beginning)
+    assert_refused(connection, 408, "a request's head may take 1 seconds")
+
+
+def test_a_second_head_that_does_not_end_is_refused_in_time_too(connect):
+    connection = connect()
+    connection.sendall(LIVE + b"\r\n")
+    assert read_answer(connection)[0] == 200
+    connection.sendall(LIVE)
+    assert_refused(connection, 408)
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 1000000", b"Transfer-Encoding: chunked"])
+def test_a_body_that_comes_byte_by_byte_is_refused_in_time(connect, framing):
+    with still_answering(connect):
+        connection = connect()
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+        piece = b"1\r\nx\r\n" if b"chunked" in framing else b"x"
+        for _ in range(15):
+            connection.sendall(piece)
+            time.sleep(0.1)
+        assert_refused(connection, 408, "a body may take 1 seconds", "bytes came in")
+
+
+def test_on_the_protocols_routes_a_late_body_is_refused_as_the_protocol_does(connect):
+    connection = connect()
+    connection.sendall(b"POST /v2/models/shapes-scs/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+    status, _, answer = read_answer(connection)
+    assert (status, set(answer)) == (408, {"error"})
+
+
+def test_a_body_that_takes_long_but_comes_steadily_is_read(connect, encode, photograph):
+    picture = encode(photograph)
+    assert len(picture) > 200_000
+    connection = connect()
+    connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(picture))
+    for start in range(0, len(picture), len(picture) // 8):
+        connection.sendall(picture[start : start + len(picture) // 8])
+        time.sleep(0.3)
+    assert read_answer(connection)[0] == 200
+
+
+def test_a_client_may_rest_between_requests(connect):
+    connection = connect()
+    for _ in range(2):
+        connection.sendall(LIVE + b"\r\n")
+        assert read_answer(connection)[0] == 200
+        time.sleep(1.5 * TIMEOUT_S)
+
+
+def test_a_refusal_reaches_a_client_that_is_still_sending(connect, settings):
+    """Closed at once, the connection would be reset, and the answer with it."""
+    size = settings.max_body_bytes + 1
+    connection = connect()
+    connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+    for _ in range(size // 2**20):
+        connection.sendall(bytes(2**20))
+    assert_refused(connection, 413, f"{settings.max_body_bytes} bytes; at least {size} came")

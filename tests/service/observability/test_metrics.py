@@ -1,0 +1,116 @@
+import shutil
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from models.cards.catalogue import bundled_repository
+from service.app import create_app
+from service.settings import Settings
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Settings of a service without models."""
+    return Settings(model_repository=tmp_path / "none", device="cpu")
+
+
+@pytest.fixture
+def app(bare):
+    return create_app(bare)
+
+
+@pytest.fixture
+def client(app):
+    with TestClient(app) as client:
+        yield client
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every sample by its name and its sorted labels."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in read_text(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_text_that_prometheus_reads(client):
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert {"scs_requests", "scs_request_seconds", "scs_model_ready"} <= {f.name for f in read_text(answer.text)}
+
+
+def test_metrics_are_open_metrics_for_whoever_asks_for_it(client):
+    answer = client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert answer.text.endswith("# EOF\n")
+    assert "scs_requests" in {family.name for family in read_open_metrics(answer.text)}
+
+
+def test_each_application_counts_for_itself(app, bare):
+    other = create_app(bare)
+    app.state.metrics.of("cat", 1).cancelled.inc()
+    text, _ = app.state.metrics.exposition("")
+    assert b'scs_cancelled_requests_total{model="cat",version="1"} 1.0' in text
+    text, _ = other.state.metrics.exposition("")
+    assert b'"cat"' not in text
+
+
+def test_a_models_series_are_made_once(app):
+    metrics = app.state.metrics
+    assert metrics.of("cat", 1) is metrics.of("cat", 1)
+    assert metrics.of("cat", 1) is not metrics.of("cat", 2)
+
+
+def test_what_is_told_of_a_model_is_under_its_name_and_version(app):
+    model = app.state.metrics.of("cat", 2)
+    for histogram in (model.queue_seconds, model.decode_seconds, model.inference_seconds):
+        histogram.observe(0.003)
+    model.batch_rows.observe(8)
+    model.waiting_rows.inc(3)
+    model.rejected_full.inc()
+    model.rejected_deadline.inc(2)
+    model.cancelled.inc(4)
+
+    text, _ = app.state.metrics.exposition("")
+    found = samples(text.decode())
+    labels = (("model", "cat"), ("version", "2"))
+    for name in ("queue", "decode", "inference"):
+        assert found[f"scs_{name}_seconds_sum", labels] == 0.003
+        assert found[f"scs_{name}_seconds_bucket", (("le", "0.0025"), *labels)] == 0
+        assert found[f"scs_{name}_seconds_bucket", (("le", "0.005"), *labels)] == 1
+    assert found["scs_batch_rows_bucket", (("le", "8.0"), *labels)] == 1
+    assert found["scs_waiting_rows", labels] == 3
+    by_reason = {reason: (labels[0], ("reason", reason), labels[1]) for reason in ("queue_full", "deadline")}
+    assert found["scs_rejected_requests_total", by_reason["queue_full"]] == 1
+    assert found["scs_rejected_requests_total", by_reason["deadline"]] == 2
+    assert found["scs_cancelled_requests_total", labels] == 4
+
+
+def test_durations_are_told_apart_from_a_tenth_of_a_millisecond_to_the_deadline(app):
+    app.state.metrics.of("cat", 1)
+    text, _ = app.state.metrics.exposition("")
+    bounds = {
+        float(dict(labels)["le"]) for name, labels in samples(text.decode()) if name == "scs_inference_seconds_bucket"
+    }
+    assert min(bounds) == 0.0001 and max(bounds - {float("inf")}) == 30
+
+
+def test_models_that_can_be_used_are_told_from_those_that_cannot(bare, tmp_path):
+    (tmp_path / "cat/1").mkdir(parents=True)
+    (tmp_path / "cat/1/model.onnx").write_bytes(b"")
+    (tmp_path / "cat/1/card.json").write_text("{}")
+    shutil.copytree(bundled_repository() / "mnist-conv", tmp_path / "mnist-conv")
+    with TestClient(create_app(bare.model_copy(update={"model_repository": tmp_path}))) as client:
+        found = samples(client.get("/metrics").text)
+    assert found["scs_model_ready", (("model", "mnist-conv"), ("version", "2"))] == 1
+    assert found["scs_model_ready", (("model", "cat"), ("version", "1"))] == 0
+
+
+def test_the_process_is_measured_too(client):
+    found = samples(client.get("/metrics").text)
+    assert found["process_resident_memory_bytes", ()] > 2**20
+    assert any(name == "python_info" for name, _ in found)
