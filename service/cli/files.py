@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service.http.uploads import NamedBytes
+from service.api.files import NamedBytes
 
 
 def read_file(path: Path) -> NamedBytes:

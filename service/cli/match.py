@@ -19,7 +19,7 @@ from service.settings import read_settings
 from service.tasks.match.answer import to_match_npy, to_match_npz, to_match_png, to_match_response
 from service.tasks.match.find import find_matches
 from service.tasks.match.found_picture import draw_found
-from service.tasks.match.upload import MatchUpload
+from service.api.files import MatchUpload
 
 _MEDIA = {".png": "image/png", ".npz": "application/x-npz", ".npy": "application/x-npy"}
 _WRITERS = {".png": to_match_png, ".npz": to_match_npz, ".npy": to_match_npy}

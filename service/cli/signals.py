@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scs.errors import ImageError
 from service.cli.files import read_file
-from service.http.uploads import NamedBytes
+from service.api.files import NamedBytes
 
 
 @dataclass(frozen=True, eq=False)

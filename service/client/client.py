@@ -10,17 +10,12 @@ import httpx2 as httpx
 from pydantic import BaseModel
 
 from scs.errors import ServerError
+from service.api.activations import ActivationOptions, ActivationsResponse
 from service.api.match import MatchOptions, MatchResponse
-from service.api.schemas import (
-    ActivationOptions,
-    ActivationsResponse,
-    ModelDetail,
-    ModelList,
-    PredictOptions,
-    PredictResponse,
-)
-from service.http.uploads import NamedBytes, Upload
-from service.tasks.match.upload import MatchUpload
+from service.api.models import ModelDetail, ModelList
+from service.api.predict import PredictOptions, PredictResponse
+from service.api.files import NamedBytes, Upload
+from service.api.files import MatchUpload
 
 Answer = TypeVar("Answer", bound=BaseModel)
 _TIMEOUT_S = 120.0

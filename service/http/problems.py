@@ -28,7 +28,7 @@ from scs.errors import (
     UnknownNameError,
     UnsupportedImageError,
 )
-from service.api.schemas import Problem
+from service.api.problem import Problem
 
 _log = logging.getLogger(__name__)
 

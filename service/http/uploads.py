@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,28 +12,12 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
+from service.api.files import NamedBytes, Upload
 from service.pictures.decode import MAX_PICTURES
 
 MAX_FILES = MAX_PICTURES
 _NPY = "application/x-npy"
 _NPY_MAGIC = b"\x93NUMPY"
-
-
-@dataclass(frozen=True)
-class NamedBytes:
-    """A file as it was sent; nothing of it has been read."""
-
-    name: str
-    content: bytes
-    is_npy: bool = False
-
-
-@dataclass(frozen=True)
-class Upload:
-    """The files of one request: pictures, and for some routes a template."""
-
-    images: list[NamedBytes]
-    template: NamedBytes | None = None
 
 
 class JsonImages(BaseModel):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.cards.card import InputCard
 from models.runtime.load import Images
 from scs.errors import ProtocolError, TooLargeError
-from service.http.uploads import NamedBytes
+from service.api.files import NamedBytes
 from service.oip.datatypes import BYTES, DATATYPES, read_byte_strings, read_numbers, size_of
 from service.oip.messages import InputTensor
 from service.oip.parameters import shown

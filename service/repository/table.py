@@ -17,7 +17,7 @@ from models.cards.catalogue import Entry
 from models.runtime.load import Device, RunnableModel, load_model
 from models.runtime.memory import give_back
 from scs.errors import ForbiddenError, MissingPackageError, ModelError, ScsError, UnknownNameError
-from service.api.schemas import State
+from service.api.models import State
 
 _log = logging.getLogger(__name__)
 

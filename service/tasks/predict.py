@@ -13,14 +13,9 @@ import numpy as np
 from models.cards.card import InputCard, ModelCard
 from models.runtime.load import Array, Images
 from scs.errors import OptionError, ScsError, TooLargeError
-from service.api.schemas import (
-    ClassProbability,
-    PredictOptions,
-    PredictResponse,
-    Ranking,
-    TemplateScore,
-)
-from service.http.uploads import NamedBytes, Upload
+from service.api.predict import PredictOptions, PredictResponse
+from service.api.ranking import ClassProbability, Ranking, TemplateScore
+from service.api.files import NamedBytes, Upload
 from service.pictures.decode import Picture, Size, decode_image, decode_npy
 from service.repository.table import LoadedModel
 from service.settings import Settings
@@ -61,7 +56,7 @@ def refuse_template(upload: Upload) -> None:
 def to_predictions(
     card: ModelCard, pictures: NamedPictures, logits: Mapping[int, Array], top_k: int, timing: dict[str, float]
 ) -> dict[str, Any]:
-    """A :class:`service.api.schemas.PredictResponse` in plain values, from the pictures and their logits by number.
+    """A :class:`service.api.predict.PredictResponse` in plain values, from the pictures and their logits by number.
 
     Of what this service has made itself nothing needs checking, which takes as long as writing it down.
     """

@@ -9,8 +9,8 @@ from typing import Any
 
 from models.runtime.load import Array
 from scs.errors import TooLargeError
-from service.api.schemas import PredictOptions
-from service.http.uploads import Upload
+from service.api.predict import PredictOptions
+from service.api.files import Upload
 from service.inference.batcher import Engine
 from service.inference.thread_pool import Jobs
 from service.repository.table import LoadedModel
@@ -42,7 +42,7 @@ class Predictor:
         self._small = settings.model_copy(update={"max_pixels": min(_SMALL_PIXELS, settings.max_pixels)})
 
     async def predict(self, model: LoadedModel, upload: Upload, options: PredictOptions) -> dict[str, Any]:
-        """Classify pictures; a :class:`service.api.schemas.PredictResponse` in plain values.
+        """Classify pictures; a :class:`service.api.predict.PredictResponse` in plain values.
 
         Raises:
             ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.

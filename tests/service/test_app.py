@@ -15,8 +15,9 @@ import models
 from models.onnx import native
 from models.runtime.load import cuda_obstacle
 from scs.errors import DeviceError
+from service.api.activations import ActivationsResponse
 from service.api.match import MatchOptions, MatchResponse
-from service.api.schemas import ActivationsResponse, PredictResponse
+from service.api.predict import PredictResponse
 from service.app import create_app
 from service.settings import Settings
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from models.runtime.memory import empty
-from service.api.schemas import ActivationOptions, ActivationsResponse
+from service.api.activations import ActivationOptions, ActivationsResponse
 from service.http.accept import accepted_form
 from service.http.disconnect import while_present
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
-from service.http.uploads import REQUEST_BODY, Upload, read_upload
+from service.http.uploads import REQUEST_BODY, read_upload
+from service.api.files import Upload
 from service.inference.thread_pool import Jobs
 from service.pictures.colour_maps import to_png
 from service.repository.table import LoadedModel

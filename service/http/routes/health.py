@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from service.api.schemas import Live, Ready
+from service.api.health import Live, Ready
 
 router = APIRouter(prefix="/v2/health", tags=["health"])
 

@@ -17,7 +17,8 @@ from service.inference.thread_pool import Jobs
 from service.settings import Settings
 from service.tasks.match.answer import to_match_npy, to_match_npz, to_match_png, to_match_response
 from service.tasks.match.find import Matches, find_matches
-from service.tasks.match.upload import MATCH_BODY, MatchUpload, read_match_upload
+from service.http.match_upload import MATCH_BODY, read_match_upload
+from service.api.files import MatchUpload
 
 router = APIRouter(tags=["match"], responses={**RESPONSES, **DEADLINE_RESPONSE})
 

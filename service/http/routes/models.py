@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from service.api.schemas import ModelDetail, ModelList, ModelState, VersionOption
+from service.api.models import ModelDetail, ModelList, ModelState, VersionOption
 from service.http.problems import RESPONSES
 from service.repository.table import ModelStore, VersionState
 

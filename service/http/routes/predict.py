@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
 
-from service.api.schemas import PredictOptions, PredictResponse
+from service.api.predict import PredictOptions, PredictResponse
 from service.http.disconnect import while_present
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
 from service.http.query_options import read_options

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from models.cards.aliases import LABEL_PATTERN
 from scs.errors import ModelError
-from service.api.schemas import IndexRequest, LoadRequest, ModelIndex, UnloadRequest
+from service.api.repository import IndexRequest, LoadRequest, ModelIndex, UnloadRequest
 from service.repository.reload import Reloading
 from service.repository.table import ModelStore
 

@@ -10,8 +10,9 @@ import numpy as np
 from models.cards.card import LayerCard, ModelCard
 from models.runtime.load import Array
 from scs.errors import OptionError, TooLargeError, UnknownNameError
-from service.api.schemas import ActivationOptions, Ranking, Timing
-from service.http.uploads import NamedBytes, Upload
+from service.api.activations import ActivationOptions
+from service.api.ranking import Ranking, Timing
+from service.api.files import NamedBytes, Upload
 from service.pictures.decode import Picture, resize_image
 from service.repository.table import LoadedModel
 from service.settings import Settings

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from service.api.schemas import (
+from service.api.activations import (
     ActivationsResponse,
     ChannelEnergy,
     ChannelHeatmap,

@@ -14,7 +14,7 @@ from scs.errors import DeadlineError, OptionError, TooLargeError
 from service.api.match import MatchOptions
 from service.settings import Settings
 from service.tasks.match.pictures import Array, MatchPictures, decode_pictures
-from service.tasks.match.upload import MatchUpload
+from service.api.files import MatchUpload
 from service.tasks.match.work import check_work
 from service.tasks.predict import milliseconds
 

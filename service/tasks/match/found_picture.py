@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from scs.errors import OptionError
 from service.api.match import FoundMatch, MatchResponse
-from service.http.uploads import NamedBytes
+from service.api.files import NamedBytes
 from service.pictures.decode import Pixels, decode_image, to_image
 from service.pictures.sheet import lettering
 from service.tasks.match.pictures import Array, read_array

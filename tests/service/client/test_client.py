@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from scs.errors import ServerError
+from service.api.activations import ActivationOptions
 from service.api.match import MatchOptions
-from service.api.schemas import ActivationOptions, PredictOptions
+from service.api.predict import PredictOptions
 from service.app import create_app
 from service.client.client import Client, _detail
-from service.http.uploads import NamedBytes, Upload
-from service.tasks.match.upload import MatchUpload
+from service.api.files import NamedBytes, Upload
+from service.api.files import MatchUpload
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from PIL import Image
 
 from service.api.match import MatchOptions
 from service.app import create_app
-from service.http.uploads import NamedBytes
+from service.api.files import NamedBytes
 from service.pictures.colour_maps import colourise, scale_for
-from service.tasks.match.upload import MatchUpload
+from service.api.files import MatchUpload
 from service.tasks.match.work import check_work
 
 

@@ -8,9 +8,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from skimage import data
 
-from service.api.schemas import PredictOptions
+from service.api.predict import PredictOptions
 from service.app import create_app
-from service.http.uploads import NamedBytes, Upload
+from service.api.files import NamedBytes, Upload
 from service.pictures.decode import decode_image, resize_image
 from service.repository.table import LoadedModel
 from service.tasks.predict import predict, rank, softmax

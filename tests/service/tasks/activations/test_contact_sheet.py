@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.api.schemas import ActivationOptions
-from service.http.uploads import NamedBytes, Upload
+from service.api.activations import ActivationOptions
+from service.api.files import NamedBytes, Upload
 from service.pictures.sheet import draw_sheet
 from service.repository.table import ModelStore
 from service.tasks.activations.activate import activate

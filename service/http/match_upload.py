@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic import Field as PydanticField
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scs.errors import ImageError, OptionError, UnsupportedImageError
-from service.http.uploads import MAX_FILES, NamedBytes, is_npy, read_files, read_form
+from scs.errors import ImageError, UnsupportedImageError
+from service.api.files import MatchUpload, NamedBytes
+from service.http.uploads import MAX_FILES, is_npy, read_files, read_form
 
 _FIELDS = ("scene", "template", "mask", "reference")
-
-
-@dataclass(frozen=True)
-class MatchUpload:
-    """The files of a match; nothing of them has been read.
-
-    Raises:
-        OptionError: there is nothing to look for, or two kinds of it, or the masks are not one or one a template.
-    """
-
-    scene: NamedBytes
-    templates: list[NamedBytes] = field(default_factory=list)
-    masks: list[NamedBytes] = field(default_factory=list)
-    reference: NamedBytes | None = None
-
-    def __post_init__(self) -> None:
-        if bool(self.templates) == (self.reference is not None):
-            came = "both" if self.templates else "neither"
-            raise OptionError(f"what to look for is one or more templates, or a box in a reference; {came} came")
-        count = len(self.templates) or 1
-        if len(self.masks) not in (0, 1, count):
-            allowed = "one mask" if count == 1 else f"one mask for all of {count} templates, or one for each"
-            raise OptionError(f"there may be {allowed}; {len(self.masks)} came")
 
 
 class JsonMatch(BaseModel):
@@ -43,10 +19,10 @@ class JsonMatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scene: str = PydanticField(description="Where to look, base64.")
-    template: str | list[str] = PydanticField([], description="What to look for, base64; one, or several.")
-    mask: str | list[str] = PydanticField([], description="Which pixels of the template count; one, or one each.")
-    reference: str | None = PydanticField(None, description="With `box`: a picture that has what to look for.")
+    scene: str = Field(description="Where to look, base64.")
+    template: str | list[str] = Field([], description="What to look for, base64; one, or several.")
+    mask: str | list[str] = Field([], description="Which pixels of the template count; one, or one each.")
+    reference: str | None = Field(None, description="With `box`: a picture that has what to look for.")
 
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -72,7 +48,7 @@ async def read_match_upload(request: Request) -> MatchUpload:
     Raises:
         ImageError: there is nothing in the body, or it is not what its content type says.
         UnsupportedImageError: a content type that is not read here.
-        OptionError: the files do not make a match, see :class:`MatchUpload`.
+        OptionError: the files do not make a match, see :class:`service.api.files.MatchUpload`.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":

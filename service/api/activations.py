@@ -1,0 +1,158 @@
+"""Options and answer of ``POST /activations``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.cards.card import ReceptiveFieldCard
+from service.api.models import ModelOptions
+from service.api.ranking import Ranking, Timing
+
+Base64 = Annotated[str, Field(description="A PNG, base64.", json_schema_extra={"contentEncoding": "base64"})]
+
+
+class ActivationOptions(ModelOptions):
+    """Options of ``POST /activations``."""
+
+    resize: str = Field(
+        "none",
+        pattern=r"^(card|none|[1-9][0-9]{0,4})$",
+        description="`none`: dense maps of the picture as it is; `card`: at the size the model was trained on; "
+        "a number: pixels of the longer side.",
+    )
+    layers: str = Field(
+        "all", description="`all`, or names of layers with commas between them.", examples=["stem,block2"]
+    )
+    channels: str = Field(
+        "top4",
+        pattern=r"^(all|top[1-9][0-9]{0,3}|[0-9]{1,5}(,[0-9]{1,5})*)$",
+        description="`topN`: the N of most energy; `all`; or numbers of channels with commas between them.",
+    )
+    overlay: bool = Field(False, description="Lay the heatmaps over the picture, at its size.")
+    class_name: str | None = Field(
+        None, alias="class", description="Add the exact map of this class: its mean plus the bias is the logit."
+    )
+    box: str | None = Field(
+        None,
+        pattern=r"^-?[0-9]{1,6}(,-?[0-9]{1,6}){3}$",
+        description="`x,y,width,height` in pixels of the picture: where else do the features of this box occur?",
+    )
+    peaks: int = Field(5, ge=1, le=100, description="Most places to name in each layer, for a template or a box.")
+
+
+class Heatmap(BaseModel):
+    """A map as a picture, with the limits of its colour scale."""
+
+    low: float = Field(description="Value of the first colour.")
+    high: float = Field(description="Value of the last colour; a signed map has -low here, and white at zero.")
+    png: Base64
+
+
+class ChannelEnergy(BaseModel):
+    """A channel and its mean square over the picture."""
+
+    channel: int
+    energy: float
+
+
+class ChannelHeatmap(Heatmap):
+    """The heatmap of one channel."""
+
+    channel: int
+    label: str | None = Field(None, description="What it stands for: the template, of a bank.")
+
+
+class Peak(BaseModel):
+    """A place where the template's features occur: a box in pixels of the picture as it was sent."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float = Field(ge=-1, le=1, description="Sharpened cosine similarity; 1 is the template itself.")
+
+
+class FeatureMatch(Heatmap):
+    """Where the template's features occur in a layer; the heatmap covers the places where the template fits."""
+
+    peaks: list[Peak]
+
+
+class LayerActivation(BaseModel):
+    """One layer of a network, seen on a picture."""
+
+    name: str
+    shape: tuple[int, int, int] = Field(description="Channels, height and width of its maps.")
+    receptive_field: ReceptiveFieldCard
+    signed: bool
+    energies: list[ChannelEnergy] = Field(description="Every channel, most energy first.")
+    heatmaps: list[ChannelHeatmap]
+    match: FeatureMatch | None = Field(None, description="Where a template was sent, or a box named.")
+
+
+class ClassMap(Heatmap):
+    """The exact map of a class: ``mean + bias`` is the logit."""
+
+    label: str
+    index: int
+    mean: float
+    bias: float
+    logit: float
+
+
+class ActivationsResponse(BaseModel):
+    """Answer of ``POST /activations``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "model": "cifar10-scs",
+                "version": 1,
+                "width": 1024,
+                "height": 768,
+                "analysed_width": 1024,
+                "analysed_height": 768,
+                "classes": [{"label": "cat", "index": 3, "probability": 0.81}],
+                "layers": [
+                    {
+                        "name": "block1",
+                        "shape": [64, 384, 512],
+                        "receptive_field": {"size": 8, "stride": 2, "offset": -3},
+                        "signed": True,
+                        "energies": [{"channel": 17, "energy": 0.42}],
+                        "heatmaps": [{"channel": 17, "low": -1.3, "high": 1.3, "png": "iVBORw0KGgo…"}],
+                        "match": {
+                            "low": -1,
+                            "high": 1,
+                            "png": "iVBORw0KGgo…",
+                            "peaks": [{"x": 400, "y": 200, "width": 100, "height": 80, "score": 1}],
+                        },
+                    }
+                ],
+                "class_map": {
+                    "label": "cat",
+                    "index": 3,
+                    "mean": 4.25,
+                    "bias": -0.25,
+                    "logit": 4,
+                    "low": -9.5,
+                    "high": 9.5,
+                    "png": "iVBORw0KGgo…",
+                },
+                "timing": {"decode_ms": 3.1, "inference_ms": 250.2},
+            }
+        }
+    )
+
+    model: str
+    version: int
+    width: int = Field(description="Pixels of the picture as it was sent, upright; boxes are in these.")
+    height: int
+    analysed_width: int = Field(description="Pixels of the picture as the network saw it.")
+    analysed_height: int
+    classes: Ranking
+    layers: list[LayerActivation]
+    class_map: ClassMap | None = None
+    timing: Timing

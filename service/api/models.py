@@ -1,0 +1,65 @@
+"""Which model answers a request, and what is known of the models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.cards.aliases import LABEL_PATTERN
+from models.cards.card import ModelCard
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+State = Literal["READY", "LOADING", "UNAVAILABLE"]  # as the repository extension calls them
+
+VersionOption = Annotated[
+    str | None,
+    Field(
+        pattern=rf"^[1-9][0-9]{{0,17}}$|{LABEL_PATTERN}",
+        coerce_numbers_to_str=True,
+        description="A number or a label; unless given, the version labelled `default`, or the newest.",
+    ),
+]
+
+
+class ModelOptions(_Options):
+    """Which model answers, and at what size it sees the picture."""
+
+    model: str | None = Field(None, description="Name of a model; the default one unless given.")
+    version: VersionOption = None
+
+
+class ModelState(BaseModel):
+    """A version of a model in the repository, and whether it can be used."""
+
+    name: str
+    version: int
+    state: State = Field(description="READY where it can be used.")
+    available: bool
+    reason: str | None = Field(
+        None, description="Why it is not available; of one that is, why what is on disk by now was not taken."
+    )
+    device: Literal["cpu", "cuda"] | None = Field(None, description="Where it runs.")
+    kernels: Literal["native", "portable"] | None = Field(
+        None,
+        description="What computes its layers of sharpened cosine similarity; null where it has none.",
+    )
+    default: bool = Field(False, description="Whether it is of the model that answers requests that name none.")
+    default_version: bool = Field(description="Whether it answers requests that name its model and no version.")
+    labels: list[str] = Field(description="Names of this version.")
+
+
+class ModelDetail(ModelState):
+    """The same with the model's card; null where the card cannot be read."""
+
+    card: ModelCard | None
+
+
+class ModelList(BaseModel):
+    """Answer of ``GET /models``."""
+
+    models: list[ModelState]
