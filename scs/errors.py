@@ -74,6 +74,10 @@ class ForbiddenError(ModelError):
     """A model of a kind that the operator has not allowed."""
 
 
+class NoKeyError(ScsError):
+    """A change that only those may make who have a key, where the operator has set none."""
+
+
 class MissingPackageError(ScsError, ImportError):
     """A command or a model that needs a package which is not installed here."""
 

@@ -43,7 +43,7 @@ def test_every_metric_that_the_dashboard_and_the_alerts_name_is_exported(tmp_pat
     app = create_app(Settings(model_repository=tmp_path / "none", device="cpu"))
     with TestClient(app) as client:
         client.get("/models")
-        app.state.metrics.of("cat", 1)
+        app.state.services.metrics.model("cat", 1)
         lines = client.get("/metrics").text.splitlines()
     exported = {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
     exported |= {line.split()[2] for line in lines if line.startswith("# TYPE")}
@@ -55,7 +55,8 @@ def test_every_metric_that_the_dashboard_and_the_alerts_name_is_exported(tmp_pat
 
 def test_the_dashboard_shows_everything_that_is_exported(tmp_path):
     app = create_app(Settings(model_repository=tmp_path / "none", device="cpu"))
-    families = {family.name for family in app.state.metrics._registry.collect() if family.name.startswith("scs_")}
+    registry = app.state.services.metrics._registry
+    families = {family.name for family in registry.collect() if family.name.startswith("scs_")}
     shown = set().union(*map(names, expressions()))
     bare = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in shown}
     assert families <= bare

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from models.cards import catalogue
-from models.runtime.load import choose_device
+from models.runtime.load import choose_device, usable_cores
+from service.api.files import Upload
+from service.api.predict import PredictOptions, PredictResponse
+from service.inference.batcher import Batcher
+from service.inference.thread_pool import ThreadPool
+from service.observability.metrics import Metrics
 from service.repository.table import LoadedModel, load_entry
 from service.settings import Settings, read_settings
+from service.tasks.predict import Predictor
 
 
 def open_model(settings: Settings, name: str | None, version: int | str | None) -> LoadedModel:
@@ -24,3 +31,14 @@ def open_model(settings: Settings, name: str | None, version: int | str | None) 
 def settings_for(repository: Path | None) -> Settings:
     """The settings of the environment, with another repository if one was named."""
     return read_settings(model_repository=repository)
+
+
+def predict_here(model: LoadedModel, upload: Upload, options: PredictOptions, settings: Settings) -> PredictResponse:
+    """Classify pictures as the service does, in its batches, without a deadline."""
+    metrics = Metrics()
+    decoders = ThreadPool("decodings", usable_cores(), settings.max_waiting_jobs, metrics.pool("decoding"))
+    predictor = Predictor(settings, Batcher(settings, metrics), decoders)
+    try:
+        return PredictResponse.model_validate(asyncio.run(predictor.predict(model, upload, options)))
+    finally:
+        decoders.close()

@@ -35,7 +35,7 @@ def serve(
     configure_logging(settings.log_level, settings.log_format)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
     app = create_app(settings)
-    server = Server(server_config(app, settings), app.state.stopping, settings.drain_s, settings.grace_s)
+    server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
     server.run()
 
 
@@ -67,5 +67,5 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         log_config=None,
-        access_log=False,  # `Watch` has a line of its own for each request
+        access_log=False,  # `Instrumentation` has a line of its own for each request
     )

@@ -11,11 +11,10 @@ from pydantic import BaseModel
 
 from scs.errors import ServerError
 from service.api.activations import ActivationOptions, ActivationsResponse
+from service.api.files import MatchUpload, NamedBytes, Upload
 from service.api.match import MatchOptions, MatchResponse
 from service.api.models import ModelDetail, ModelList
 from service.api.predict import PredictOptions, PredictResponse
-from service.api.files import NamedBytes, Upload
-from service.api.files import MatchUpload
 
 Answer = TypeVar("Answer", bound=BaseModel)
 _TIMEOUT_S = 120.0

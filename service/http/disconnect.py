@@ -1,4 +1,4 @@
-"""Notice that a client has gone while its answer is being made."""
+"""Cancel the work for a request when its client disconnects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scs.errors import ClientGoneError
 _PATIENCE_S = 0.1  # most answers are there before it is worth asking whether somebody waits for them
 
 
-class while_present:  # noqa: N801 - reads as what it does, like contextlib.suppress
+class cancel_on_disconnect:  # noqa: N801 - reads as what it does, like contextlib.suppress
     """Context in which the work for a request is cancelled when its client hangs up.
 
     The request's body needs to have been read.

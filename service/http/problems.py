@@ -6,11 +6,11 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ExceptionHandler, Scope
 
 from scs.errors import (
     BusyError,
@@ -20,6 +20,7 @@ from scs.errors import (
     ImageError,
     MissingPackageError,
     ModelError,
+    NoKeyError,
     OptionError,
     ProtocolError,
     ScsError,
@@ -40,6 +41,7 @@ STATUSES: dict[type[ScsError], HTTPStatus] = {
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     OptionError: HTTPStatus.UNPROCESSABLE_ENTITY,
     ShapeError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NoKeyError: HTTPStatus.FORBIDDEN,
     ModelError: HTTPStatus.SERVICE_UNAVAILABLE,
     MissingPackageError: HTTPStatus.SERVICE_UNAVAILABLE,
     DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -69,33 +71,32 @@ def status_of(error: ScsError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def install_problem_handlers(app: FastAPI) -> None:
-    """Make every failure that is foreseen a problem: ours, and the framework's."""
-
-    @app.exception_handler(ScsError)
-    async def ours(request: Request, error: ScsError) -> Response:
-        return problem_of(error, request.url.path)
-
-    @app.exception_handler(RequestValidationError)
-    async def wrong_option(request: Request, error: RequestValidationError) -> JSONResponse:
-        return failure(request.url.path, HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(error))
-
-    @app.exception_handler(HTTPException)
-    async def frameworks(request: Request, error: HTTPException) -> JSONResponse:
-        route = f"{request.method} {request.url.path}"
-        unknown = error.status_code == HTTPStatus.NOT_FOUND and error.detail == HTTPStatus.NOT_FOUND.phrase
-        detail = f"there is no route {route[:100]}; /docs lists those there are" if unknown else str(error.detail)
-        response = failure(request.url.path, HTTPStatus(error.status_code), detail)
-        response.headers.update(error.headers or {})
-        return response
-
-    @app.exception_handler(Exception)
-    async def left_to_watch(request: Request, error: Exception) -> ASGIApp:
-        return _nothing  # `Watch` is outside, and knows whether there is still somebody to answer
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ScsError)
+    return problem_of(error, request.url.path)
 
 
-async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer nothing."""
+async def _wrong_option(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return failure(request.url.path, HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(error))
+
+
+async def _frameworks(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    route = f"{request.method} {request.url.path}"
+    unknown = error.status_code == HTTPStatus.NOT_FOUND and error.detail == HTTPStatus.NOT_FOUND.phrase
+    detail = f"there is no route {route[:100]}; /docs lists those there are" if unknown else str(error.detail)
+    response = failure(request.url.path, HTTPStatus(error.status_code), detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+# Every failure that is foreseen, ours and the frameworks'. What is not is answered by the instrumentation.
+PROBLEM_HANDLERS: dict[type[Exception], ExceptionHandler] = {
+    ScsError: _ours,
+    RequestValidationError: _wrong_option,
+    HTTPException: _frameworks,
+}
 
 
 def unforeseen(scope: Scope, error: Exception) -> JSONResponse:

@@ -1,41 +1,38 @@
-"""Runs networks for many requests at once: what arrives while a batch runs is the next batch."""
+"""Dynamic batching: requests that arrive while a network runs share its next batch."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 
 import numpy as np
 
 from models.runtime.load import Array, Images
 from scs.errors import BusyError, DeadlineError, ModelError
 from service.inference.batch_queue import BatchLimits, BatchQueue, Waiting
+from service.inference.event_loop import SHORT_RUN_S
+from service.observability.meter import ModelMeter
 from service.observability.metrics import Metrics
-from service.observability.statistics import ModelStatistics
-from service.observability.tracing import stage
 from service.repository.table import LoadedModel
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# Handing a run to a thread and back costs a tenth of a millisecond. A request that is alone is run where it is, as long
-# as that keeps the event loop from others for no longer than this.
-_SHORT_RUN_S = 0.001
 # Of a batch of several pictures. More do not fit into caches, and their maps take memory that is handed back after the
 # run: 32 pictures of 256x256 together took three times as long as four at a time.
 _MOST_PIXELS = 2**18
-_IDLE_S = 30.0  # after which a model's thread ends
 
 
-class Engine:
-    """Every model's queue and threads. Its methods are called on the event loop.
+class Batcher:
+    """Every model's queue and worker threads. Its methods are called on the event loop.
 
     Args:
         settings: limits, where a model's card has none of its own.
@@ -44,114 +41,109 @@ class Engine:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
-        self._runners: weakref.WeakKeyDictionary[LoadedModel, _Runner] = weakref.WeakKeyDictionary()
+        self._batchers: weakref.WeakKeyDictionary[LoadedModel, _ModelBatcher] = weakref.WeakKeyDictionary()
         self._asking = 0
 
     def deadline(self, model: LoadedModel) -> float:
         """When a request for a model that came now is given up, on the clock of ``time.monotonic``."""
         return time.monotonic() + (model.card.serving.timeout_s or self._settings.request_timeout_s)
 
-    def statistics(self, model: LoadedModel) -> ModelStatistics:
-        """What a model has done since it was loaded."""
-        return self._runner(model).statistics
+    def meter(self, model: LoadedModel) -> ModelMeter:
+        """Where a model's requests and batches are counted."""
+        return self._of(model).meter
 
     def check_room(self, model: LoadedModel) -> None:
-        """Refuse a request while as many images are waiting as may; before it is read, that costs least.
+        """Shed load: refuse a request while the queue is full, before its body is read, when that costs least.
 
         Raises:
-            BusyError: they are.
+            BusyError: as many images wait as may.
         """
-        self._runner(model).check_room()
+        self._of(model).check_room()
 
-    def decoded(self, model: LoadedModel, seconds: float) -> None:
-        """Note how long a request's pictures took to be decoded."""
-        now = time.perf_counter()
-        stage("decode", now - seconds, now)
-        runner = self._runner(model)
-        runner.statistics.decode.add(seconds)
-        runner.metrics.decode_seconds.observe(seconds)
+    async def logits(self, model: LoadedModel, images: Images, deadline: float = math.inf) -> Array:
+        """Run a network on images, together with those of other requests.
 
-    async def logits(self, model: LoadedModel, images: Images, deadline: float) -> Array:
-        """Logits ``(n, classes)`` of images ``(n, H, W, C)``, run together with those of other requests.
-
-        A request that is cancelled before its run takes its images with it.
+        More images than a batch may have are run one batch after the other. A request that is cancelled before its run
+        takes its images with it.
 
         Args:
             model: which network; a request keeps the one that it began with.
-            images: uint8, of one size.
+            images: uint8 ``(n, H, W, C)``.
             deadline: on the clock of ``time.monotonic``.
 
+        Returns:
+            Logits ``(n, classes)``.
+
         Raises:
-            BusyError: too many images are waiting.
-            TooLargeError: more images came at once than may ever wait.
+            BusyError: too many images wait.
+            TooLargeError: a batch has more images than may ever wait.
             DeadlineError: the deadline has passed; where it passed before the run, there was none.
             ModelError: the network could not be run on these images.
         """
-        runner = self._runner(model)
+        batcher = self._of(model)
+        most = batcher.limits.rows_of(images.shape[1:])
+        if len(images) <= most:
+            return await self._batch(batcher, images, deadline)
+        starts = range(0, len(images), most)
+        return np.concatenate([await self._batch(batcher, images[i : i + most], deadline) for i in starts])
+
+    async def _batch(self, batcher: _ModelBatcher, images: Images, deadline: float) -> Array:
         self._asking += 1
         try:
-            if runner.would_be_short(images):
+            if batcher.would_be_short(images):
                 await asyncio.sleep(0)  # requests that came at the same moment are counted now
-                if self._asking == 1 and runner.would_be_short(images) and time.monotonic() < deadline:
-                    return runner.run_here(images)
-            return await runner.run_in_batch(images, deadline)
+                if self._asking == 1 and batcher.would_be_short(images) and time.monotonic() < deadline:
+                    return batcher.run_here(images)
+            return await batcher.run_in_batch(images, deadline)
         finally:
             self._asking -= 1
 
-    def _runner(self, model: LoadedModel) -> _Runner:
-        runner = self._runners.get(model)
-        if runner is None:
-            runner = self._runners[model] = _Runner(model, self._limits(model), self._metrics)
-        return runner
+    def _of(self, model: LoadedModel) -> _ModelBatcher:
+        batcher = self._batchers.get(model)
+        if batcher is None:
+            series = self._metrics.model(model.card.name, model.card.version)
+            batcher = self._batchers[model] = _ModelBatcher(model, self._limits(model), ModelMeter(series))
+        return batcher
 
     def _limits(self, model: LoadedModel) -> BatchLimits:
         own, settings = model.card.serving, self._settings
         delay_us = settings.max_queue_delay_us if own.max_queue_delay_us is None else own.max_queue_delay_us
         return BatchLimits(
             rows=own.max_batch_size or settings.max_batch_size,
-            pixels=_MOST_PIXELS,
+            pixels=min(_MOST_PIXELS, settings.max_analysed_pixels),
             delay_s=delay_us / 1e6,
             waiting=own.max_queue or settings.max_queue,
         )
 
 
-class _Runner:
+class _ModelBatcher:
     """Runs the batches of one model.
 
-    Its queue is filled on the event loop and emptied by threads, which end after a while without work. It does not keep
-    the model alive: requests do, so that a model which was replaced is gone with the last of them.
+    The queue is filled on the event loop and emptied by worker threads. It does not keep the model alive: requests do,
+    so that a model that was replaced is gone with the last of them, and its threads with it.
     """
 
-    def __init__(self, model: LoadedModel, limits: BatchLimits, metrics: Metrics) -> None:
-        self.statistics = ModelStatistics()
-        self.metrics = metrics.of(model.card.name, model.card.version)
+    def __init__(self, model: LoadedModel, limits: BatchLimits, meter: ModelMeter) -> None:
+        self.limits, self.meter = limits, meter
         self._model = weakref.ref(model)
         self._name = f"{model.card.name} {model.card.version}"
+        self._changed = threading.Condition(threading.Lock())  # guards the queue and the number of workers
         self._queue = BatchQueue(limits)
-        self._lock = threading.Lock()  # of the queue and the two numbers below
-        self._most_threads = model.runtime.concurrent_runs
-        self._threads = self._awake = 0  # who was called is awake
-        self._calls: SimpleQueue[None] = SimpleQueue()  # one wakes one thread
-        self._full = threading.Event()  # a whole batch waits, for those who gather one
-        self._retired = False
-        weakref.finalize(model, self._retire)
-        self._seconds_a_pixel = float("inf")  # until the first run has shown it
+        self._workers, self._most_workers = 0, model.runtime.concurrent_runs
+        self._threads = ThreadPoolExecutor(self._most_workers, thread_name_prefix=f"inference of {self._name}")
+        self._seconds_a_pixel = math.inf  # until the first run has shown it
 
     def check_room(self) -> None:
         try:
             self._queue.check_room(1)
         except BusyError:
-            self._count_refusal()
+            self.meter.rejected_full()
             raise
-
-    def _count_refusal(self) -> None:
-        self.statistics.rejected.add(0.0)
-        self.metrics.rejected_full.inc()
 
     def would_be_short(self, images: Images) -> bool:
         """Whether nothing is to be done but these images, and that is quick."""
-        idle = not self._awake and not self._queue and not self._queue.limits.delay_s
-        return idle and images[..., 0].size * self._seconds_a_pixel < _SHORT_RUN_S
+        idle = not self._workers and not self._queue and not self.limits.delay_s
+        return idle and images[..., 0].size * self._seconds_a_pixel < SHORT_RUN_S
 
     def run_here(self, images: Images) -> Array:
         """Run images at once, on the caller's thread."""
@@ -164,48 +156,42 @@ class _Runner:
         """Let images wait for the next batch."""
         loop = asyncio.get_running_loop()
         item = Waiting(images, loop.create_future(), time.perf_counter())
-        expiry = loop.call_later(deadline - time.monotonic(), self._expire, item)
+        expiry = None if deadline == math.inf else loop.call_later(deadline - time.monotonic(), self._expire, item)
         try:
             self._put(item)
             answer = await item.answer
             item.trace()
             return answer
         except BusyError:
-            self._count_refusal()
+            self.meter.rejected_full()
             raise
         except asyncio.CancelledError:
             if self._drop(item):
-                self.statistics.cancelled.add(time.perf_counter() - item.arrived)
-                self.metrics.cancelled.inc()
+                self.meter.cancelled(time.perf_counter() - item.arrived)
             raise
         finally:
-            expiry.cancel()
+            if expiry is not None:
+                expiry.cancel()
 
     def _put(self, item: Waiting) -> None:
-        with self._lock:
+        with self._changed:
             self._queue.put(item)
-            self.metrics.waiting_rows.set(self._queue.rows)
-            if not self._awake or (self._awake < self._most_threads and self._waiting_s(item) > _SHORT_RUN_S):
-                self._wake_one()
-            if self._queue.limits.delay_s and self._queue.full_batch():
-                self._full.set()
+            self.meter.waiting(self._queue.rows)
+            busy = self._workers and self._waiting_s(item) <= SHORT_RUN_S
+            if self._workers < self._most_workers and not busy:
+                self._workers += 1
+                self._threads.submit(self._work)
+            if self.limits.delay_s and self._queue.full_batch():
+                self._changed.notify()
 
     def _waiting_s(self, item: Waiting) -> float:
-        """Seconds that a thread would take for what waits, if all of it is like this."""
+        """Seconds that a worker would take for what waits, if all of it is like this."""
         return self._queue.rows * item.images[0, ..., 0].size * self._seconds_a_pixel
 
-    def _wake_one(self) -> None:
-        self._awake += 1
-        if self._awake <= self._threads:
-            self._calls.put(None)
-        else:
-            self._threads += 1
-            threading.Thread(target=self._work, name=f"inference of {self._name}", daemon=True).start()
-
     def _drop(self, item: Waiting) -> bool:
-        with self._lock:
+        with self._changed:
             waited = self._queue.drop(item)
-            self.metrics.waiting_rows.set(self._queue.rows)
+            self.meter.waiting(self._queue.rows)
         return waited
 
     def _expire(self, item: Waiting) -> None:
@@ -213,57 +199,35 @@ class _Runner:
             return
         done = "not begun" if self._drop(item) else "not ready"
         item.answer.set_exception(DeadlineError(f"the time for this request is over, and it was {done}"))
-        self.statistics.rejected.add(time.perf_counter() - item.arrived)
-        self.metrics.rejected_deadline.inc()
+        self.meter.rejected_late(time.perf_counter() - item.arrived)
 
     def _work(self) -> None:
-        while True:
-            while batch := self._next_batch():
-                outcome = self._run(batch)
-                with suppress(RuntimeError):  # the loop was closed, so nobody waits
-                    batch[0].answer.get_loop().call_soon_threadsafe(self._deliver, batch, outcome)
-                del batch, outcome  # images and their model are not held while nothing is to be done
-            if not self._sleep():
-                return
+        """Run batches, on a worker thread, until nothing waits."""
+        while batch := self._next_batch():
+            outcome = self._run(batch)
+            with suppress(RuntimeError):  # the loop was closed, so nobody waits
+                batch[0].answer.get_loop().call_soon_threadsafe(self._deliver, batch, outcome)
+            del batch, outcome  # images are not held while nothing is to be done
 
     def _next_batch(self) -> list[Waiting]:
-        """The next batch; where there is none the thread counts as asleep."""
-        if self._queue.limits.delay_s:
-            self._gather()
-        with self._lock:
-            # What waits is shared among the threads that are awake, so that one does not leave another without work.
-            batch = self._queue.take(-(-self._queue.rows // self._awake))
-            self.metrics.waiting_rows.set(self._queue.rows)
+        with self._changed:
+            if self.limits.delay_s:
+                self._wait_for_a_full_batch()
+            # What waits is shared among the workers, so that one does not leave another without work.
+            batch = self._queue.take(math.ceil(self._queue.rows / self._workers))
+            self.meter.waiting(self._queue.rows)
             if not batch:
-                self._awake -= 1
+                self._workers -= 1
         return batch
 
-    def _sleep(self) -> bool:
-        """Wait until there is work; False where there was none for a while, or never will be, which ends the thread."""
-        try:
-            self._calls.get(timeout=_IDLE_S)
-        except Empty:
-            with self._lock:
-                if self._awake < self._threads:  # not called just now
-                    self._threads -= 1
-                    return False
-            self._calls.get()
-        return not self._retired
+    def _wait_for_a_full_batch(self) -> None:
+        """Wait for more images, as long as the first of them may be made to wait."""
 
-    def _retire(self) -> None:
-        """Let the threads end: nobody has the model any more. Takes no lock, since this may come at any moment."""
-        self._retired = True
-        for _ in range(self._threads):
-            self._calls.put(None)
+        def is_over() -> bool:
+            return not self._queue or self._queue.full_batch()
 
-    def _gather(self) -> None:
-        """Wait for a whole batch, as long as the first of it may be made to wait."""
-        with self._lock:
-            self._full.clear()
-            ready = not self._queue or self._queue.full_batch()
-            left_s = 0.0 if ready else self._queue.oldest() + self._queue.limits.delay_s - time.perf_counter()
-        if left_s > 0:
-            self._full.wait(left_s)
+        if not is_over():
+            self._changed.wait_for(is_over, self._queue.oldest() + self.limits.delay_s - time.perf_counter())
 
     def _run(self, batch: list[Waiting]) -> _Outcome:
         started = time.perf_counter()
@@ -271,7 +235,7 @@ class _Runner:
             images = batch[0].images if len(batch) == 1 else np.concatenate([item.images for item in batch])
             logits = self._logits(images)
         except Exception as error:  # each runtime raises classes of its own
-            if len(batch) > 1:  # one of them may have spoilt it for the others
+            if len(batch) > 1:  # one of them may have failed it for the others
                 parts = [self._run([item]) for item in batch]
                 return _Outcome(started, time.perf_counter(), [answer for part in parts for answer in part.answers])
             _log.exception("%s failed on images %s", self._name, batch[0].images.shape)
@@ -286,35 +250,21 @@ class _Runner:
         model = self._model()
         if model is None:
             raise ModelError(f"{self._name} is gone")
-        rows = self._queue.limits.rows_of(images.shape[1:])
-        if len(images) <= rows:
-            return model.runtime.logits(images)
-        parts = [model.runtime.logits(images[i : i + rows]) for i in range(0, len(images), rows)]
-        return np.concatenate(parts)
+        return model.runtime.logits(images)
 
     def _deliver(self, batch: list[Waiting], outcome: _Outcome) -> None:
-        seconds = outcome.ended - outcome.started
-        rows = sum(len(item.images) for item in batch)
         for item, answer in zip(batch, outcome.answers, strict=True):
-            waited = outcome.started - item.arrived
             item.started, item.ended = outcome.started, outcome.ended
-            self.statistics.queue.add(waited)
-            self.metrics.queue_seconds.observe(waited)
+            self.meter.waited(outcome.started - item.arrived)
             if item.answer.done():  # given up in the meantime, and counted as that
                 continue
+            failed = isinstance(answer, ModelError)
+            self.meter.answered(outcome.ended - item.arrived, failed)
             if isinstance(answer, ModelError):
-                self.statistics.fail.add(outcome.ended - item.arrived)
                 item.answer.set_exception(answer)
             else:
-                self.statistics.success.add(outcome.ended - item.arrived)
                 item.answer.set_result(answer)
-        self.statistics.inference.add(seconds, len(batch))
-        self.statistics.inference_count += rows
-        self.statistics.execution_count += 1
-        self.statistics.last_inference_ms = int(time.time() * 1000)
-        self.statistics.batches[rows].add(seconds)
-        self.metrics.inference_seconds.observe(seconds)
-        self.metrics.batch_rows.observe(rows)
+        self.meter.ran(outcome.ended - outcome.started, sum(len(item.images) for item in batch), len(batch))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,8 +1,9 @@
-"""Work that keeps cores busy for a while, a few pieces at a time; the others wait in a queue that has an end."""
+"""A thread pool with a bounded queue, for work that keeps cores busy for a while."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,13 +12,13 @@ from typing import ParamSpec, TypeVar
 
 from scs.errors import BusyError, DeadlineError
 from service.inference.thread_priority import give_way
-from service.observability.metrics import JobMetrics
+from service.observability.metrics import PoolSeries
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
-class Jobs:
+class ThreadPool:
     """Threads for one kind of work. Its methods are called on the event loop.
 
     A thread cannot be stopped: work that is given up after it was begun keeps its thread until it ends by itself.
@@ -29,7 +30,7 @@ class Jobs:
         metrics: told what waits and what is refused.
     """
 
-    def __init__(self, kind: str, threads: int, most_waiting: int, metrics: JobMetrics) -> None:
+    def __init__(self, kind: str, threads: int, most_waiting: int, metrics: PoolSeries) -> None:
         self._kind, self._most = kind, threads + most_waiting
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=kind, initializer=give_way)
         self._metrics = metrics
@@ -78,7 +79,8 @@ class Jobs:
         future = self._executor.submit(begin)
         future.add_done_callback(left)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), deadline - time.monotonic())
+            left_s = None if deadline == math.inf else deadline - time.monotonic()
+            return await asyncio.wait_for(asyncio.wrap_future(future), left_s)
         except TimeoutError:
             self._metrics.rejected_deadline.inc()
             done = "not ready" if begun else "not begun"

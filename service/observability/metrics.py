@@ -34,7 +34,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
-class ModelMetrics:
+class ModelSeries:
     """The series of one version of a model; durations are in seconds.
 
     Attributes:
@@ -59,7 +59,7 @@ class ModelMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class JobMetrics:
+class PoolSeries:
     """The series of one kind of work that is done on threads.
 
     Attributes:
@@ -78,16 +78,13 @@ class JobMetrics:
 class Metrics:
     """Every series of one application, in a registry of its own.
 
-    Args:
-        store: asked at each scrape which models can be used.
-
     Attributes:
         requests: by route, model and status.
         request_seconds: by route and model.
         in_flight: requests that are being answered.
     """
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
         self.requests = Counter(
             "scs_requests_total", "Requests answered.", ("route", "model", "status"), registry=registry
@@ -129,17 +126,16 @@ class Metrics:
         self._jobs_cancelled = Counter(
             "scs_cancelled_jobs_total", "Work whose client had gone before it began.", ("kind",), registry=registry
         )
-        registry.register(_Models(store))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        self._of: dict[tuple[str, int], ModelMetrics] = {}
+        self._of: dict[tuple[str, int], ModelSeries] = {}
 
-    def of(self, name: str, version: int) -> ModelMetrics:
+    def model(self, name: str, version: int) -> ModelSeries:
         """The series of one version of a model, made when it is first asked for."""
         found = self._of.get((name, version))
         if found is None:
-            found = self._of[name, version] = ModelMetrics(
+            found = self._of[name, version] = ModelSeries(
                 queue_seconds=self._queue.labels(name, version),
                 decode_seconds=self._decode.labels(name, version),
                 inference_seconds=self._inference.labels(name, version),
@@ -151,9 +147,13 @@ class Metrics:
             )
         return found
 
-    def jobs(self, kind: str) -> JobMetrics:
+    def watch(self, store: ModelStore) -> None:
+        """Ask a store at each scrape which models can be used."""
+        self._registry.register(_Models(store))
+
+    def pool(self, kind: str) -> PoolSeries:
         """The series of one kind of work."""
-        return JobMetrics(
+        return PoolSeries(
             waiting=self._jobs_waiting.labels(kind),
             rejected_full=self._jobs_rejected.labels(kind, "queue_full"),
             rejected_deadline=self._jobs_rejected.labels(kind, "deadline"),

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: FastAPI's own spans of requests, and spans of a request's stages below them.
+"""Traces by OpenTelemetry: spans of a request's stages, below FastAPI's own spans of requests.
 
 Nothing is traced, and nothing of the exporter imported, unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` or
 ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` is set. The library reads these and its other variables by itself.
@@ -9,30 +9,16 @@ from __future__ import annotations
 import os
 import time
 
-from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_QUIET = ("/metrics", "/v2/health/")
 
-_is_on = any(os.environ.get(name) for name in _ENDPOINTS)
-
-
-def telemetry() -> TelemetryConfig:
-    """What FastAPI is told: spans of requests to an endpoint that is set; never metrics or logs, which go elsewhere."""
-    return TelemetryConfig(
-        tracing=_is_on,
-        metrics=False,
-        logs=False,
-        operation_spans=False,
-        auto_configure=_is_on,
-        exclude=lambda scope: scope["path"].startswith(_QUIET),
-    )
+IS_ON = any(os.environ.get(name) for name in _ENDPOINTS)
 
 
 def trace_id() -> str:
     """The id of the trace that the caller is in, as hexadecimal; empty outside of one."""
-    if not _is_on:
+    if not IS_ON:
         return ""
     context = trace.get_current_span().get_span_context()
     return trace.format_trace_id(context.trace_id) if context.is_valid else ""
@@ -46,7 +32,7 @@ def stage(name: str, start: float, end: float) -> None:
         start: on the clock of `time.perf_counter`.
         end: likewise.
     """
-    if not _is_on:
+    if not IS_ON:
         return
     now_ns = time.time_ns() - time.perf_counter_ns()
     span = trace.get_tracer("scs-serve").start_span(name, start_time=now_ns + int(start * 1e9))

@@ -1,54 +1,142 @@
-"""From a request to its answer."""
+"""The data plane of the Open Inference Protocol: what its methods do, whichever door a request came through."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
-from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from models.cards.card import InputCard, ModelCard
-from models.runtime.load import Array, Images
-from scs.errors import ProtocolError, TooLargeError
-from service.inference.batcher import Engine
-from service.inference.thread_pool import Jobs
-from service.oip.images import is_light, read_images
-from service.oip.messages import InferRequest, InferResponse, InputTensor, OutputTensor, RequestedOutput
+from models.cards.card import ModelCard
+from models.runtime.load import Array
+from scs.errors import NoKeyError, ProtocolError
+from service.inference.batcher import Batcher
+from service.inference.thread_pool import ThreadPool
+from service.oip import metadata
+from service.oip.images import is_small, read_images
+from service.oip.messages import InferRequest, InferResponse, OutputTensor, RequestedOutput
 from service.oip.metadata import OUTPUT
-from service.oip.triton_config import max_batch_size
-from service.repository.table import LoadedModel
+from service.oip.triton_config import model_config
+from service.oip.triton_statistics import model_statistics
+from service.repository.reload import Reloading
+from service.repository.table import LoadedModel, VersionState
 from service.settings import Settings
+from service.tasks.predict import Predictor
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+Content = dict[str, Any]
 
-_SMALL_PIXELS = 2**15  # decoded on the event loop, in less time than a thread takes to be asked for it
 
+class DataPlane:
+    """Answers the protocol's methods with the content of its JSON. Coroutines are run on the event loop.
 
-class Inference:
-    """Answers requests of the protocol, whichever way they came. Its methods are called on the event loop.
+    Every method that takes a name and a version raises UnknownNameError where there is no such model, and ModelError
+    where it cannot be used. A version is a number, an alias, or None for the one that answers by default.
 
     Args:
         settings: limits.
-        engine: runs the networks.
-        readers: threads for requests that take long to be read.
+        reloading: makes changes of the models.
+        batcher: runs the networks.
+        predictor: decodes pictures.
+        readers: threads for requests that take long to be parsed.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, readers: Jobs) -> None:
-        self._settings, self._engine, self._readers = settings, engine, readers
-        self._small = settings.model_copy(update={"max_pixels": min(_SMALL_PIXELS, settings.max_pixels)})
+    def __init__(
+        self, settings: Settings, reloading: Reloading, batcher: Batcher, predictor: Predictor, readers: ThreadPool
+    ) -> None:
+        self._settings, self._reloading, self._models = settings, reloading, reloading.store
+        self._batcher, self._predictor, self._readers = batcher, predictor, readers
+
+    def server_metadata(self) -> Content:
+        """The server's name, version and the extensions of the protocol that it has."""
+        return metadata.server_metadata()
+
+    def model(self, name: str, version: str | None) -> LoadedModel:
+        """A model that can be used."""
+        return self._models.get(name, version)
+
+    def is_ready(self, name: str, version: str | None) -> bool:
+        """Whether a model can be used."""
+        return self._models.is_ready(name, version)
+
+    def model_metadata(self, name: str, version: str | None) -> Content:
+        """A model's name, the versions that can be asked, and its tensors."""
+        model = self.model(name, version)
+        return metadata.model_metadata(model.card, self._usable(model.card.name))
+
+    def model_config(self, name: str, version: str | None) -> Content:
+        """A model's configuration in Triton's form."""
+        model = self.model(name, version)
+        return model_config(model.card, model.runtime.device, self._settings)
+
+    def statistics(self, name: str | None, version: str | None) -> Content:
+        """What a version has done since it was loaded; without a version or a name, every one that can be asked."""
+        if name is None:
+            asked = self._usable(None)
+        elif version is None:
+            self.model(name, None)  # which says why it cannot be used
+            asked = self._usable(name)
+        else:
+            asked = [self.model(name, version)]
+        return {
+            "model_stats": [model_statistics(each.card, self._batcher.meter(each).statistics) for each in asked],
+        }
+
+    async def index(self, ready: bool) -> list[Content]:
+        """Every version of every model, loaded or on disk, with its state; with ``ready``, those that can be asked."""
+        states = await asyncio.to_thread(self._models.index)
+        return [_indexed(each) for each in states if each.model is not None or not ready]
+
+    async def load(self, name: str, parameters: Iterable[str]) -> None:
+        """Load a model, or what has changed of it.
+
+        Raises:
+            NoKeyError: the operator has set no key.
+            ProtocolError: there are parameters: what lies on disk is loaded.
+            ModelError: not all of it could be loaded.
+        """
+        self.check_changes_allowed()
+        for given in parameters:
+            raise ProtocolError(f"a model is loaded as it lies in the repository; the parameter {given[:60]!r} came")
+        await self._reloading.run(self._models.load, name)
+
+    async def unload(self, name: str) -> None:
+        """Unload every version of a model; requests that have begun are answered.
+
+        Raises:
+            NoKeyError: the operator has set no key.
+        """
+        self.check_changes_allowed()
+        await self._reloading.run(self._models.unload, name)
+
+    def check_changes_allowed(self) -> None:
+        """Refuse changes of the models where anybody could make them.
+
+        Raises:
+            NoKeyError: the operator has set no key.
+        """
+        if self._settings.api_key is None:
+            raise NoKeyError("models are changed only by those who have a key; SCS_API_KEY is not set")
+
+    def check_room(self, model: LoadedModel) -> None:
+        """Shed load before a request's body is read, as :meth:`service.inference.batcher.Batcher.check_room`."""
+        self._batcher.check_room(model)
 
     async def aside(
         self, model: LoadedModel, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs
     ) -> Result:
-        """Do what would keep the event loop for long on a thread.
+        """Do on a thread what would keep the event loop for long.
 
         Raises:
             BusyError: too much is waiting.
             DeadlineError: it could not be done in the time that a request for this model has.
         """
-        return await self._readers.run(self._engine.deadline(model), work, *args, **options)
+        return await self._readers.run(self._batcher.deadline(model), work, *args, **options)
 
     async def infer(self, model: LoadedModel, asked: InferRequest) -> InferResponse:
         """Run a network on the images of a request.
@@ -64,43 +152,22 @@ class Inference:
         for output in wanted:
             if output.name != OUTPUT:
                 raise ProtocolError(f"the network has one output, {OUTPUT}; '{output.name[:60]}' was asked for")
-        deadline = self._engine.deadline(model)
-        if asked.timeout_us is not None:
-            deadline = min(deadline, time.monotonic() + asked.timeout_us / 1e6)
-        images = await self._images(model, asked, deadline)
-        parts = [await self._logits(model, batch, deadline) for batch in images]
+        own_s = math.inf if asked.timeout_us is None else asked.timeout_us / 1e6
+        deadline = min(self._batcher.deadline(model), time.monotonic() + own_s)
+        read = partial(read_images, asked.inputs, model.card.input)
+        images = await self._predictor.decode(model, read, is_small(asked.inputs), deadline)
+        parts = [await self._batcher.logits(model, each, deadline) for each in images]
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
         outputs = [_output(output, logits, model.card) for output in wanted]
         return InferResponse(model.card.name, str(model.card.version), asked.id, outputs)
 
-    async def _images(self, model: LoadedModel, asked: InferRequest, deadline: float) -> list[Images]:
-        wanted, started = model.card.input, time.perf_counter()
-        images = self._read_at_once(asked.inputs, wanted)
-        if images is None:
-            images = await self._readers.run(deadline, read_images, asked.inputs, wanted, self._settings)
-        self._engine.decoded(model, time.perf_counter() - started)
-        return images
+    def _usable(self, name: str | None) -> list[LoadedModel]:
+        """Every version that can be asked, of one model or of all."""
+        return [each.model for each in self._models.states() if each.model is not None and name in (None, each.name)]
 
-    def _read_at_once(self, tensors: Sequence[InputTensor], wanted: InputCard) -> list[Images] | None:
-        """The images, or None where reading them would keep the event loop for long."""
-        if not is_light(tensors):
-            return None
-        try:
-            return read_images(tensors, wanted, self._small)
-        except TooLargeError:  # a file of few bytes may hold a large picture
-            return None
 
-    async def _logits(self, model: LoadedModel, images: Images, deadline: float) -> Array:
-        """Logits of images of one size; more than a batch may have are run one batch after the other."""
-        _, height, width, _ = images.shape
-        fitting = self._settings.max_analysed_pixels // (height * width)
-        most = max(1, min(max_batch_size(model.card, self._settings), fitting))
-        if len(images) <= most:
-            return await self._engine.logits(model, images, deadline)
-        starts = range(0, len(images), most)
-        return np.concatenate(
-            [await self._engine.logits(model, images[start : start + most], deadline) for start in starts]
-        )
+def _indexed(state: VersionState) -> Content:
+    return {"name": state.name, "version": str(state.version), "state": state.state, "reason": state.reason or ""}
 
 
 def _output(wanted: RequestedOutput, logits: Array, card: ModelCard) -> OutputTensor:

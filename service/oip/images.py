@@ -15,28 +15,26 @@ from models.cards.card import InputCard
 from models.runtime.load import Images
 from scs.errors import ProtocolError, TooLargeError
 from service.api.files import NamedBytes
+from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_LIST, SMALL_TENSOR_BYTES
 from service.oip.datatypes import BYTES, DATATYPES, read_byte_strings, read_numbers, size_of
 from service.oip.messages import InputTensor
 from service.oip.parameters import shown
 from service.pictures.decode import MAX_PICTURES, Picture
 from service.settings import Settings
-from service.tasks.predict import check_analysed_size, decode
+from service.tasks.decoding import check_analysed_size, decode
 
 INPUT = "image"
-_LIGHT_BYTES = 2**18  # of numbers to be checked and converted: a tenth of a millisecond
-_LIGHT_VALUES = 2**13  # in a list: likewise
-_LIGHT_FILE_BYTES = 2**14
 
 
-def is_light(tensors: Sequence[InputTensor]) -> bool:
-    """Whether values can be read on an event loop: with binary UINT8 hardly anything is to be done."""
-    return all(map(_is_light, tensors))
+def is_small(tensors: Sequence[InputTensor]) -> bool:
+    """Whether values can be read on the event loop: with binary UINT8 hardly anything is to be done."""
+    return all(map(_is_small, tensors))
 
 
-def _is_light(tensor: InputTensor) -> bool:
+def _is_small(tensor: InputTensor) -> bool:
     if tensor.raw is None:  # no more of a list is looked at than the shape says
-        return tensor.datatype != BYTES and size_of("UINT8", tensor.shape) <= _LIGHT_VALUES
-    most = _LIGHT_FILE_BYTES if tensor.datatype == BYTES else _LIGHT_BYTES
+        return tensor.datatype != BYTES and size_of("UINT8", tensor.shape) <= SMALL_LIST
+    most = SMALL_FILE_BYTES if tensor.datatype == BYTES else SMALL_TENSOR_BYTES
     return tensor.datatype == "UINT8" or len(tensor.raw) <= most
 
 

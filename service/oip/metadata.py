@@ -8,7 +8,7 @@ from typing import Any
 
 from models.cards.card import Format, ModelCard
 from service.oip.images import INPUT
-from service.repository.table import LoadedModel, ModelStore
+from service.repository.table import LoadedModel
 
 NAME = "scs-serve"
 OUTPUT = "logits"
@@ -36,8 +36,3 @@ def model_metadata(card: ModelCard, usable: Sequence[LoadedModel]) -> dict[str, 
         "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, -1, -1, card.input.channels]}],
         "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(card.labels)]}],
     }
-
-
-def usable_models(store: ModelStore, name: str | None = None) -> list[LoadedModel]:
-    """Every version that can be asked, of one model or of all."""
-    return [state.model for state in store.states() if state.model is not None and name in (None, state.name)]

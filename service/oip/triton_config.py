@@ -14,11 +14,6 @@ _BACKENDS: dict[Format, str] = {"onnx": "onnxruntime", "torchscript": "pytorch"}
 _KINDS: dict[Device, str] = {"cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 
 
-def max_batch_size(card: ModelCard, settings: Settings) -> int:
-    """Most images that go through a network together."""
-    return card.serving.max_batch_size or settings.max_batch_size
-
-
 def model_config(card: ModelCard, device: Device, settings: Settings) -> dict[str, Any]:
     """The configuration of a model; dimensions of tensors go without that of the batch, as there is a batch size."""
     own = card.serving
@@ -29,7 +24,7 @@ def model_config(card: ModelCard, device: Device, settings: Settings) -> dict[st
         "platform": PLATFORMS[card.format],
         "backend": _BACKENDS[card.format],
         "version_policy": {"all": {}},
-        "max_batch_size": max_batch_size(card, settings),
+        "max_batch_size": own.max_batch_size or settings.max_batch_size,
         "input": [
             {
                 "name": INPUT,

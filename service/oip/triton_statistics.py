@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.cards.card import ModelCard
-from service.observability.statistics import Duration, ModelStatistics
+from service.observability.meter import Duration, ModelStatistics
 
 _NONE = Duration()
 

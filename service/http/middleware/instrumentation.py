@@ -1,4 +1,4 @@
-"""Watches every request: its id, its counts and durations, its log line, and what nobody foresaw."""
+"""Instrument every request: its id, its metrics, its access log line, and an answer to what nobody foresaw."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.problems import failure, unforeseen
-from service.http.server.stopping import Stopping
 from service.observability.access_log import LOGGER, AccessRecord
 from service.observability.logs import request_id
 from service.observability.metrics import Metrics
 from service.observability.tracing import trace_id
+from service.shutdown import Stopping
 
 _LONGEST_ID = 128
 _CLIENT_GONE = 499  # as nginx counts them; nobody is there to be answered
@@ -29,7 +29,7 @@ NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # an answer is what its c
 _access = logging.getLogger(LOGGER)
 
 
-class Watch:
+class Instrumentation:
     """ASGI middleware round all others.
 
     An answer carries ``X-Request-ID``: the request's own if that is printable ASCII of at most 128 characters, else one

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 from collections.abc import Collection, Iterator
 from http import HTTPStatus
 
@@ -13,20 +12,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api_key import is_allowed
 from service.http.middleware.body_limit import refuse
 from service.http.problems import failure
 
 HEALTH = "/v2/health/"
 _REALM = 'realm="scs-serve"'
 _READING = ("GET", "HEAD")
-
-
-def is_allowed(given: str | None, expected: SecretStr | str) -> bool:
-    """Whether the key that came is the one that was set; how long that takes does not depend on where they differ."""
-    if given is None:
-        return False
-    wanted = expected.get_secret_value() if isinstance(expected, SecretStr) else expected
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode("utf-8", "surrogatepass"))
 
 
 class ApiKey:

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 
 from models.runtime.memory import empty
 from service.api.activations import ActivationOptions, ActivationsResponse
+from service.api.files import Upload
 from service.http.accept import accepted_form
-from service.http.disconnect import while_present
+from service.http.disconnect import cancel_on_disconnect
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
 from service.http.uploads import REQUEST_BODY, read_upload
-from service.api.files import Upload
-from service.inference.thread_pool import Jobs
 from service.pictures.colour_maps import to_png
 from service.repository.table import LoadedModel
+from service.services import Services
 from service.settings import Settings
 from service.tasks.activations.activate import Activations, activate
 from service.tasks.activations.answer import to_npz, to_response
@@ -47,15 +47,14 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
 
     ``Accept: image/png`` gives one picture of all of them, ``application/x-npz`` the raw numbers, anything else JSON.
     """
-    state = request.app.state
-    model = state.models.get(options.model, options.version)
+    services = Services.of(request)
+    model = services.models.get(options.model, options.version)
     request.state.model = model.card.name
     upload = await read_upload(request)
     form = accepted_form(request, _WRITERS)
-    heavy: Jobs = state.heavy
-    deadline = state.engine.deadline(model)
-    with while_present(request):
-        return await heavy.run(deadline, _answer, model, upload, options, state.settings, form)
+    deadline = services.batcher.deadline(model)
+    with cancel_on_disconnect(request):
+        return await services.heavy.run(deadline, _answer, model, upload, options, services.settings, form)
 
 
 def _answer(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from service.api.health import Live, Ready
+from service.services import Services
 
 router = APIRouter(prefix="/v2/health", tags=["health"])
 
@@ -18,7 +19,7 @@ async def live() -> Live:
 @router.get("/ready", summary="Every model is loaded and has answered a warm-up", responses={503: {"model": Ready}})
 async def ready(request: Request, response: Response) -> Ready:
     """200 once every required model is loaded and has answered a warm-up; 503 until then, and before a stop."""
-    state = request.app.state
-    is_ready = state.models.ready() and not state.stopping.begun
+    services = Services.of(request)
+    is_ready = services.models.ready() and not services.stopping.begun
     response.status_code = 200 if is_ready else 503
     return Ready(ready=is_ready)

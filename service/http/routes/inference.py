@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from scs.errors import ProtocolError
-from service.http.disconnect import while_present
-from service.http.shortcut import ShortRoute
-from service.inference.batcher import Engine
-from service.oip import metadata
+from service.http.disconnect import cancel_on_disconnect
+from service.inference.event_loop import SMALL_JSON_BYTES
 from service.oip.compression import CODINGS, compress, expand
-from service.oip.data_plane import Inference
+from service.oip.data_plane import DataPlane
 from service.oip.json_codec import read_request, write_response
 from service.oip.messages import InferRequest
 from service.oip.schemas import (
@@ -27,10 +25,8 @@ from service.oip.schemas import (
     ResponseBody,
     ServerMetadata,
 )
-from service.oip.triton_config import model_config
-from service.oip.triton_statistics import model_statistics
-from service.repository.table import LoadedModel, ModelStore
-from service.settings import Settings
+from service.repository.table import LoadedModel
+from service.services import Services
 
 _FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": ProtocolFailure, "description": HTTPStatus(status).phrase}
@@ -40,7 +36,6 @@ router = APIRouter(prefix="/v2", tags=["inference protocol"], responses=_FAILURE
 
 _JSON, _BINARY = "application/json", "application/octet-stream"
 _HEADER_LENGTH = "inference-header-content-length"
-_LIGHT_JSON = 2**14  # read on the event loop; more would keep other requests waiting
 # Below this an answer is one packet anyway.
 _WORTH_COMPRESSING = 1400
 _BYTES_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
@@ -66,52 +61,46 @@ _DESCRIBED = {
 
 @router.get("", summary="The server's name, version and extensions")
 @router.get("/", include_in_schema=False)
-async def server_metadata() -> ServerMetadata:
+async def server_metadata(request: Request) -> ServerMetadata:
     """What this server is, and which extensions of the protocol it has."""
-    return ServerMetadata.model_validate(metadata.server_metadata())
+    return ServerMetadata.model_validate(_data_plane(request).server_metadata())
 
 
 @router.get("/models/stats", summary="What every model has done, in Triton's form")
 async def all_statistics(request: Request) -> ModelStatistics:
     """Counts, and nanoseconds, of every version that can be asked, since it was loaded."""
-    return _statistics(request, metadata.usable_models(request.app.state.models))
+    return ModelStatistics.model_validate(_data_plane(request).statistics(None, None))
 
 
 @router.get("/models/{name}", summary="A model's tensors")
 @router.get("/models/{name}/versions/{version}", summary="A version's tensors")
 async def model_metadata(request: Request, name: str, version: str | None = None) -> ModelMetadata:
     """The inputs and outputs of a model. A version is a number or a label."""
-    model = _model(request, name, version)
-    usable = metadata.usable_models(request.app.state.models, name)
-    return ModelMetadata.model_validate(metadata.model_metadata(model.card, usable))
+    _note(request, name, version)
+    return ModelMetadata.model_validate(_data_plane(request).model_metadata(name, version))
 
 
 @router.get("/models/{name}/ready", summary="Whether a model can be asked")
 @router.get("/models/{name}/versions/{version}/ready", summary="Whether a version can be asked")
 async def model_ready(request: Request, name: str, version: str | None = None) -> ModelReady:
     """200 where it can; 404 where there is no such model, 503 where it cannot be used."""
-    return ModelReady(name=_model(request, name, version).card.name)
+    return ModelReady(name=_note(request, name, version).card.name)
 
 
 @router.get("/models/{name}/config", summary="A model's configuration, in Triton's form")
 @router.get("/models/{name}/versions/{version}/config", summary="A version's configuration, in Triton's form")
 async def get_config(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
     """What Triton's tools ask for before they send anything."""
-    model = _model(request, name, version)
-    return model_config(model.card, model.runtime.device, request.app.state.settings)
+    _note(request, name, version)
+    return _data_plane(request).model_config(name, version)
 
 
 @router.get("/models/{name}/stats", summary="What a model has done, in Triton's form")
 @router.get("/models/{name}/versions/{version}/stats", summary="What a version has done, in Triton's form")
 async def statistics(request: Request, name: str, version: str | None = None) -> ModelStatistics:
     """Counts, and nanoseconds, since it was loaded; without a version, those of every version that can be asked."""
-    model = _model(request, name, version)
-    return _statistics(request, [model] if version else metadata.usable_models(request.app.state.models, name))
-
-
-def _statistics(request: Request, models: Sequence[LoadedModel]) -> ModelStatistics:
-    engine: Engine = request.app.state.engine
-    return ModelStatistics(model_stats=[model_statistics(each.card, engine.statistics(each)) for each in models])
+    _note(request, name, version)
+    return ModelStatistics.model_validate(_data_plane(request).statistics(name, version))
 
 
 @router.post(
@@ -130,39 +119,39 @@ def _statistics(request: Request, models: Sequence[LoadedModel]) -> ModelStatist
 )
 async def post_infer(request: Request) -> Response:
     """Images ``[N, H, W, C]`` to logits ``[N, classes]``, in JSON, or as binary data behind it."""
-    model = _model(request, request.path_params["name"], request.path_params.get("version"))
-    inference: Inference = request.app.state.inference
-    request.app.state.engine.check_room(model)
+    model = _note(request, request.path_params["name"], request.path_params.get("version"))
+    data_plane = _data_plane(request)
+    data_plane.check_room(model)
     body = await request.body()
-    with while_present(request):
-        asked = await _read(body, request, model, inference)
-        answer, json_length = write_response(await inference.infer(model, asked))
+    with cancel_on_disconnect(request):
+        asked = await _read(body, request, model, data_plane)
+        answer, json_length = write_response(await data_plane.infer(model, asked))
     headers = {} if json_length is None else {_HEADER_LENGTH: str(json_length)}
     coding = _accepted(request.headers.get("accept-encoding", ""))
     if coding and len(answer) >= _WORTH_COMPRESSING:
-        answer = await inference.aside(model, compress, answer, coding)
+        answer = await data_plane.aside(model, compress, answer, coding)
         headers |= {"content-encoding": coding, "vary": "accept-encoding"}
     return Response(answer, headers=headers, media_type=_JSON if json_length is None else _BINARY)
 
 
-SHORT = [
-    ShortRoute("/v2/models/{name}/infer", post_infer),
-    ShortRoute("/v2/models/{name}/versions/{version}/infer", post_infer),
+HOT = [
+    Route("/v2/models/{name}/infer", post_infer, methods=["POST"]),
+    Route("/v2/models/{name}/versions/{version}/infer", post_infer, methods=["POST"]),
 ]
 
 
-async def _read(body: bytes, request: Request, model: LoadedModel, inference: Inference) -> InferRequest:
+async def _read(body: bytes, request: Request, model: LoadedModel, data_plane: DataPlane) -> InferRequest:
     """Read a request, on a thread if that takes long."""
     headers = request.headers
     coding = headers.get("content-encoding", "identity").strip().lower()
     length = _length(headers.get(_HEADER_LENGTH))
     if coding == "identity":
-        if (len(body) if length is None else length) <= _LIGHT_JSON:
+        if (len(body) if length is None else length) <= SMALL_JSON_BYTES:
             return read_request(body, length)
-        return await inference.aside(model, read_request, body, length)
+        return await data_plane.aside(model, read_request, body, length)
     if coding in CODINGS:
-        settings: Settings = request.app.state.settings
-        return await inference.aside(model, _read_packed, body, coding, settings.max_body_bytes, length)
+        most = Services.of(request).settings.max_body_bytes
+        return await data_plane.aside(model, _read_packed, body, coding, most, length)
     raise HTTPException(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         f"a body may be compressed as {' or '.join(CODINGS)}; '{coding[:60]}' came",
@@ -174,9 +163,13 @@ def _read_packed(body: bytes, coding: str, most: int, json_length: int | None) -
     return read_request(expand(body, coding, most), json_length)
 
 
-def _model(request: Request, name: str, version: str | None) -> LoadedModel:
-    store: ModelStore = request.app.state.models
-    model = store.get(name, version)
+def _data_plane(request: Request) -> DataPlane:
+    return Services.of(request).data_plane
+
+
+def _note(request: Request, name: str, version: str | None) -> LoadedModel:
+    """The model that a request asks for, by which it is counted from now on."""
+    model = _data_plane(request).model(name, version)
     request.state.model = model.card.name
     return model
 

@@ -9,16 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from scs.errors import DeadlineError
+from service.api.files import MatchUpload
 from service.api.match import MatchOptions, MatchResponse
 from service.http.accept import accepted_form
-from service.http.disconnect import while_present
+from service.http.disconnect import cancel_on_disconnect
+from service.http.match_upload import MATCH_BODY, read_match_upload
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
-from service.inference.thread_pool import Jobs
+from service.services import Services
 from service.settings import Settings
 from service.tasks.match.answer import to_match_npy, to_match_npz, to_match_png, to_match_response
 from service.tasks.match.find import Matches, find_matches
-from service.http.match_upload import MATCH_BODY, read_match_upload
-from service.api.files import MatchUpload
 
 router = APIRouter(tags=["match"], responses={**RESPONSES, **DEADLINE_RESPONSE})
 
@@ -51,14 +51,14 @@ async def post_match(request: Request, options: Annotated[MatchOptions, Query()]
     ``Accept: image/png`` gives the scores of the best match's template, in its pose, as a heatmap;
     ``application/x-npz`` and ``application/x-npy`` the scores themselves; anything else JSON.
     """
-    settings = request.app.state.settings
-    heavy: Jobs = request.app.state.heavy
+    services = Services.of(request)
+    settings = services.settings
     deadline = time.monotonic() + settings.request_timeout_s
     upload = await read_match_upload(request)
     form = accepted_form(request, _WRITERS)
     try:
-        with while_present(request):
-            return await heavy.run(deadline, _answer, upload, options, settings, form, deadline)
+        with cancel_on_disconnect(request):
+            return await services.heavy.run(deadline, _answer, upload, options, settings, form, deadline)
     except DeadlineError:
         raise DeadlineError(
             f"a match may take {settings.request_timeout_s:g} seconds and was not ready by then; a smaller scene, "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from service.services import Services
+
 router = APIRouter(tags=["metrics"])
 
 _FORMS = ("text/plain", "application/openmetrics-text")
@@ -18,5 +20,5 @@ _FORMS = ("text/plain", "application/openmetrics-text")
 def get_metrics(request: Request) -> Response:
     """Every series in Prometheus's text format, or as OpenMetrics where ``Accept`` asks for it."""
     # A plain function, so that it runs beside the event loop: writing the text takes milliseconds.
-    text, content_type = request.app.state.metrics.exposition(request.headers.get("accept", ""))
+    text, content_type = Services.of(request).metrics.exposition(request.headers.get("accept", ""))
     return Response(text, headers={"content-type": content_type})

@@ -6,14 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
+from starlette.routing import Route
 
 from service.api.predict import PredictOptions, PredictResponse
-from service.http.disconnect import while_present
+from service.http.disconnect import cancel_on_disconnect
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
 from service.http.query_options import read_options
-from service.http.shortcut import ShortRoute
 from service.http.uploads import REQUEST_BODY, read_upload
-from service.tasks.predictor import Predictor
+from service.services import Services
 
 router = APIRouter(tags=["predict"], responses={**RESPONSES, **DEADLINE_RESPONSE})
 
@@ -26,19 +26,18 @@ router = APIRouter(tags=["predict"], responses={**RESPONSES, **DEADLINE_RESPONSE
 )
 async def post_predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
     """Send one picture as the body, or several as ``file`` fields of a form; get each one's classes, best first."""
-    state = request.app.state
-    predictor: Predictor = state.predictor
-    model = state.models.get(options.model, options.version)
+    services = Services.of(request)
+    model = services.models.get(options.model, options.version)
     request.state.model = model.card.name
-    state.engine.check_room(model)
+    services.batcher.check_room(model)
     upload = await read_upload(request)
-    with while_present(request):
-        answer = await predictor.predict(model, upload, options)
+    with cancel_on_disconnect(request):
+        answer = await services.predictor.predict(model, upload, options, services.batcher.deadline(model))
     return Response(to_json(answer), media_type="application/json")
 
 
-async def _shortly(request: Request) -> Response:
+async def _post_predict(request: Request) -> Response:
     return await post_predict(request, read_options(request, PredictOptions))
 
 
-SHORT = ShortRoute("/predict", _shortly)
+HOT = [Route("/predict", _post_predict, methods=["POST"])]

@@ -8,13 +8,11 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import Field, TypeAdapter, ValidationError
-from starlette.concurrency import run_in_threadpool
 
 from models.cards.aliases import LABEL_PATTERN
 from scs.errors import ModelError
 from service.api.repository import IndexRequest, LoadRequest, ModelIndex, UnloadRequest
-from service.repository.reload import Reloading
-from service.repository.table import ModelStore
+from service.services import Services
 
 T = TypeVar("T")
 _Labels = TypeAdapter(
@@ -52,12 +50,8 @@ router = APIRouter(prefix="/v2/repository", tags=["repository"])
 async def post_index(request: Request) -> list[ModelIndex]:
     """Every version of every model, loaded or on disk, with its state; only those that answer with `ready`."""
     wanted = await _read(request, TypeAdapter(IndexRequest))
-    store: ModelStore = request.app.state.models
-    return [
-        ModelIndex(name=each.name, version=str(each.version), state=each.state, reason=each.reason or "")
-        for each in await run_in_threadpool(store.index)
-        if each.model is not None or not wanted.ready
-    ]
+    listed = await Services.of(request).data_plane.index(wanted.ready)
+    return [ModelIndex.model_validate(each) for each in listed]
 
 
 @router.post(
@@ -72,13 +66,11 @@ async def post_load(request: Request, name: str) -> Response:
 
     What lies on disk is loaded: a configuration or files in the request are refused.
     """
-    reloading = _changes(request)
-    for given in (await _read(request, TypeAdapter(LoadRequest))).parameters:
-        raise HTTPException(
-            HTTPStatus.BAD_REQUEST, f"a model is loaded as it lies in the repository; the parameter {given[:60]!r} came"
-        )
+    data_plane = Services.of(request).data_plane
+    data_plane.check_changes_allowed()
+    wanted = await _read(request, TypeAdapter(LoadRequest))
     try:
-        await reloading.run(reloading.store.load, name)
+        await data_plane.load(name, wanted.parameters)
     except ModelError as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
     return Response()
@@ -93,9 +85,10 @@ async def post_load(request: Request, name: str) -> Response:
 )
 async def post_unload(request: Request, name: str) -> Response:
     """Every version of it; requests that have begun are answered. It stays so until it is loaded, or a restart."""
-    reloading = _changes(request)
+    data_plane = Services.of(request).data_plane
+    data_plane.check_changes_allowed()
     await _read(request, TypeAdapter(UnloadRequest))
-    await reloading.run(reloading.store.unload, name)
+    await data_plane.unload(name)
     return Response()
 
 
@@ -111,22 +104,13 @@ async def post_labels(request: Request, name: str) -> dict[str, int]:
     `default` is the version that answers where none is asked for. Labels stay as they are until `labels.json` changes,
     or the model is loaded anew.
     """
-    reloading = _changes(request)
+    services = Services.of(request)
+    services.data_plane.check_changes_allowed()
     labels = await _read(request, _Labels)
     try:
-        return await reloading.run(reloading.store.move_labels, name, labels)
+        return await services.reloading.run(services.models.move_labels, name, labels)
     except ModelError as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
-
-
-def _changes(request: Request) -> Reloading:
-    """What makes changes, where the operator has said who may ask for them."""
-    if request.app.state.settings.api_key is None:
-        raise HTTPException(
-            HTTPStatus.FORBIDDEN, "models are changed over HTTP only by those who have a key; SCS_API_KEY is not set"
-        )
-    reloading: Reloading = request.app.state.reloading
-    return reloading
 
 
 async def _read(request: Request, kind: TypeAdapter[T]) -> T:

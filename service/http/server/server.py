@@ -18,7 +18,7 @@ from types import FrameType
 import uvicorn
 
 from service.http.server.connection import Connection
-from service.http.server.stopping import Stopping
+from service.shutdown import Stopping
 
 _TICK_S = 0.02
 _NEWCOMERS_S = 0.1  # for the request of a connection that was accepted last

@@ -9,11 +9,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from fastapi import FastAPI
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from starlette.concurrency import run_in_threadpool
 
 from scs.errors import (
     BusyError,
@@ -22,6 +20,7 @@ from scs.errors import (
     ImageError,
     MissingPackageError,
     ModelError,
+    NoKeyError,
     OptionError,
     ProtocolError,
     ScsError,
@@ -29,22 +28,12 @@ from scs.errors import (
     TooLargeError,
     UnknownNameError,
 )
-from service.http.middleware.security import is_allowed
-from service.inference.batcher import Engine
-from service.oip import metadata
-from service.oip.grpc import messages as proto
-from service.oip.metadata import usable_models
-from service.oip.triton_config import model_config
-from service.oip.triton_statistics import model_statistics
-from service.repository.reload import Reloading
-from service.repository.table import ModelStore
+from service.api_key import is_allowed
+from service.oip.grpc import messages
+from service.services import Services
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-class NoKeyError(ScsError):
-    """A change that only those may make who have a key, where the operator has set none."""
 
 
 STATUSES: dict[type[ScsError], grpc.StatusCode] = {
@@ -68,8 +57,8 @@ Content = dict[str, Any]
 
 
 @asynccontextmanager
-async def serving_grpc(app: FastAPI) -> AsyncIterator[int]:
-    """Serve an application's models over gRPC as long as this lasts.
+async def serving_grpc(services: Services) -> AsyncIterator[int]:
+    """Serve models over gRPC as long as this lasts.
 
     Yields:
         The port, which the system chooses where it is set to 0.
@@ -77,8 +66,8 @@ async def serving_grpc(app: FastAPI) -> AsyncIterator[int]:
     Raises:
         OptionError: the port cannot be listened on.
     """
-    settings: Settings = app.state.settings
-    calls, described = _Calls(app), proto.service()
+    settings = services.settings
+    calls, described = _Calls(services), messages.service()
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
             _guarded(method, getattr(calls, name)),
@@ -112,75 +101,45 @@ async def serving_grpc(app: FastAPI) -> AsyncIterator[int]:
 class _Calls:
     """The methods of the service, by their names there; each answers with the content of the protocol's JSON."""
 
-    def __init__(self, app: FastAPI) -> None:
-        self._state = app.state
-
-    @property
-    def _store(self) -> ModelStore:
-        store: ModelStore = self._state.models
-        return store
+    def __init__(self, services: Services) -> None:
+        self._services, self._data_plane = services, services.data_plane
 
     async def ServerLive(self, sent: Any) -> Content:  # noqa: N802
         return {"live": True}
 
     async def ServerReady(self, sent: Any) -> Content:  # noqa: N802
-        return {"ready": self._store.ready() and not self._state.stopping.begun}
+        return {"ready": self._services.models.ready() and not self._services.stopping.begun}
 
     async def ServerMetadata(self, sent: Any) -> Content:  # noqa: N802
-        return metadata.server_metadata()
+        return self._data_plane.server_metadata()
 
     async def ModelReady(self, sent: Any) -> Content:  # noqa: N802
-        return {"ready": self._store.is_ready(sent.name, sent.version or None)}
+        return {"ready": self._data_plane.is_ready(sent.name, sent.version or None)}
 
     async def ModelMetadata(self, sent: Any) -> Content:  # noqa: N802
-        model = self._store.get(sent.name, sent.version or None)
-        return metadata.model_metadata(model.card, usable_models(self._store, model.card.name))
+        return self._data_plane.model_metadata(sent.name, sent.version or None)
 
     async def ModelConfig(self, sent: Any) -> Content:  # noqa: N802
-        model = self._store.get(sent.name, sent.version or None)
-        return {"config": model_config(model.card, model.runtime.device, self._state.settings)}
+        return {"config": self._data_plane.model_config(sent.name, sent.version or None)}
+
+    async def ModelStatistics(self, sent: Any) -> Content:  # noqa: N802
+        return self._data_plane.statistics(sent.name or None, sent.version or None)
 
     async def RepositoryIndex(self, sent: Any) -> Content:  # noqa: N802
-        states = await run_in_threadpool(self._store.index)
-        return {
-            "models": [
-                {"name": each.name, "version": str(each.version), "state": each.state, "reason": each.reason or ""}
-                for each in states
-                if each.model is not None or not sent.ready
-            ]
-        }
+        return {"models": await self._data_plane.index(sent.ready)}
 
     async def RepositoryModelLoad(self, sent: Any) -> Content:  # noqa: N802
-        for given in sent.parameters:
-            raise ProtocolError(f"a model is loaded as it lies in the repository; the parameter {given[:60]!r} came")
-        reloading = self._changes()
-        await reloading.run(reloading.store.load, sent.model_name)
+        await self._data_plane.load(sent.model_name, sent.parameters)
         return {}
 
     async def RepositoryModelUnload(self, sent: Any) -> Content:  # noqa: N802
-        reloading = self._changes()
-        await reloading.run(reloading.store.unload, sent.model_name)
+        await self._data_plane.unload(sent.model_name)
         return {}
 
-    def _changes(self) -> Reloading:
-        """What makes changes, where the operator has said who may ask for them."""
-        if self._state.settings.api_key is None:
-            raise NoKeyError("models are changed only by those who have a key; SCS_API_KEY is not set")
-        reloading: Reloading = self._state.reloading
-        return reloading
-
     async def ModelInfer(self, sent: Any) -> Message:  # noqa: N802
-        model = self._store.get(sent.model_name, sent.model_version or None)
-        asked = proto.read_infer_request(sent)
-        return proto.write_infer_response(await self._state.inference.infer(model, asked))
-
-    async def ModelStatistics(self, sent: Any) -> Content:  # noqa: N802
-        models = usable_models(self._store, sent.name or None)
-        if sent.name:
-            model = self._store.get(sent.name, sent.version or None)
-            models = [model] if sent.version else models
-        engine: Engine = self._state.engine
-        return {"model_stats": [model_statistics(each.card, engine.statistics(each)) for each in models]}
+        model = self._data_plane.model(sent.model_name, sent.model_version or None)
+        answer = await self._data_plane.infer(model, messages.read_infer_request(sent))
+        return messages.write_infer_response(answer)
 
 
 def _guarded(
@@ -198,7 +157,7 @@ def _guarded(
             status = grpc.StatusCode.INTERNAL
             sentence = "the request failed for a reason that was not foreseen; it was logged"
         else:
-            return answered if isinstance(answered, Message) else proto.response(method, answered)
+            return answered if isinstance(answered, Message) else messages.response(method, answered)
         await context.abort(status, sentence)
         raise AssertionError("abort raises")
 

@@ -11,8 +11,8 @@ from models.cards.card import LayerCard, ModelCard
 from models.runtime.load import Array
 from scs.errors import OptionError, TooLargeError, UnknownNameError
 from service.api.activations import ActivationOptions
-from service.api.ranking import Ranking, Timing
 from service.api.files import NamedBytes, Upload
+from service.api.ranking import Ranking, Timing
 from service.pictures.decode import Picture, resize_image
 from service.repository.table import LoadedModel
 from service.settings import Settings
@@ -25,7 +25,9 @@ from service.tasks.activations.feature_match import (
     template_from_box,
     template_from_picture,
 )
-from service.tasks.predict import check_analysed_size, decode, milliseconds, rank
+from service.tasks.decoding import check_analysed_size, decode
+from service.tasks.ranking import rank
+from service.tasks.timing import milliseconds
 
 _CLASSES_SHOWN = 5
 _MOST_NUMBERS = 128  # of all maps together, for each pixel that may be analysed

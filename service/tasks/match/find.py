@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scs.errors import DeadlineError, OptionError, TooLargeError
+from service.api.files import MatchUpload
 from service.api.match import MatchOptions
 from service.settings import Settings
 from service.tasks.match.pictures import Array, MatchPictures, decode_pictures
-from service.api.files import MatchUpload
 from service.tasks.match.work import check_work
-from service.tasks.predict import milliseconds
+from service.tasks.timing import milliseconds
 
 # The compiler behind scs.matching takes a while to import: a service starts without it, and so do other commands.
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from scs.errors import OptionError
-from service.api.match import FoundMatch, MatchResponse
 from service.api.files import NamedBytes
+from service.api.match import FoundMatch, MatchResponse
 from service.pictures.decode import Pixels, decode_image, to_image
 from service.pictures.sheet import lettering
 from service.tasks.match.pictures import Array, read_array

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import ImageError, OptionError, ScsError, ShapeError, TooLargeError
-from service.api.files import NamedBytes
+from service.api.files import MatchUpload, NamedBytes
 from service.pictures.decode import decode_cutout, decode_image, decode_mask, is_grey, npy_header
-from service.api.files import MatchUpload
 
 Array = NDArray[Any]
 

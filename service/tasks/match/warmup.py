@@ -1,4 +1,4 @@
-"""Have done before anybody waits what need be done only once: loops compiled, lasting objects set aside."""
+"""Warm up matching before the first request: compile its loops, or load what was compiled."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _DELAY_S = 1.0  # lets the first requests through: reading what was compiled hol
 
 
 @contextmanager
-def warming() -> Iterator[None]:
+def warming_up() -> Iterator[None]:
     """Compile, or load what was compiled, on a thread in the background, a second after this begins."""
-    later = threading.Timer(_DELAY_S, _try_to_warm)
-    later.name = "warming"
+    later = threading.Timer(_DELAY_S, _try_to_warm_up)
+    later.name = "warm-up"
     later.start()
     try:
         yield
@@ -26,7 +26,7 @@ def warming() -> Iterator[None]:
         later.join()  # the compiler must not be cut off by the interpreter's end
 
 
-def warm() -> None:
+def warm_up() -> None:
     """Run each kind of match once, on a few pixels."""
     import numpy as np
 
@@ -43,8 +43,8 @@ def warm() -> None:
     find(grey, [grey[30:54, 40:64]], Search(angles="auto", scales="0.8:1.2"))
 
 
-def settle() -> None:
-    """Tell the garbage collector that what is there now stays.
+def freeze_heap() -> None:
+    """Keep the garbage collector from going through what is there now, which stays.
 
     Going through it takes a tenth of a second in which nobody is answered, and happened every second under load.
     """
@@ -52,13 +52,13 @@ def settle() -> None:
     gc.freeze()
 
 
-def _try_to_warm() -> None:
+def _try_to_warm_up() -> None:
     try:
-        warm()
+        warm_up()
     except Exception:  # the first match will say to its caller what is wrong
         _log.exception("matching could not be made ready")
-    settle()
+    freeze_heap()
 
 
 if __name__ == "__main__":
-    warm()
+    warm_up()

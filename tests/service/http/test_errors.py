@@ -303,7 +303,7 @@ def test_a_body_as_large_as_is_allowed_is_read(strict, encode, photograph):
 def test_a_large_body_sent_in_pieces_to_a_real_server_is_refused_and_the_next_request_answered(strict, serve_app, jpeg):
     import httpx2 as httpx
 
-    app = create_app(strict.app.state.settings.model_copy(update={"max_pixels": 10**6}))
+    app = create_app(strict.app.state.services.settings.model_copy(update={"max_pixels": 10**6}))
     with serve_app(app) as url, httpx.Client(base_url=url, timeout=30) as client:
         refused = client.post("/predict", content=(bytes(10_000) for _ in range(50)))
         assert_problem(refused, 413, "100000 bytes")
@@ -317,7 +317,7 @@ def test_what_nobody_foresaw_is_a_problem_that_tells_nothing_and_a_log_that_tell
         raise RuntimeError("the secret in /etc/secret")
 
     with monkeypatch.context() as patched, caplog.at_level(logging.ERROR):
-        patched.setattr("service.tasks.predictor.to_predictions", broken)
+        patched.setattr("service.tasks.predict.to_predictions", broken)
         refused = client.post("/predict", content=jpeg)
 
     assert_problem(refused, 500, "was logged")

@@ -5,19 +5,18 @@ import time
 import pytest
 
 from scs.errors import BusyError, DeadlineError
-from service.inference.thread_pool import Jobs
+from service.inference.thread_pool import ThreadPool
 from service.observability.metrics import Metrics
-from service.repository.table import ModelStore
 
 
 @pytest.fixture
 def metrics(tmp_path):
-    return Metrics(ModelStore(tmp_path, "cpu", "none", False)).jobs("heavy")
+    return Metrics().pool("heavy")
 
 
 @pytest.fixture
 def jobs(metrics):
-    jobs = Jobs("matches", threads=1, most_waiting=2, metrics=metrics)
+    jobs = ThreadPool("matches", threads=1, most_waiting=2, metrics=metrics)
     yield jobs
     jobs.close()
 

@@ -52,21 +52,21 @@ def test_metrics_are_open_metrics_for_whoever_asks_for_it(client):
 
 def test_each_application_counts_for_itself(app, bare):
     other = create_app(bare)
-    app.state.metrics.of("cat", 1).cancelled.inc()
-    text, _ = app.state.metrics.exposition("")
+    app.state.services.metrics.model("cat", 1).cancelled.inc()
+    text, _ = app.state.services.metrics.exposition("")
     assert b'scs_cancelled_requests_total{model="cat",version="1"} 1.0' in text
-    text, _ = other.state.metrics.exposition("")
+    text, _ = other.state.services.metrics.exposition("")
     assert b'"cat"' not in text
 
 
 def test_a_models_series_are_made_once(app):
-    metrics = app.state.metrics
-    assert metrics.of("cat", 1) is metrics.of("cat", 1)
-    assert metrics.of("cat", 1) is not metrics.of("cat", 2)
+    metrics = app.state.services.metrics
+    assert metrics.model("cat", 1) is metrics.model("cat", 1)
+    assert metrics.model("cat", 1) is not metrics.model("cat", 2)
 
 
 def test_what_is_told_of_a_model_is_under_its_name_and_version(app):
-    model = app.state.metrics.of("cat", 2)
+    model = app.state.services.metrics.model("cat", 2)
     for histogram in (model.queue_seconds, model.decode_seconds, model.inference_seconds):
         histogram.observe(0.003)
     model.batch_rows.observe(8)
@@ -75,7 +75,7 @@ def test_what_is_told_of_a_model_is_under_its_name_and_version(app):
     model.rejected_deadline.inc(2)
     model.cancelled.inc(4)
 
-    text, _ = app.state.metrics.exposition("")
+    text, _ = app.state.services.metrics.exposition("")
     found = samples(text.decode())
     labels = (("model", "cat"), ("version", "2"))
     for name in ("queue", "decode", "inference"):
@@ -91,8 +91,8 @@ def test_what_is_told_of_a_model_is_under_its_name_and_version(app):
 
 
 def test_durations_are_told_apart_from_a_tenth_of_a_millisecond_to_the_deadline(app):
-    app.state.metrics.of("cat", 1)
-    text, _ = app.state.metrics.exposition("")
+    app.state.services.metrics.model("cat", 1)
+    text, _ = app.state.services.metrics.exposition("")
     bounds = {
         float(dict(labels)["le"]) for name, labels in samples(text.decode()) if name == "scs_inference_seconds_bucket"
     }

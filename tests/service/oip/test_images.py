@@ -6,7 +6,7 @@ import pytest
 from models.cards.card import InputCard
 from scs.errors import ImageError, OptionError, ProtocolError, TooLargeError, UnsupportedImageError
 from service.oip.datatypes import NUMBERS, write_byte_strings
-from service.oip.images import is_light, read_images
+from service.oip.images import is_small, read_images
 from service.oip.messages import InputTensor
 
 CARD = InputCard(width=4, height=4, channels=3, smallest=2)
@@ -129,12 +129,12 @@ def test_images_too_small_or_too_large_for_the_network_are_refused(settings):
 
 def test_what_takes_long_to_be_read_is_not_light():
     large = (100, 100, 100, 3)
-    assert is_light([tensor(bytes(3_000_000), shape=large)]), "bytes are pixels already"
-    assert is_light([tensor(PIXELS.tolist()), tensor(as_wire(PIXELS, "FP32"), "FP32"), tensor(b"abc", "BYTES")])
-    assert not is_light([tensor(bytes(12_000_000), "FP32", large)])
-    assert not is_light([tensor([], shape=large)])
-    assert not is_light([tensor(["a"], "BYTES", (1,))])
-    assert not is_light([tensor(bytes(100_000), "BYTES", (1,))])
+    assert is_small([tensor(bytes(3_000_000), shape=large)]), "bytes are pixels already"
+    assert is_small([tensor(PIXELS.tolist()), tensor(as_wire(PIXELS, "FP32"), "FP32"), tensor(b"abc", "BYTES")])
+    assert not is_small([tensor(bytes(12_000_000), "FP32", large)])
+    assert not is_small([tensor([], shape=large)])
+    assert not is_small([tensor(["a"], "BYTES", (1,))])
+    assert not is_small([tensor(bytes(100_000), "BYTES", (1,))])
 
 
 @pytest.mark.parametrize("shape", [(2,), (2, 1)])

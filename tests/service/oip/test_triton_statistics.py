@@ -1,9 +1,9 @@
-from service.observability.statistics import ModelStatistics
+from service.observability.meter import ModelStatistics
 from service.oip.triton_statistics import model_statistics
 
 
 def test_counts_and_nanoseconds_come_under_tritons_names(client):
-    card = client.app.state.models.get("shapes-scs").card
+    card = client.app.state.services.models.get("shapes-scs").card
     done = ModelStatistics(inference_count=12, execution_count=2, last_inference_ms=1_700_000_000_000)
     done.success.add(0.5, 3)
     done.decode.add(0.25)
@@ -25,6 +25,6 @@ def test_the_parts_of_the_computing_have_one_count_without_which_perf_analyzer_s
     done.decode.add(0.1, 5)
     done.inference.add(0.2, 3)
     done.batches[1].add(0.2, 3)
-    written = model_statistics(client.app.state.models.get("shapes-scs").card, done)
+    written = model_statistics(client.app.state.services.models.get("shapes-scs").card, done)
     for stats in (written["inference_stats"], *written["batch_stats"]):
         assert {stats[part]["count"] for part in ("compute_input", "compute_infer", "compute_output")} == {3}

@@ -9,11 +9,11 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.app import create_app
-from service.http.middleware.instrumentation import Watch
-from service.http.server.stopping import Stopping
+from service.http.middleware.instrumentation import Instrumentation
 from service.observability.access_log import LOGGER
 from service.observability.metrics import Metrics
 from service.settings import Settings
+from service.shutdown import Stopping
 
 MADE = re.compile(r"[0-9a-f]{32}")
 
@@ -58,13 +58,8 @@ def answer(app, **scope):
     return sent
 
 
-class NoModels:
-    def states(self):
-        return {}
-
-
 def watch(app, stopping=None):
-    return Watch(app, Metrics(NoModels()), stopping or Stopping())
+    return Instrumentation(app, Metrics(), stopping or Stopping())
 
 
 async def fine(scope, receive, send):
@@ -92,7 +87,7 @@ def test_a_failure_carries_its_id_too(client, monkeypatch):
     def broken():
         raise RuntimeError
 
-    monkeypatch.setattr(client.app.state.models, "states", broken)
+    monkeypatch.setattr(client.app.state.services.models, "states", broken)
     headers = {"X-Request-ID": "mine"}
     for status, response in (
         (500, client.get("/models", headers=headers)),

@@ -44,7 +44,7 @@ def image_of(base64_png):
 
 def expected(client, pixels, model="shapes-scs"):
     """Every layer's maps by the runtime itself, of a picture at the size it shall be seen."""
-    maps = client.app.state.models.get(model).runtime.layers(pixels[None], LAYERS)
+    maps = client.app.state.services.models.get(model).runtime.layers(pixels[None], LAYERS)
     return {name: maps[name][0] for name in LAYERS}
 
 

@@ -59,7 +59,7 @@ def test_health_and_models_answer_while_a_slow_picture_runs(settings, serve_app,
         return wait_and_answer
 
     with serve_app(app) as url, ThreadPoolExecutor() as threads:
-        runtime = app.state.models.get().runtime
+        runtime = app.state.services.models.get().runtime
         monkeypatch.setattr(runtime, "logits", slow(runtime.logits))
         monkeypatch.setattr(runtime, "layers", slow(runtime.layers))
         try:

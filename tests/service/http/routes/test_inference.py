@@ -23,7 +23,7 @@ def images(shapes) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def logits(client, images) -> np.ndarray:
-    return client.app.state.models.get("shapes-scs").runtime.logits(images)
+    return client.app.state.services.models.get("shapes-scs").runtime.logits(images)
 
 
 def in_json(images, **changes) -> dict:
@@ -153,7 +153,7 @@ def test_more_images_than_a_batch_may_have_are_answered(settings, shapes):
     with TestClient(create_app(settings.model_copy(update={"max_batch_size": 4, "max_queue": 8}))) as client:
         body, headers = in_binary(images)
         answer = client.post(f"{URL}/infer", content=body, headers=headers)
-        assert np.allclose(scores(answer), client.app.state.models.get().runtime.logits(images), atol=1e-4)
+        assert np.allclose(scores(answer), client.app.state.services.models.get().runtime.logits(images), atol=1e-4)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
@@ -259,7 +259,7 @@ def test_all_statistics_are_those_of_every_model_that_can_be_asked(client):
 
 
 def test_a_request_that_names_a_time_is_given_up_then(client, images, monkeypatch):
-    runtime = client.app.state.models.get("shapes-conv").runtime
+    runtime = client.app.state.services.models.get("shapes-conv").runtime
     run = runtime.logits
     monkeypatch.setattr(runtime, "logits", lambda given: (time.sleep(0.3), run(given))[1])
     path = "/v2/models/shapes-conv/infer"

@@ -11,11 +11,10 @@ import skimage.data
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from service.api.files import MatchUpload, NamedBytes
 from service.api.match import MatchOptions
 from service.app import create_app
-from service.api.files import NamedBytes
 from service.pictures.colour_maps import colourise, scale_for
-from service.api.files import MatchUpload
 from service.tasks.match.work import check_work
 
 

@@ -8,12 +8,13 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from skimage import data
 
+from service.api.files import NamedBytes, Upload
 from service.api.predict import PredictOptions
 from service.app import create_app
-from service.api.files import NamedBytes, Upload
+from service.cli.local import predict_here
 from service.pictures.decode import decode_image, resize_image
 from service.repository.table import LoadedModel
-from service.tasks.predict import predict, rank, softmax
+from service.tasks.ranking import rank, softmax
 
 ORIENTATION = 0x0112
 TURNED = {  # EXIF orientation to what a camera stores of an upright picture
@@ -51,7 +52,7 @@ def probabilities(classes):
 
 def expected(client, pixels, model="shapes-scs"):
     """Probabilities by the runtime itself, of a picture at the size it shall be seen."""
-    (logits,) = client.app.state.models.get(model).runtime.logits(pixels[None])
+    (logits,) = client.app.state.services.models.get(model).runtime.logits(pixels[None])
     return pytest.approx(softmax(logits.tolist()), abs=1e-6)
 
 
@@ -242,7 +243,7 @@ def test_a_picture_too_large_for_the_network_is_refused_with_what_can_be_done(se
 class Watched:
     """A runtime that notes how many pictures it is given at a time."""
 
-    device = "cpu"
+    device, concurrent_runs = "cpu", 1
 
     def __init__(self, runtime):
         self.runtime, self.batches = runtime, []
@@ -253,12 +254,12 @@ class Watched:
 
 
 def test_pictures_of_one_size_share_batches_of_no_more_pixels_than_one_picture_may_have(client, settings, shapes):
-    model = client.app.state.models.get()
+    model = client.app.state.services.models.get()
     watched = Watched(model.runtime)
     strict = settings.model_copy(update={"max_analysed_pixels": 4 * 16 * 16})
     images = shapes.test_images[:10]
 
-    answer = predict(
+    answer = predict_here(
         LoadedModel(model.card, watched), Upload([NamedBytes("ten", npy(images), True)]), PredictOptions(), strict
     )
 
@@ -272,7 +273,7 @@ def test_softmax_survives_logits_that_are_far_apart():
 
 
 def test_of_equally_probable_classes_the_first_is_named_first(client):
-    card = client.app.state.models.get().card.model_copy(update={"labels": ["a", "b", "c"]})
+    card = client.app.state.services.models.get().card.model_copy(update={"labels": ["a", "b", "c"]})
     ranked = rank(np.zeros(3, np.float32), card, 2)
     assert [(each.label, each.index) for each in ranked] == [("a", 0), ("b", 1)]
     assert ranked[0].probability == pytest.approx(1 / 3)

@@ -28,8 +28,8 @@ from service.http.server.connection import Connection
 from service.observability.logs import configure_logging
 from service.observability.metrics import Metrics
 from service.http.server.server import Server
-from service.http.server.stopping import Stopping
-from service.http.middleware.instrumentation import Watch
+from service.shutdown import Stopping
+from service.http.middleware.instrumentation import Instrumentation
 
 class NoModels:
     def states(self):
@@ -53,7 +53,7 @@ async def app(scope, receive, send):
 port, drain_s, grace_s = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
 configure_logging("info", "json")
 stopping = Stopping()
-watched = Watch(app, Metrics(NoModels()), stopping)
+watched = Instrumentation(app, Metrics(NoModels()), stopping)
 options = {"http": Connection, "ws": "none", "lifespan": "off", "log_config": None, "access_log": False}
 config = uvicorn.Config(watched, port=port, **options)
 Server(config, stopping, drain_s, grace_s).run()

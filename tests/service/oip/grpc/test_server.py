@@ -85,7 +85,7 @@ def test_the_server_is_live_and_ready_and_says_what_it_is(call):
 
 
 def test_the_server_is_not_ready_once_it_is_about_to_stop(call, app_client, monkeypatch):
-    monkeypatch.setattr(app_client.app.state.stopping, "begun", True)
+    monkeypatch.setattr(app_client.app.state.services.stopping, "begun", True)
     assert call("ServerLive").live and not call("ServerReady").ready
 
 
@@ -114,7 +114,7 @@ def test_the_statistics_are_those_of_http(call, app_client, images):
 
 
 def test_raw_contents_get_the_logits_of_http(call, app_client, images):
-    logits = app_client.app.state.models.get(NAME).runtime.logits(images)
+    logits = app_client.app.state.services.models.get(NAME).runtime.logits(images)
     raw = call("ModelInfer", model_name=NAME, id="7", inputs=[image(images)], raw_input_contents=[images.tobytes()])
     assert np.allclose(scores(raw), logits, atol=1e-5)
     assert (raw.model_name, raw.model_version, raw.id) == (NAME, "1", "7")
@@ -127,7 +127,7 @@ def test_raw_contents_get_the_logits_of_http(call, app_client, images):
 )  # fmt: skip
 def test_typed_contents_are_read_too(call, app_client, images, datatype, field):
     tensor = image(images, datatype=datatype, contents={field: images.ravel().tolist()})
-    logits = app_client.app.state.models.get(NAME).runtime.logits(images)
+    logits = app_client.app.state.services.models.get(NAME).runtime.logits(images)
     assert np.allclose(scores(call("ModelInfer", model_name=NAME, inputs=[tensor])), logits, atol=1e-5)
 
 

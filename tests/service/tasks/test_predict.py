@@ -14,9 +14,10 @@ from PIL import Image
 
 from models.cards.catalogue import bundled_repository
 from service.app import create_app
+from service.inference.thread_pool import ThreadPool
 from service.repository.table import LoadedModel
 from service.settings import Settings
-from service.tasks.predict import softmax
+from service.tasks.ranking import softmax
 
 MODEL = "mnist-conv"
 
@@ -54,10 +55,10 @@ def hold(monkeypatch):
     """Put a held network in the place of an application's default one."""
 
     def holding(app):
-        model = app.state.models.get()
+        model = app.state.services.models.get()
         held = Held(model.runtime)
         replaced = LoadedModel(model.card, held)
-        monkeypatch.setattr(app.state.models, "get", lambda *_: replaced)
+        monkeypatch.setattr(app.state.services.models, "get", lambda *_: replaced)
         return held
 
     return holding
@@ -82,7 +83,7 @@ def test_ten_thousand_pictures_at_once_over_http_get_each_their_own_answer():
 
     answers = asyncio.run(ask())
     assert {answer.status_code for answer in answers} == {200}
-    logits = app.state.models.get().runtime.logits(np.stack([pixels[..., None] for _, pixels in pictures]))
+    logits = app.state.services.models.get().runtime.logits(np.stack([pixels[..., None] for _, pixels in pictures]))
     for answer, row in zip(answers, logits, strict=True):
         classes = sorted(answer.json()["predictions"][0]["classes"], key=lambda each: each["index"])
         assert [each["probability"] for each in classes] == pytest.approx(softmax(row.tolist()), abs=1e-5)
@@ -154,15 +155,15 @@ def test_a_client_that_has_gone_is_dropped_before_its_work_starts_and_counted(ho
 
 
 def test_a_large_picture_is_decoded_beside_the_event_loop(monkeypatch):
-    import service.tasks.predictor
+    import service.tasks.predict
 
-    decode, threads = service.tasks.predictor.decode, []
+    decode, threads = service.tasks.predict.decode, []
 
     def watched(*arguments):
         threads.append(threading.current_thread().name)
         return decode(*arguments)
 
-    monkeypatch.setattr(service.tasks.predictor, "decode", watched)
+    monkeypatch.setattr(service.tasks.predict, "decode", watched)
     app = application()
     with TestClient(app) as client:
         assert client.post("/predict", content=png(0)[0]).status_code == 200
@@ -172,10 +173,9 @@ def test_a_large_picture_is_decoded_beside_the_event_loop(monkeypatch):
 
 
 def test_a_small_file_that_is_a_large_picture_is_decoded_beside_the_event_loop_too(monkeypatch):
-    from service.inference.thread_pool import Jobs
 
-    run, asked = Jobs.run, []
-    monkeypatch.setattr(Jobs, "run", lambda jobs, *arguments: asked.append(jobs) or run(jobs, *arguments))
+    run, asked = ThreadPool.run, []
+    monkeypatch.setattr(ThreadPool, "run", lambda jobs, *arguments: asked.append(jobs) or run(jobs, *arguments))
     blank = io.BytesIO()
     Image.new("L", (3000, 3000)).save(blank, "PNG")
     assert len(blank.getvalue()) < 2**14

@@ -2,11 +2,11 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from scs.errors import BusyError
-from service.http.gates import put_before
-from service.http.problems import install_problem_handlers
-from service.http.shortcut import Shortcut, ShortRoute
+from service.http.middleware.hot_routes import HotRoutes
+from service.http.problems import PROBLEM_HANDLERS
 
 
 class Mark:
@@ -26,48 +26,50 @@ class Mark:
 
 @pytest.fixture
 def client():
-    app = FastAPI()
-    install_problem_handlers(app)
-
-    async def short(request: Request) -> Response:
+    async def hot(request: Request) -> Response:
         failing = request.path_params.get("name")
         if failing == "busy":
             raise BusyError("full", 7)
         if failing == "broken":
             raise RuntimeError("a secret")
-        return Response(f"short {request.path_params} {request.scope['route'].path_format} {request.app is app}")
+        return Response(f"hot {request.path_params} {request.scope['route'].path_format} {request.app is app}")
+
+    hot_routes = [Route("/things/{name}", hot, methods=["POST"])]
+    app = FastAPI(
+        exception_handlers=PROBLEM_HANDLERS,
+        middleware=[
+            Middleware(Mark, name=b"outer"),
+            Middleware(HotRoutes, routes=hot_routes, handlers=PROBLEM_HANDLERS),
+        ],
+    )
 
     @app.post("/things/{name}")
-    @app.post("/long")
-    async def long() -> str:
-        return "long"
+    @app.post("/cold")
+    async def cold() -> str:
+        return "cold"
 
     @app.get("/things/{name}")
     async def shown(name: str) -> str:
         return f"shown {name}"
 
-    routes = [ShortRoute("/things/{name}", short)]
-    put_before(
-        app, [Middleware(Mark, name=b"gate"), Middleware(Shortcut, routes=routes, handlers=app.exception_handlers)]
-    )
     return TestClient(app, raise_server_exceptions=False)
 
 
-def test_a_short_route_is_answered_without_the_framework_and_knows_its_name_and_its_application(client):
-    assert client.post("/things/a").text == "short {'name': 'a'} /things/{name} True"
+def test_a_hot_route_is_answered_without_the_framework_and_knows_its_name_and_its_application(client):
+    assert client.post("/things/a").text == "hot {'name': 'a'} /things/{name} True"
 
 
-@pytest.mark.parametrize("path", ["/long", "/things/a/b", "/things/"])
+@pytest.mark.parametrize("path", ["/cold", "/things/a/b", "/things/"])
 def test_any_other_path_is_the_frameworks(client, path):
-    assert "short" not in client.post(path).text
+    assert "hot" not in client.post(path).text
 
 
 def test_another_method_on_the_same_path_is_the_frameworks(client):
     assert client.get("/things/a").json() == "shown a"
 
 
-def test_gates_are_passed_on_either_way(client):
-    assert client.post("/things/a").headers["x-mark"] == client.post("/long").headers["x-mark"] == "gate"
+def test_the_middleware_outside_is_passed_on_either_way(client):
+    assert client.post("/things/a").headers["x-mark"] == client.post("/cold").headers["x-mark"] == "outer"
 
 
 def test_failures_are_the_same_problems_as_elsewhere(client):

@@ -1,0 +1,15 @@
+"""What is small enough to be done on the event loop, where everything else waits for it.
+
+Handing work to a thread and back takes about a tenth of a millisecond. What is certain to take no longer than that is
+done at once; all other work goes to a thread.
+"""
+
+from __future__ import annotations
+
+SHORT_RUN_S = 0.001  # of a network, for a request that is alone
+
+SMALL_FILE_BYTES = 2**14  # files that are decoded, together
+SMALL_PIXELS = 2**15  # once they are decoded: a small file may be a large picture
+SMALL_JSON_BYTES = 2**14  # text that is parsed
+SMALL_TENSOR_BYTES = 2**18  # numbers that are checked and converted
+SMALL_LIST = 2**13  # numbers of a list, likewise

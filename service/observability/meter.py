@@ -1,0 +1,112 @@
+"""Count what a model does, once: for Prometheus, and since it was loaded for Triton's statistics."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from service.observability.metrics import ModelSeries
+
+
+@dataclass
+class Duration:
+    """How often something happened, and how many nanoseconds it took in all."""
+
+    count: int = 0
+    ns: int = 0
+
+    def add(self, seconds: float, count: int = 1) -> None:
+        """Count something that took so long each time."""
+        self.count += count
+        self.ns += int(seconds * 1e9) * count
+
+
+@dataclass
+class ModelStatistics:
+    """Counts of one version of a model, since it was loaded.
+
+    Attributes:
+        success: requests answered, from their arrival at the queue to their answer.
+        fail: requests whose run failed.
+        queue: waits for a batch.
+        decode: decodings of a request's pictures.
+        inference: runs that requests took part in.
+        rejected: requests refused because the queue was full, or given up at their deadline.
+        cancelled: requests whose client had gone before their work began.
+        inference_count: images that were run.
+        execution_count: batches that were run.
+        last_inference_ms: when the last batch ended, in milliseconds since 1970.
+        batches: for each number of images in a batch, how many such batches.
+    """
+
+    success: Duration = field(default_factory=Duration)
+    fail: Duration = field(default_factory=Duration)
+    queue: Duration = field(default_factory=Duration)
+    decode: Duration = field(default_factory=Duration)
+    inference: Duration = field(default_factory=Duration)
+    rejected: Duration = field(default_factory=Duration)
+    cancelled: Duration = field(default_factory=Duration)
+    inference_count: int = 0
+    execution_count: int = 0
+    last_inference_ms: int = 0
+    batches: dict[int, Duration] = field(default_factory=lambda: defaultdict(Duration))
+
+
+class ModelMeter:
+    """Counts one loaded model's requests and batches. Durations are in seconds.
+
+    Args:
+        series: of the model's name and version; they outlive it, so that a reload does not set them back.
+
+    Attributes:
+        statistics: the same events, since this model was loaded.
+    """
+
+    def __init__(self, series: ModelSeries) -> None:
+        self.statistics = ModelStatistics()
+        self._series = series
+
+    def waiting(self, rows: int) -> None:
+        """Note how many images wait for a batch now."""
+        self._series.waiting_rows.set(rows)
+
+    def decoded(self, seconds: float) -> None:
+        """Count the decoding of a request's pictures."""
+        self.statistics.decode.add(seconds)
+        self._series.decode_seconds.observe(seconds)
+
+    def waited(self, seconds: float) -> None:
+        """Count a request's wait for its batch."""
+        self.statistics.queue.add(seconds)
+        self._series.queue_seconds.observe(seconds)
+
+    def ran(self, seconds: float, rows: int, requests: int) -> None:
+        """Count the run of a batch of so many images, of so many requests."""
+        done = self.statistics
+        done.inference.add(seconds, requests)
+        done.inference_count += rows
+        done.execution_count += 1
+        done.last_inference_ms = int(time.time() * 1000)
+        done.batches[rows].add(seconds)
+        self._series.inference_seconds.observe(seconds)
+        self._series.batch_rows.observe(rows)
+
+    def answered(self, seconds: float, failed: bool) -> None:
+        """Count a request that got its answer, or a failure, so long after it came."""
+        (self.statistics.fail if failed else self.statistics.success).add(seconds)
+
+    def rejected_full(self) -> None:
+        """Count a request that was refused because the queue was full."""
+        self.statistics.rejected.add(0.0)
+        self._series.rejected_full.inc()
+
+    def rejected_late(self, seconds: float) -> None:
+        """Count a request that was given up at its deadline."""
+        self.statistics.rejected.add(seconds)
+        self._series.rejected_deadline.inc()
+
+    def cancelled(self, seconds: float) -> None:
+        """Count a request whose client went before its work began."""
+        self.statistics.cancelled.add(seconds)
+        self._series.cancelled.inc()

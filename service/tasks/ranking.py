@@ -1,0 +1,28 @@
+"""Rank the classes of a picture by their logits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from models.cards.card import ModelCard
+from models.runtime.load import Array
+from service.api.ranking import ClassProbability, Ranking, TemplateScore
+
+
+def rank(logits: Array, card: ModelCard, top_k: int) -> Ranking:
+    """What a model says of one picture: the most probable classes, or the templates of a bank with the best scores."""
+    values = logits.tolist()
+    best = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:top_k]
+    if card.bank is not None:
+        return [TemplateScore(card.labels[i], i, values[i]) for i in best]
+    probabilities = softmax(values)
+    return [ClassProbability(card.labels[i], i, probabilities[i]) for i in best]
+
+
+def softmax(logits: Sequence[float]) -> list[float]:
+    """Probabilities of one picture's logits. For tens of classes plain numbers are faster than an array."""
+    largest = max(logits)
+    powers = [math.exp(each - largest) for each in logits]
+    total = sum(powers)
+    return [power / total for power in powers]
