@@ -294,7 +294,7 @@ def comparison(bench):
         ]
         with bench.running(name, *those) as servers:
             if not bench.quick:
-                freeze_heap(those[3], servers)
+                settle(those[3], servers)
             for connections in CONNECTIONS[1:2] if bench.quick else CONNECTIONS:
                 cases.append(compare(bench, those, connections, servers, {"model": name, "upload": "png"}))
             about.update({each.name: described(each) for each in those})
@@ -305,7 +305,7 @@ def comparison(bench):
     return {"cases": cases, "contenders": about}
 
 
-def freeze_heap(contender, servers):
+def settle(contender, servers):
     """Leave only the best of a contender's ways, found at 16 connections, and stop the servers of the others."""
     if len(contender.ways) < 2:
         return
@@ -335,7 +335,7 @@ def batching(bench):
     ]
     with bench.running(wide.NAME, *those) as servers:
         if not bench.quick:
-            freeze_heap(those[3], servers)
+            settle(those[3], servers)
         return {
             "batching": [
                 compare(bench, those, connections, servers, {"model": wide.NAME, "upload": "png"})

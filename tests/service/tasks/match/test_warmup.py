@@ -2,7 +2,7 @@ import logging
 import threading
 
 import service.tasks.match.warmup
-from service.tasks.match.warmup import warm
+from service.tasks.match.warmup import warm_up, warming_up
 
 
 def test_what_is_warmed_up_is_what_a_match_runs(monkeypatch):
