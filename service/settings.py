@@ -42,7 +42,7 @@ def _checked_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Settings(BaseSettings):
-    """What the service can be told; the README has a table of these, and a test that compares the two."""
+    """What the service can be told; docs/settings.md has a table of these, and a test compares the two."""
 
     model_config = SettingsConfigDict(env_prefix="SCS_", hide_input_in_errors=True)
 
