@@ -1,7 +1,8 @@
 """Fill the tables of the pages: ``python docs/tables``, after a benchmark has run, or after ``scs lab all``.
 
-Those of docs/*.md are made of bench/results, those of docs/lab/*.md of docs/lab/pictures/TOPIC/figures.json. A module
-here has the tables of a page, by the names that its markers have.
+Those of docs/*.md are made of bench/results, those of docs/lab/*.md of docs/lab/pictures/TOPIC/figures.json, and the
+rooms of docs/architecture.md of the packages' docstrings. A module here has the tables of a page, by the names that its
+markers have.
 """
 
 import json
@@ -9,6 +10,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import architecture
 import laboratory
 import matching
 import onnx_op
@@ -22,7 +24,7 @@ from lab.topics.catalogue import TOPICS
 DOCS = Path(__file__).parents[1]
 PAGES = [
     DOCS.parent / "README.md",
-    *(DOCS / f"{name}.md" for name in ("matching", "onnx-op", "operations", "scs-or-conv")),
+    *(DOCS / f"{name}.md" for name in ("architecture", "matching", "onnx-op", "operations", "scs-or-conv")),
 ]
 LAB = DOCS / "lab"
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -51,7 +53,7 @@ def lab_table(topic, name):
 
 TABLES = {
     one.__name__: one
-    for page in (laboratory, matching, onnx_op, operations, readme, scs_or_conv)
+    for page in (architecture, laboratory, matching, onnx_op, operations, readme, scs_or_conv)
     for one in page.TABLES
 }
 TABLES |= {
