@@ -36,13 +36,15 @@ test: $(DEVELOPMENT) ## run the whole suite
 
 docs: $(DEVELOPMENT) ## draw every picture and fill every table of the documentation, minutes
 	$(BIN)/python docs/draw.py
+	$(BIN)/python docs/rooms.py
 	$(BIN)/scs lab all --out docs/lab/pictures
 	$(BIN)/python docs/tables
 
-check: $(DEVELOPMENT) ## lint, format and types, as CI does
+check: $(DEVELOPMENT) ## lint, format, types and layers of imports, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 audit: $(DEVELOPMENT) ## ask whether a pinned package has a known advisory; fails too if that cannot be asked
 	@$(BIN)/python .ci/audit.py $(ARGS)
@@ -52,7 +54,7 @@ format: $(DEVELOPMENT) ## mend what ruff can mend by itself
 	$(BIN)/ruff format .
 
 clean: ## take away the venv and the caches
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
 # pip is what a venv without Debian's python3-venv lacks, so its presence says that the venv is whole.
 $(BIN)/pip:
