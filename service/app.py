@@ -24,6 +24,7 @@ from service.http.openapi import describe_refusals
 from service.http.problems import PROBLEM_HANDLERS
 from service.http.routes import activations, health, inference, match, metrics, models, predict, repository
 from service.http.telemetry import telemetry
+from service.oip.data_plane import DataPlane
 from service.services import Services, make_services
 from service.settings import Settings, read_settings
 from service.tasks.match.warmup import freeze_heap, warming_up
@@ -64,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 )
             freeze_heap()
             with warming_up():
-                async with over_grpc(services):
+                async with over_grpc(settings, services.data_plane):
                     yield
         services.close()
 
@@ -104,9 +105,9 @@ def _log_start(services: Services) -> None:
         )
 
 
-def _grpc(settings: Settings) -> Callable[[Services], AbstractAsyncContextManager[object]]:
+def _grpc(settings: Settings) -> Callable[[Settings, DataPlane], AbstractAsyncContextManager[object]]:
     if settings.grpc_port is None:
-        return nullcontext
+        return lambda *_: nullcontext()
     try:
         from service.oip.grpc.server import serving_grpc
     except ImportError:

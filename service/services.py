@@ -71,6 +71,7 @@ def make_services(settings: Settings) -> Services:
     )
     metrics = Metrics()
     metrics.watch(models)
+    stopping = Stopping()
     reloading = Reloading(models, settings.repository_poll_s)
     batcher = Batcher(settings, metrics)
     decoders = ThreadPool("decodings", usable_cores(), settings.max_waiting_jobs, metrics.pool("decoding"))
@@ -81,10 +82,10 @@ def make_services(settings: Settings) -> Services:
         models=models,
         reloading=reloading,
         metrics=metrics,
-        stopping=Stopping(),
+        stopping=stopping,
         batcher=batcher,
         decoders=decoders,
         heavy=heavy,
         predictor=predictor,
-        data_plane=DataPlane(settings, reloading, batcher, predictor, decoders),
+        data_plane=DataPlane(settings, reloading, stopping, batcher, predictor, decoders),
     )

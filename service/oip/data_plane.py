@@ -25,6 +25,7 @@ from service.oip.triton_statistics import model_statistics
 from service.repository.reload import Reloading
 from service.repository.table import LoadedModel, VersionState
 from service.settings import Settings
+from service.shutdown import Stopping
 from service.tasks.predict import Predictor
 
 Given = ParamSpec("Given")
@@ -41,16 +42,27 @@ class DataPlane:
     Args:
         settings: limits.
         reloading: makes changes of the models.
+        stopping: whether a graceful shutdown has begun.
         batcher: runs the networks.
         predictor: decodes pictures.
         readers: threads for requests that take long to be parsed.
     """
 
     def __init__(
-        self, settings: Settings, reloading: Reloading, batcher: Batcher, predictor: Predictor, readers: ThreadPool
+        self,
+        settings: Settings,
+        reloading: Reloading,
+        stopping: Stopping,
+        batcher: Batcher,
+        predictor: Predictor,
+        readers: ThreadPool,
     ) -> None:
-        self._settings, self._reloading, self._models = settings, reloading, reloading.store
+        self._settings, self._reloading, self._models, self._stopping = settings, reloading, reloading.store, stopping
         self._batcher, self._predictor, self._readers = batcher, predictor, readers
+
+    def server_ready(self) -> bool:
+        """Whether every required model can be used, and no shutdown has begun."""
+        return self._models.ready() and not self._stopping.begun
 
     def server_metadata(self) -> Content:
         """The server's name, version and the extensions of the protocol that it has."""

@@ -19,7 +19,6 @@ async def live() -> Live:
 @router.get("/ready", summary="Every model is loaded and has answered a warm-up", responses={503: {"model": Ready}})
 async def ready(request: Request, response: Response) -> Ready:
     """200 once every required model is loaded and has answered a warm-up; 503 until then, and before a stop."""
-    services = Services.of(request)
-    is_ready = services.models.ready() and not services.stopping.begun
+    is_ready = Services.of(request).data_plane.server_ready()
     response.status_code = 200 if is_ready else 503
     return Ready(ready=is_ready)

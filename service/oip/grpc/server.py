@@ -29,8 +29,8 @@ from scs.errors import (
     UnknownNameError,
 )
 from service.api_key import is_allowed
+from service.oip.data_plane import DataPlane
 from service.oip.grpc import messages
-from service.services import Services
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ Content = dict[str, Any]
 
 
 @asynccontextmanager
-async def serving_grpc(services: Services) -> AsyncIterator[int]:
+async def serving_grpc(settings: Settings, data_plane: DataPlane) -> AsyncIterator[int]:
     """Serve models over gRPC as long as this lasts.
 
     Yields:
@@ -66,8 +66,7 @@ async def serving_grpc(services: Services) -> AsyncIterator[int]:
     Raises:
         OptionError: the port cannot be listened on.
     """
-    settings = services.settings
-    calls, described = _Calls(services), messages.service()
+    calls, described = _Calls(data_plane), messages.service()
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
             _guarded(method, getattr(calls, name)),
@@ -101,14 +100,14 @@ async def serving_grpc(services: Services) -> AsyncIterator[int]:
 class _Calls:
     """The methods of the service, by their names there; each answers with the content of the protocol's JSON."""
 
-    def __init__(self, services: Services) -> None:
-        self._services, self._data_plane = services, services.data_plane
+    def __init__(self, data_plane: DataPlane) -> None:
+        self._data_plane = data_plane
 
     async def ServerLive(self, sent: Any) -> Content:  # noqa: N802
         return {"live": True}
 
     async def ServerReady(self, sent: Any) -> Content:  # noqa: N802
-        return {"ready": self._services.models.ready() and not self._services.stopping.begun}
+        return {"ready": self._data_plane.server_ready()}
 
     async def ServerMetadata(self, sent: Any) -> Content:  # noqa: N802
         return self._data_plane.server_metadata()
