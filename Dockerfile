@@ -18,10 +18,11 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=
 FROM ${BASE_IMAGE} AS native
 RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends g++ >/dev/null && rm -rf /var/lib/apt/lists/*
 COPY scs/native /src/scs/native
-RUN python3 /src/scs/native/build.py
+COPY models/onnx/native /src/models/onnx/native
+RUN python3 /src/models/onnx/native/build.py
 
 FROM source AS build-cpu
-COPY --from=native /src/scs/native/libscs.so scs/native/
+COPY --from=native /src/models/onnx/native/libscs.so models/onnx/native/
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[cpu,grpc,otel]'
 
 FROM ${BASE_IMAGE} AS run

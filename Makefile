@@ -25,11 +25,11 @@ help: ## list the targets
 setup: $(DEVELOPMENT) ## install everything: serving, training, tests
 
 serve: $(SERVING) ## serve on 127.0.0.1:8000; settings are SCS_… variables
-	@$(BIN)/python scs/native/build.py --if-possible
+	@$(BIN)/python models/onnx/native/build.py --if-possible
 	$(BIN)/scs serve
 
 native: ## build the C++ kernels for the CPU, seconds; `make serve` does so by itself where there is a compiler
-	@$(PYTHON) scs/native/build.py
+	@$(PYTHON) models/onnx/native/build.py
 
 test: $(DEVELOPMENT) ## run the whole suite
 	$(BIN)/python -m pytest $(ARGS)

@@ -30,7 +30,7 @@ from models.cards.catalogue import bundled_repository, find
 from models.onnx import native
 from models.onnx.op import DOMAIN, ONNX_OPSET, SIMILARITY, attach
 from models.runtime.load import cuda_obstacle, usable_cores
-from scs.native import instruction_set, library
+from scs.native import instruction_set
 
 RESULTS = Path(__file__).parent / "results" / "layer.json"
 SECONDS = 4.0  # for each line of the table, all sides together
@@ -155,7 +155,7 @@ SECTIONS = {section.__name__: section for section in (layers, networks, gpu)}
 
 def versions():
     made = {"python": platform.python_version(), "numpy": np.__version__, "onnxruntime": ort.__version__}
-    return made | {"native": instruction_set(library()), "processor": processor(), "cores": usable_cores()}
+    return made | {"native": instruction_set(native.library()), "processor": processor(), "cores": usable_cores()}
 
 
 def processor():

@@ -24,10 +24,10 @@ from PIL import Image
 from models.cards.card import Format
 from models.datasets.dataset import Dataset
 from models.export.export import export_runs
+from models.onnx import native
+from models.onnx.native.build import BuildError, build, compiler, is_current
 from models.training.recipes import Recipe
 from models.training.train import train
-from scs import native
-from scs.native.build import BuildError, build, compiler, is_current
 from service.app import create_app
 from service.http.server.protocol import protocol_for
 from service.settings import Settings

@@ -1,6 +1,6 @@
 // Elementary functions on vectors of floats, for loops that a compiler turns into a dozen instructions a vector.
 //
-// A file that includes this is compiled once for each instruction set (see build.sh), with SCS_LEVEL naming it: everything
+// A file that includes this is compiled once for each instruction set (see models/onnx/native/build.py), with SCS_LEVEL naming it: everything
 // lies in a namespace of that name, so that no linker can give one processor the instructions of another.
 
 #pragma once

@@ -1,4 +1,4 @@
-// The loops of sharpened cosine similarity. This file is compiled once for each instruction set; see build.py.
+// The loops of sharpened cosine similarity. This file is compiled once for each instruction set; see models/onnx/native/build.py.
 //
 // A layer is computed a tile of outputs at a time. What the tile sees of the images is copied, with its zero padding, into
 // memory that stays in the cache, in an order in which every tap of the kernels reads neighbouring floats: where there are

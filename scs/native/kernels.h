@@ -7,6 +7,9 @@
 
 #include <cstdint>
 
+// A function that the library shows to those who load it.
+#define SCS_EXPORT extern "C" __attribute__((visibility("default")))
+
 namespace scs {
 
 // Down, then across.
@@ -57,7 +60,7 @@ struct Kernels {
     void (*exp2)(int64_t count, const float* x, float* y);
 };
 
-// The kernels for this processor: the best of those that were built and that it can run, or those that choose_kernels named.
+// The kernels for this processor: the best of those that were built and that it can run, or those that scs_choose_instruction_set named.
 const Kernels& kernels();
 
 }  // namespace scs

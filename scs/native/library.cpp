@@ -4,8 +4,6 @@
 
 #include "kernels.h"
 
-#define SCS_EXPORT extern "C" __attribute__((visibility("default")))
-
 #ifdef SCS_X86_64
 namespace x86_64_v4 { extern const scs::Kernels table; }
 namespace x86_64_v3 { extern const scs::Kernels table; }
@@ -70,10 +68,6 @@ SCS_EXPORT int scs_choose_instruction_set(const char* name) {
         }
     return 0;
 }
-
-// Whether whole layers are taken from ONNX Runtime, and not only what follows its convolution: where vectors are wide.
-// Elsewhere nobody has measured whose convolution is faster.
-SCS_EXPORT int scs_takes_layers() { return scs::kernels().lanes >= 8; }
 
 SCS_EXPORT void scs_log2(int64_t count, const float* x, float* y) { scs::kernels().log2(count, x, y); }
 SCS_EXPORT void scs_exp2(int64_t count, const float* x, float* y) { scs::kernels().exp2(count, x, y); }

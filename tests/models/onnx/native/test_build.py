@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from scs.native import build
+from models.onnx.native import build
 
 
 def run(*arguments, **environment):

@@ -1,5 +1,8 @@
-"""Build the native library: ``python scs/native/build.py``. Needs a C++ compiler that knows C++17, GCC or Clang.
+"""Build the native library: ``python models/onnx/native/build.py``.
 
+It needs a C++ compiler that knows C++17, GCC or Clang.
+
+One library holds the loops, from ``scs/native/``, and what makes custom ops of ONNX Runtime of them, from this folder.
 The loops are compiled once for each instruction set, and the library takes the best that the processor has: one file
 runs on every processor of its kind. Nothing but Python's standard library is imported, so that any Python can build.
 """
@@ -17,11 +20,13 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+LOOPS = ROOT / "scs" / "native"
 LIBRARY = HERE / "libscs.so"
 COMPILERS = "c++", "g++", "clang++"
 # Square roots need not set errno, nor operations trap: without these two no loop would be turned into vectors.
 FAST = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
-FLAGS = ["-std=c++17", *FAST, "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"]
+FLAGS = ["-std=c++17", *FAST, "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", f"-I{ROOT}"]
 X86_64_LEVELS = "v4", "v3"
 
 
@@ -54,13 +59,17 @@ def build(to: Path = LIBRARY) -> None:
         jobs = []
         if is_x86_64:
             wide = ["-mprefer-vector-width=512"]
-            jobs += [("kernels", f"x86_64_{v}", [f"-march=x86-64-{v}", *wide]) for v in X86_64_LEVELS]
-        jobs += [("kernels", "baseline", []), ("library", "", ["-DSCS_X86_64"] if is_x86_64 else []), ("ops", "", [])]
+            jobs += [(LOOPS / "kernels.cpp", f"x86_64_{v}", [f"-march=x86-64-{v}", *wide]) for v in X86_64_LEVELS]
+        jobs += [
+            (LOOPS / "kernels.cpp", "baseline", []),
+            (LOOPS / "library.cpp", "", ["-DSCS_X86_64"] if is_x86_64 else []),
+            (HERE / "ops.cpp", "", []),
+        ]
         running = []
         for source, level, flags in jobs:
-            made = Path(folder, f"{source}-{level}.o")
+            made = Path(folder, f"{source.stem}-{level}.o")
             naming = [f"-DSCS_LEVEL={level}"] if level else []
-            arguments = [*command, *FLAGS, *flags, *naming, "-c", str(HERE / f"{source}.cpp"), "-o", str(made)]
+            arguments = [*command, *FLAGS, *flags, *naming, "-c", str(source), "-o", str(made)]
             running.append((made, subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)))
         said = [each.communicate()[0].decode(errors="replace") for _, each in running]
         for (_, each), words in zip(running, said, strict=True):
@@ -77,8 +86,9 @@ def build(to: Path = LIBRARY) -> None:
 
 def is_current(library: Path = LIBRARY) -> bool:
     """Whether the library is there and no source is newer."""
-    sources = [path for path in HERE.iterdir() if path.suffix in (".cpp", ".h", ".py")]
-    return library.exists() and library.stat().st_mtime >= max(path.stat().st_mtime for path in sources)
+    sources = [path for folder in (HERE, LOOPS) for path in folder.iterdir() if path.suffix in (".cpp", ".h")]
+    newest = max(path.stat().st_mtime for path in [*sources, Path(__file__)])
+    return library.exists() and library.stat().st_mtime >= newest
 
 
 def main() -> int:

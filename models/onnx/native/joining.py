@@ -1,76 +1,26 @@
-"""Run the SCS layers of an ONNX model by the native kernels of :mod:`scs.native`, where these were built.
+"""Fuse what follows an SCS layer in a graph into the layer, as runtimes fuse a convolution and a ReLU.
 
-The runtime takes kernels for functions of a model from a library by their names. Before that, here, what follows a
-layer in the graph is joined with it, as the runtime itself joins a convolution and a ReLU: a gain and a bias, one
-number or one for each kernel, and pooling of 2x2 by the largest or by the largest magnitude. The power rises with the
-cosine, so pooling may come first, and three quarters of the powers need not be taken.
+A layer takes in a gain and a bias, one number or one for each kernel, and pooling of 2x2 by the largest or by the
+largest magnitude. The power rises with the cosine, so pooling may come first, and three quarters of the powers need not
+be taken. Only the native kernels have these inputs and attributes.
 """
 
 from __future__ import annotations
 
-import logging
-from functools import cache
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 from onnx import helper, numpy_helper
 
 from models.onnx.graph import count_uses, keep_only, needed_nodes
 from models.onnx.op import DOMAIN, SIMILARITY
-from scs import native
-
-_log = logging.getLogger(__name__)
-
-Kernels = Literal["native", "portable"]
 
 _GAIN, _BIAS = 4, 5  # places among the op's inputs that the native kernel has beyond those of the function
 
 
-@cache
-def available() -> bool:
-    """Whether this runtime takes the library; where it is there and does not, that is logged, in one line."""
-    if native.library() is None:
-        return False
-    try:
-        register(ort.SessionOptions())
-    except Exception as error:  # the runtime raises a class of its own for each cause
-        _log.warning("the native kernels cannot be used: %s", (str(error).splitlines() or ["?"])[0][:200])
-        return False
-    return True
-
-
-def register(options: ort.SessionOptions) -> None:
-    """Let sessions with these options, on the CPU, take the native kernels. Once for each options."""
-    options.register_custom_ops_library(str(native.LIBRARY))
-
-
-def calls_op(graph: onnx.ModelProto) -> bool:
-    """Whether a model has anything that the native kernels could run."""
-    return any(node.domain == DOMAIN for node in graph.graph.node)
-
-
-def described() -> str:
-    """What runs SCS layers on the CPU here, for the log."""
-    loaded = native.library()
-    if not available() or loaded is None:
-        return "portable; `make native` builds faster ones" if not native.LIBRARY.exists() else "portable"
-    return f"native, {native.instruction_set(loaded)}"
-
-
-def joined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model in which SCS layers have taken in what follows them, for a session with the kernels.
-
-    Tensors that are outputs of the model stay, with their names and values.
-    """
-    loaded = native.library()
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
-    if loaded is not None and native.takes_layers(loaded):
-        _Joiner(copied.graph).join()
-    return copied
+def join_layers(graph: onnx.GraphProto) -> None:
+    """Fuse what follows each SCS layer of a graph into it, in place; outputs of the graph keep names and values."""
+    _Joiner(graph).join()
 
 
 class _Joiner:

@@ -3,7 +3,7 @@
 //
 // Beyond what those functions take, `SharpenedCosineSimilarity` and `Sharpen` take two optional inputs, a gain and a bias for
 // each kernel, and `SharpenedCosineSimilarity` the attributes `pool` (2: of every 2x2 outputs only the largest is kept) and
-// `pool_by_magnitude` (1: the largest is that of largest magnitude). Of those the rewriting of models/onnx/native.py makes use.
+// `pool_by_magnitude` (1: the largest is that of largest magnitude). Of those models/onnx/native/joining.py makes use.
 
 #include <atomic>
 #include <climits>
@@ -11,10 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "kernels.h"
 #include "runtime_api.h"
-
-extern "C" int scs_takes_layers();
+#include "scs/native/kernels.h"
 
 namespace {
 
@@ -363,6 +361,9 @@ class Sharpen {
     }
 };
 
+// Where vectors are wide. Elsewhere nobody has measured whose convolution is faster.
+bool takes_layers() { return scs::kernels().lanes >= 8; }
+
 // The runtime's description of an op, and a kernel of it behind an opaque pointer.
 template <class Op>
 struct Described : CustomOp {
@@ -423,7 +424,7 @@ runtime::CustomOpDomain* domain(const Api* api) {
         for (const CustomOp* op : {static_cast<const CustomOp*>(&window_sum_square),
                                    static_cast<const CustomOp*>(&window_square), static_cast<const CustomOp*>(&sharpen)})
             check(runtime::custom_op_domain_add(api, fresh, op));
-        if (scs_takes_layers()) check(runtime::custom_op_domain_add(api, fresh, &similarity));
+        if (takes_layers()) check(runtime::custom_op_domain_add(api, fresh, &similarity));
         return fresh;
     }();
     return made;
@@ -432,10 +433,13 @@ runtime::CustomOpDomain* domain(const Api* api) {
 }  // namespace
 
 // What onnxruntime.SessionOptions.register_custom_ops_library looks for.
-extern "C" __attribute__((visibility("default"))) Status* RegisterCustomOps(
+SCS_EXPORT Status* RegisterCustomOps(
     runtime::SessionOptions* options, const runtime::ApiBase* base
 ) {
     const Api* api = base->get_api(runtime::VERSION);
     if (!api) return runtime::create_status(base->get_api(1), runtime::FAIL, "needs ONNX Runtime 1.18 or newer");
     return guarded(api, [&] { check(runtime::add_custom_op_domain(api, options, domain(api))); });
 }
+
+// Whether whole layers are taken from ONNX Runtime, and not only what follows its convolution.
+SCS_EXPORT int scs_takes_layers() { return takes_layers(); }

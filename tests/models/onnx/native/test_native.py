@@ -62,22 +62,22 @@ def instruction_set(request, native_library):
 @pytest.fixture
 def with_library(native_library, monkeypatch):
     """The kernels as they are where `make native` has run."""
-    monkeypatch.setattr(scs.native, "LIBRARY", native_library)
+    monkeypatch.setattr(native, "LIBRARY", native_library)
     forget()
-    yield scs.native.library()
+    yield native.library()
     forget()
 
 
 @pytest.fixture
 def without_library(tmp_path, monkeypatch):
-    monkeypatch.setattr(scs.native, "LIBRARY", tmp_path / "libscs.so")
+    monkeypatch.setattr(native, "LIBRARY", tmp_path / "libscs.so")
     forget()
-    yield scs.native.LIBRARY
+    yield native.LIBRARY
     forget()
 
 
 def forget():
-    scs.native.library.cache_clear()
+    native.library.cache_clear()
     native.available.cache_clear()
 
 
@@ -372,7 +372,7 @@ def test_what_follows_a_layer_is_joined_with_it_where_it_can_be_and_changes_noth
     expected = ort.InferenceSession(before, providers=["CPUExecutionProvider"]).run(None, {"x": x})
     for found, wanted in zip(session(joined, native_library).run(None, {"x": x}), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=0, atol=5e-6)
-    if scs.native.takes_layers(with_library):
+    if native.takes_layers(with_library):
         assert [node.op_type for node in joined.graph.node] == [onnx_op.SIMILARITY, *left]
 
 
@@ -388,7 +388,7 @@ def test_a_model_answers_the_same_by_native_and_portable_kernels(
     names = [layer.name for layer in entry.card().layers]
     answers = {}
     for library in (native_library, native_library.with_name("none.so")):
-        monkeypatch.setattr(scs.native, "LIBRARY", library)
+        monkeypatch.setattr(native, "LIBRARY", library)
         forget()
         model = OnnxModel(entry.verified_bytes(), entry.card(), "cpu")
         answers[model.kernels] = {
