@@ -1,8 +1,9 @@
 """Loops of sharpened cosine similarity in C++ for the CPU, and how a library that holds them is loaded.
 
-``kernels.cpp`` has the loops, ``elementary.h`` the logarithm and the power that they share, and ``library.cpp`` takes
-what the processor can run. The library is optional. :mod:`models.onnx.native` builds it, ops of ONNX Runtime included,
-and gives it to sessions.
+``kernels.cpp`` has the loops: ``plan.h`` cuts a layer up, ``patches.h`` packs what it reads, ``products.h`` multiplies,
+``sharpening.h`` makes similarities of products, with the logarithm and the power of ``elementary.h``. ``library.cpp``
+takes what the processor can run. The library is optional. :mod:`models.onnx.native` builds it, ops of ONNX Runtime
+included, and gives it to sessions.
 """
 
 from __future__ import annotations
