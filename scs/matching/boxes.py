@@ -1,4 +1,4 @@
-"""Rotated boxes: their corners, how much they overlap, and the best of those that do.
+"""Rotated boxes: their corners, and how much two of them overlap.
 
 A box is five numbers: x and y of its centre, width, height, and an angle in degrees by which it is turned
 counter-clockwise as seen on screen; pixel i of an axis covers [i, i + 1). Several boxes are an array ``(N, 5)``.
@@ -6,18 +6,29 @@ counter-clockwise as seen on screen; pixel i of an axis covers [i, i + 1). Sever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scs.errors import OptionError, ShapeError
+from scs.errors import ShapeError
 
 Numbers = NDArray[np.float64]
 
 _ROUNDING = 1e-9  # a share of the boxes' size
 _UNIT = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+
+
+def as_boxes(boxes: ArrayLike, empty: bool = False) -> Numbers:
+    """Read boxes as an array of float64 ``(..., 5)``; where none may come, ``(0, 5)`` for anything without numbers.
+
+    Raises:
+        ShapeError: a box is not five numbers.
+    """
+    numbers = np.asarray(boxes, np.float64)
+    if empty and not numbers.size:
+        return numbers.reshape(0, 5)
+    if not numbers.ndim or numbers.shape[-1] != 5:
+        raise ShapeError(f"a box is x, y, width, height and angle, an array (..., 5); {numbers.shape} came")
+    return numbers
 
 
 def corners(boxes: ArrayLike) -> Numbers:
@@ -36,7 +47,7 @@ def corners(boxes: ArrayLike) -> Numbers:
         >>> corners([10, 20, 4, 2, 90]).round(6).tolist()
         [[9.0, 22.0], [9.0, 18.0], [11.0, 18.0], [11.0, 22.0]]
     """
-    placed = _five_numbers(boxes)
+    placed = as_boxes(boxes)
     return _turned(_UNIT * placed[..., None, 2:4], placed[..., 4]) + placed[..., None, :2]
 
 
@@ -53,7 +64,7 @@ def overlap(boxes: ArrayLike, others: ArrayLike) -> Numbers:
     Raises:
         ShapeError: a box is not five numbers.
     """
-    first, second = np.broadcast_arrays(_five_numbers(boxes), _five_numbers(others))
+    first, second = np.broadcast_arrays(as_boxes(boxes), as_boxes(others))
     # As the first box sees it: its centre is the origin and its sides are upright.
     step = _turned((second[..., :2] - first[..., :2])[..., None, :], -first[..., 4])
     rectangle = _UNIT * first[..., None, 2:4]
@@ -63,70 +74,6 @@ def overlap(boxes: ArrayLike, others: ArrayLike) -> Numbers:
     area = first[..., 2] * first[..., 3] + second[..., 2] * second[..., 3]
     share: Numbers = np.clip(shared / (area - shared), 0, 1)
     return share
-
-
-def suppress(
-    boxes: ArrayLike,
-    scores: ArrayLike,
-    overlap: float = 0.3,
-    *,
-    groups: Sequence[Any] | NDArray[Any] | None = None,
-    top: int | None = None,
-) -> NDArray[np.intp]:
-    """Keep the best of boxes that overlap.
-
-    Boxes of every pose and template compete together, unless they have groups: pass each box's template to let one
-    template be found on top of another, as detectors do by default with their classes.
-
-    Args:
-        boxes: ``(N, 5)``, their sides > 0.
-        scores: ``(N,)``; of equal ones the first goes before.
-        overlap: largest intersection over union, 0 to 1, of two boxes that may both be kept.
-        groups: ``(N,)``, whatever can be compared; boxes of different groups do not compete.
-        top: most boxes to keep.
-
-    Returns:
-        Indices of the boxes kept, best first.
-
-    Raises:
-        ShapeError: boxes, scores and groups are not equally many.
-        OptionError: an overlap that is not within 0 and 1.
-    """
-    placed, scored = _five_numbers(boxes, empty=True), np.asarray(scores, np.float64)
-    grouped = np.zeros(len(placed)) if groups is None else np.asarray(groups)
-    if placed.ndim != 2 or scored.shape != (len(placed),) or grouped.shape != scored.shape:
-        raise ShapeError(
-            f"boxes (N, 5) each have a score and a group; {placed.shape}, {scored.shape} and {grouped.shape} came"
-        )
-    if not 0 <= overlap <= 1:
-        raise OptionError(f"overlap is a share, 0 to 1; {overlap} came")
-    reach = np.hypot(placed[:, 2], placed[:, 3]) / 2
-    left = np.argsort(-scored, kind="stable")
-    kept: list[int] = []
-    while left.size and (top is None or len(kept) < top):
-        best, left = left[0], left[1:]
-        kept.append(int(best))
-        left = left[~_covered(placed, reach, grouped, best, left, overlap)]
-    return np.array(kept, np.intp)
-
-
-def _covered(
-    boxes: Numbers, reach: Numbers, groups: NDArray[Any], best: np.intp, left: NDArray[np.intp], most: float
-) -> NDArray[np.bool_]:
-    """Which of the boxes left overlap the best by more than they may; those out of its reach are not measured."""
-    step = np.hypot(*(boxes[left, :2] - boxes[best, :2]).T)
-    near: NDArray[np.bool_] = (groups[left] == groups[best]) & (step < reach[left] + reach[best])
-    near[near] = overlap(boxes[best], boxes[left[near]]) > most
-    return near
-
-
-def _five_numbers(boxes: ArrayLike, empty: bool = False) -> Numbers:
-    numbers = np.asarray(boxes, np.float64)
-    if empty and not numbers.size:
-        return numbers.reshape(0, 5)
-    if not numbers.ndim or numbers.shape[-1] != 5:
-        raise ShapeError(f"a box is x, y, width, height and angle, an array (..., 5); {numbers.shape} came")
-    return numbers
 
 
 def _turned(points: Numbers, angle: Numbers) -> Numbers:

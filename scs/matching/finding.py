@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from scs.errors import OptionError
 from scs.matching.arrays import check_masks, check_options
-from scs.matching.boxes import corners, suppress
+from scs.matching.boxes import corners
 from scs.matching.methods import METHODS
+from scs.matching.nms import check_overlap, suppress_boxes
 from scs.matching.parts import PartsTemplate, parts_map
 from scs.matching.peaks import Peak, find_peaks
 from scs.matching.posing.poses import AxisOption, Box, angle_steps, pose_template, scale_steps
@@ -123,8 +124,7 @@ class Search:
             raise OptionError(f"top is 1 or more; {self.top} came")
         if self.threshold is not None and math.isnan(self.threshold):
             raise OptionError("a threshold is a number; nan came")
-        if not 0 <= self.overlap <= 1:
-            raise OptionError(f"overlap is a share, 0 to 1; {self.overlap} came")
+        check_overlap(self.overlap)
         if self.posed and self.method == PARTS:
             raise OptionError(f"'{PARTS}' bends a template but does not turn or scale it; leave out angles and scales")
 
@@ -308,7 +308,7 @@ def _find_posed(scene: Array, template: Array, mask: Array | None, search: Searc
         for pose, surprise in zip(poses, told, strict=True)
     ]
     boxes = [[match.x, match.y, match.width, match.height, match.angle] for match in matches]
-    kept = suppress(boxes, [match.score for match in matches], search.overlap)
+    kept = suppress_boxes(boxes, [match.score for match in matches], search.overlap)
     return [matches[i] for i in kept], scored.flat
 
 

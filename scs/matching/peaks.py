@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.errors import OptionError, ShapeError
+from scs.errors import ShapeError
+from scs.matching.nms import check_overlap, suppress_windows
 
 Scores = NDArray[np.floating[Any]]
 Places = NDArray[np.intp]
@@ -22,8 +22,6 @@ _REACH = 10
 _KAISER = 10.0
 _STEP = 0.125
 _OFFSETS = np.arange(-8, 9) * _STEP
-
-_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -74,60 +72,12 @@ def find_peaks(
     """
     if scores.ndim != 2 or not scores.size:
         raise ShapeError(f"peaks are found in a map (H, W) with at least one score; {scores.shape} came")
-    if not 0 <= overlap <= 1:
-        raise OptionError(f"overlap is a share, 0 to 1; {overlap} came")
+    check_overlap(overlap)
     scores = np.ascontiguousarray(scores)
     highest = cv2.dilate(scores, np.ones((3, 3), np.uint8))
     candidates = np.flatnonzero((scores >= highest) & (scores > threshold))
-    places = _far_apart(scores, candidates, window, top, overlap)
+    places = suppress_windows(scores, candidates, window, top, overlap)
     return [_peak(scores, place // scores.shape[1], place % scores.shape[1], subpixel, p) for place in places]
-
-
-def _far_apart(scores: Scores, candidates: Places, window: tuple[int, int], top: int, overlap: float) -> list[int]:
-    """The best candidates in turn, each marking the places too near to it."""
-    too_near = _too_near(window, overlap, scores.shape)
-    reach = too_near.shape[0] // 2, too_near.shape[1] // 2
-    # A rim as wide as the mark spares cutting the mark to size.
-    taken = np.zeros((scores.shape[0] + 2 * reach[0], scores.shape[1] + 2 * reach[1]), bool)
-    kept: list[int] = []
-    for block in _best_first(scores.ravel()[candidates], max(_BLOCK, 4 * top)):
-        rows, columns = np.divmod(candidates[block], scores.shape[1])
-        while rows.size:
-            if len(kept) == top:
-                return kept
-            free = ~taken[rows + reach[0], columns + reach[1]]
-            first = int(free.argmax())
-            if not free[first]:
-                break
-            row, column = int(rows[first]), int(columns[first])
-            kept.append(row * scores.shape[1] + column)
-            taken[row : row + too_near.shape[0], column : column + too_near.shape[1]] |= too_near
-            rows, columns = rows[first + 1 :], columns[first + 1 :]
-    return kept
-
-
-def _too_near(window: tuple[int, int], overlap: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Steps between two windows, none first at the middle, that overlap by more than they may."""
-    height, width = window
-    rows, columns = (
-        size - np.abs(np.arange(-reach, reach + 1))
-        for size, reach in zip(window, (min(s, t) - 1 for s, t in zip(window, shape, strict=True)), strict=True)
-    )
-    shared = rows[:, None] * columns
-    too_near: NDArray[np.bool_] = shared / (2 * height * width - shared) > overlap
-    return too_near
-
-
-def _best_first(values: Scores, part: int) -> Iterator[Places]:
-    """Indices in blocks, by falling value and then as they came. Of many values only the best are ever sorted."""
-    left = np.arange(values.size)
-    while left.size:
-        among = values[left]
-        chosen = among >= (np.partition(among, -part)[-part] if left.size > part else among.min())
-        best, left = left[chosen], left[~chosen]
-        best = best[np.argsort(-values[best], kind="stable")]
-        yield from (best[start : start + _BLOCK] for start in range(0, best.size, _BLOCK))
-        part *= 8
 
 
 def _peak(scores: Scores, row: int, column: int, subpixel: bool, p: float) -> Peak:

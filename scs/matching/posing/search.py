@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scs.errors import OptionError, ShapeError
 from scs.matching.arrays import Array, as_picture, as_weights, check_options
 from scs.matching.methods import METHODS, Method, method_named
+from scs.matching.nms import suppress_centres
 from scs.matching.peaks import find_peaks
 from scs.matching.posing.align import ANGLE, LOG_SCALE, Aligner, Limits, Poses, X, Y
 from scs.matching.posing.goal import Goal, PosedMatch
@@ -354,14 +355,9 @@ def _distinct(poses: Poses, scores: NDArray[np.float32], side: float, most: int)
 
 def _separated(matches: list[PosedMatch], shape: tuple[int, ...]) -> list[PosedMatch]:
     """Those, of matches that come best first, which are not too close to a better one."""
-    kept: list[PosedMatch] = []
-    for match in matches:
-        reach = _APART * min(shape[:2])
-        if all(
-            math.hypot(match.x - other.x, match.y - other.y) >= reach * max(match.scale, other.scale) for other in kept
-        ):
-            kept.append(match)
-    return kept
+    reach = _APART * min(shape[:2])
+    centres = [(match.x, match.y) for match in matches]
+    return [matches[i] for i in suppress_centres(centres, [reach * match.scale for match in matches])]
 
 
 def _method_that_compares_sizes(name: str) -> Method:

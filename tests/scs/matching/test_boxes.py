@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scs.errors import OptionError, ShapeError
-from scs.matching.boxes import corners, overlap, suppress
+from scs.errors import ShapeError
+from scs.matching.boxes import corners, overlap
 
 places, sides, angles = st.floats(-20, 20), st.floats(0.5, 30), st.floats(-720, 720)
 boxes = st.tuples(places, places, sides, sides, angles).map(np.array)
@@ -82,44 +82,6 @@ def test_overlap_is_what_counting_points_says():
         assert overlap(box, other) == pytest.approx(painted_overlap(box, other), abs=0.01)
 
 
-def suppressed_one_by_one(placed, scores, most, groups):
-    kept = []
-    for index in sorted(range(len(scores)), key=lambda index: -scores[index]):
-        rivals = (other for other in kept if groups[other] == groups[index])
-        if all(overlap(placed[index], placed[other]) <= most for other in rivals):
-            kept.append(index)
-    return kept
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_best_of_boxes_that_overlap_are_kept(seed):
-    rng = np.random.default_rng(seed)
-    placed = rng.uniform([0, 0, 5, 5, -180], [60, 60, 20, 20, 180], (80, 5))
-    scores, groups = rng.random(80), rng.integers(0, 3, 80)
-    one_group = suppressed_one_by_one(placed, scores, 0.2, np.zeros(80))
-    assert suppress(placed, scores, 0.2).tolist() == one_group
-    assert suppress(placed, scores, 0.2, groups=groups).tolist() == suppressed_one_by_one(placed, scores, 0.2, groups)
-    assert suppress(placed, scores, 0.2, top=4).tolist() == one_group[:4]
-
-
-def test_templates_compete_unless_they_are_groups():
-    same = [[5, 5, 4, 4, 0]] * 2
-    assert suppress(same, [0.7, 0.8]).tolist() == [1]
-    assert suppress(same, [0.7, 0.8], groups=["cup", "spoon"]).tolist() == [1, 0]
-
-
-def test_of_equal_boxes_the_first_is_kept():
-    assert suppress([[5, 5, 4, 4, 30]] * 3, [0.5] * 3).tolist() == [0]
-
-
-def test_of_no_boxes_none_is_kept():
-    assert suppress([], []).tolist() == []
-
-
-def test_what_does_not_fit_is_refused():
+def test_a_box_of_other_than_five_numbers_is_refused():
     with pytest.raises(ShapeError, match=r"an array \(..., 5\); \(4,\) came"):
         corners([1, 2, 3, 4])
-    with pytest.raises(ShapeError, match=r"\(2, 5\), \(3,\) and \(2,\) came"):
-        suppress(np.ones((2, 5)), [1, 2, 3])
-    with pytest.raises(OptionError, match=r"a share, 0 to 1; -1 came"):
-        suppress(np.ones((2, 5)), [1, 2], -1)
