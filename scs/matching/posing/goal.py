@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.arrays import Array, magnitude
+from scs.matching.arrays import Array, as_weights, magnitude
 from scs.matching.methods import Method
 from scs.matching.posing.align import ANGLE, LOG_SCALE, WORST_COSINE, Limits, Poses, X, Y, damped_solver
 from scs.matching.posing.poses import Box, PosedTemplate, pose_template
@@ -41,19 +41,44 @@ class PosedMatch:
     score: float
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What a template is compared by.
+
+    Attributes:
+        method: a normalised one whose scores grow with likeness.
+        mask: ``(h, w)`` or ``(h, w, C)``, weights >= 0 of the template's pixels, or None.
+        p: exponent of the sharpened methods.
+        q: their noise floor.
+    """
+
+    method: Method
+    mask: Array | None
+    p: float
+    q: float
+
+    @property
+    def sharpened(self) -> bool:
+        """Whether the method is one of the sharpened."""
+        return self.method.kind == "similarity"
+
+    @property
+    def exponent(self) -> float:
+        """What its scores are sharpened by."""
+        return self.p if self.sharpened else 1.0
+
+
 class Goal:
     """What is looked for, where, and by which measure.
 
     Args:
         scene: ``(H, W, C)``.
         template: ``(h, w, C)``.
-        mask: ``(h, w, 1)``, ``(h, w, C)`` or None.
-        method: a normalised one whose scores grow with likeness.
-        p: exponent of the sharpened methods.
-        q: their noise floor.
+        measure: of the two.
     """
 
-    def __init__(self, scene: Array, template: Array, mask: Array | None, method: Method, p: float, q: float) -> None:
+    def __init__(self, scene: Array, template: Array, measure: Measure) -> None:
+        mask = None if measure.mask is None else _weights(measure.mask, template)
         units = magnitude(scene), magnitude(template)
         # Divided by powers of two, which takes nothing off them, squares stay within float32.
         scene, template = (
@@ -61,9 +86,9 @@ class Goal:
             for pixels, unit in zip((scene, template), units, strict=True)
         )
         self.scene, self.template, self.mask = scene, template, mask
-        self._floors = q / units[0], q / units[1]
-        self.centred, self.sharpened = method.centred, method.kind == "similarity"
-        self.p = p
+        self._floors = measure.q / units[0], measure.q / units[1]
+        self.centred = measure.method.centred
+        self._measure = measure
         self.scene_plane, self.template_plane = _planes(scene, template, mask, self.centred)
         still = pose_template(template, 0, 1, mask=mask)
         self.flat = _norm(_weighted(still.pixels, still.weights, self.centred), still.pixels, still.weights) == 0
@@ -72,7 +97,7 @@ class Goal:
     def least_cosine(self, score: float) -> float:
         """What a cosine has to be at least for its score to be this high."""
         least = max(score, 0.0)
-        return float(least ** (1 / self.p)) if self.sharpened else least
+        return float(least ** (1 / self._measure.exponent))
 
     def match(self, pose: Poses) -> PosedMatch:
         """Score the template in a pose."""
@@ -141,10 +166,10 @@ class Goal:
         """From the product of two vectors and their norms, zero where one of them is flat."""
         if not seen or not sought:
             return 0.0
-        if not self.sharpened:
+        if not self._measure.sharpened:
             return min(1.0, product / (seen * sought))
         cosine = product / ((seen + self._floors[0]) * (sought + self._floors[1]))
-        return math.copysign(min(1.0, abs(cosine)) ** self.p, cosine)
+        return math.copysign(min(1.0, abs(cosine)) ** self._measure.p, cosine)
 
 
 def _weighted(pixels: Plane, weights: Plane, centred: bool) -> Plane:
@@ -177,3 +202,9 @@ def _planes(scene: Array, template: Array, mask: Array | None, centred: bool) ->
             direction = -direction
     scene_plane, template_plane = (picture.astype(np.float32) @ direction for picture in (scene, template))
     return scene_plane, TemplatePlane(template_plane, weights)
+
+
+def _weights(mask: Array, template: Array) -> Plane:
+    """``(h, w, 1)`` if all channels share their weights, else ``(h, w, C)``."""
+    weights = np.moveaxis(as_weights(mask, template.shape), 0, 2)
+    return np.ascontiguousarray(weights if np.ndim(mask) == 3 else weights[..., :1], np.float32)

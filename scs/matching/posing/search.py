@@ -6,53 +6,21 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.arrays import Array, as_picture, as_weights, check_options
+from scs.matching.arrays import Array, as_picture, check_options
 from scs.matching.methods import METHODS, Method, method_named
 from scs.matching.nms import suppress_centres
 from scs.matching.peaks import find_peaks
-from scs.matching.posing.align import ANGLE, LOG_SCALE, Aligner, Limits, Poses, X, Y
-from scs.matching.posing.goal import Goal, PosedMatch
-from scs.matching.posing.poses import (
-    AxisOption,
-    Steps,
-    angle_steps,
-    fitting_angles,
-    fitting_scales,
-    scale_steps,
-    turn_and_scale,
-)
+from scs.matching.posing.align import Limits, Poses
+from scs.matching.posing.climb import Wanted, climb
+from scs.matching.posing.goal import Goal, Measure, PosedMatch
+from scs.matching.posing.plan import Ranges
+from scs.matching.posing.poses import AxisOption, Steps, angle_steps, scale_steps
 from scs.matching.posing.products import Workers, workers
-from scs.matching.posing.resolutions import Plane, SceneResolutions, TemplatePlane
-from scs.matching.posing.scan import TurnedBank, core, is_round
 from scs.matching.scores import score_map
 
-# What a match may score below the threshold at the coarsest resolution, where it lies between steps. Measured:
-# docs/matching.md says how many matches of the full search that loses.
-MARGIN = 0.25
-
-# Products that the coarsest scan may take for each pixel of the scene; its resolution is chosen by that. Gathering a
-# window's pixels costs as much as comparing it with so many angles.
-_WORK = 18_000
-_GATHERING = 20
-
-# Side, in pixels, of the square of a template's area in the coarsest scan, unless the scene itself shows less.
-_COARSEST = 12.0
-_STEPS_UP = 1.25  # between the sizes that are tried for it
-
-# A template is never looked at in more pixels than the scene has for it, but for this factor.
-_MAGNIFICATION = 1.2
-
-_FIRST_STEPS, _LATER_STEPS = 3, 2  # of alignment, at the coarsest resolution and at those above it
 _FOR_EACH = 4  # poses followed, at least, for each match that is asked for
-_LEAST_KEPT = 30  # poses, at every resolution
-_LEAST_SCORED = 10  # poses, with the posed template itself
-
-# Poses on the way up are the same when they fall into one cell this wide: in sides of the template for its centre, in
-# radians and in powers of e for angle and scale.
-_SAME = 0.1
 
 # Of two matches the lower goes when their centres are closer than this share of the template's shorter side.
 _APART = 0.5
@@ -62,7 +30,7 @@ _APART = 0.5
 _SPARE = 2
 _GAIN = 0.1
 
-
+_DECIMALS = 6  # of a score; poses that differ by less differ by rounding alone
 _HAIR = 1e-6  # pixels: what rounding may add to a template that just fits
 _LONGEST = 32_766  # pixels; OpenCV warps nothing longer
 
@@ -121,37 +89,41 @@ def find_poses(
         >>> round(match.x, 1), round(match.y, 1), round(match.angle)
         (40.0, 28.0, 270)
     """
-    chosen_method = _method_that_compares_sizes(method)
+    measure = Measure(_method_that_compares_sizes(method), mask, p, q)
     check_options(p, q)
     if top < 1 or candidates < 1:
         raise OptionError(f"top and candidates are at least 1; {top} and {candidates} came")
     scene, template = _picture("scene", scene), _picture("template", template)
     if template.shape[2] != scene.shape[2]:
         raise ShapeError(f"template has {template.shape[2]} channels but scene has {scene.shape[2]}")
-    turn, growth = angle_steps(angles), scale_steps(scales)
-    goal = Goal(scene, template, None if mask is None else _weights(mask, template), chosen_method, p, q)
-    limits = _limits(template, scene, turn, growth)
-    if not _fits(limits, turn, growth.low):
-        raise ShapeError(
-            f"template is {template.shape[1]}x{template.shape[0]} but scene is {scene.shape[1]}x{scene.shape[0]}; a "
-            f"template must fit inside its scene in some pose, and the smallest scale is {growth.low:g}"
-        )
+    ranges = Ranges(angle_steps(angles), scale_steps(scales))
+    goal = Goal(scene, template, measure)
+    limits = _limits(template, scene, ranges)
+    _check_fit(limits, ranges)
     if goal.flat:
         return []
+    wanted = Wanted(threshold, top, max(candidates, _FOR_EACH * top))
     with workers(threads) as spread:
-        poses = _climb(goal, turn, growth, limits, threshold, top, max(candidates, _FOR_EACH * top), spread)
-        first = [(goal.match(pose), pose) for pose in poses[(limits.room(poses) >= -_HAIR).all(1)]]
-        first = [(match, pose) for match, pose in first if match.score >= threshold - _GAIN]
-        rough = dict(sorted(first, key=lambda pair: -pair[0].score))
-        chosen = _separated(list(rough), template.shape)[: top + _SPARE]
-        # Room beyond the ends was for errors of measurement on the way; what is answered lies within them.
-        asked = replace(limits, angles=(turn.low, turn.high), log_scales=(math.log(growth.low), math.log(growth.high)))
-        matches = list(spread(lambda match: goal.match(_polished(goal, rough[match], asked)), chosen))
-    if turn.low <= 0 <= turn.high and growth.low <= 1 <= growth.high:
-        matches = _upright(scene, template, mask, method, p, q, threshold, top) + matches
+        matches = _posed(goal, ranges, limits, wanted, spread)
+    if ranges.hold_upright:
+        matches = _upright(scene, template, measure, wanted) + matches
     # Of poses that differ by rounding alone the first is kept, which was not moved.
-    best = sorted((match for match in matches if match.score >= threshold), key=lambda match: -round(match.score, 6))
-    return [_within_turn(match, turn) for match in _separated(best, template.shape)[:top]]
+    good = (match for match in matches if match.score >= threshold)
+    best = sorted(good, key=lambda match: -round(match.score, _DECIMALS))
+    return [_within_turn(match, ranges.angles) for match in _separated(best, template.shape)[:top]]
+
+
+def _posed(goal: Goal, ranges: Ranges, limits: Limits, wanted: Wanted, spread: Workers) -> list[PosedMatch]:
+    """Matches with the template turned and scaled, each moved to where its score is highest."""
+    poses = climb(goal, ranges, limits, wanted, spread)
+    first = [(goal.match(pose), pose) for pose in poses[(limits.room(poses) >= -_HAIR).all(1)]]
+    first = [(match, pose) for match, pose in first if match.score >= wanted.threshold - _GAIN]
+    rough = dict(sorted(first, key=lambda pair: -pair[0].score))
+    chosen = _separated(list(rough), goal.template.shape)[: wanted.top + _SPARE]
+    # Room beyond the ends was for errors of measurement on the way; what is answered lies within them.
+    angles, scales = ranges.angles, ranges.scales
+    asked = replace(limits, angles=(angles.low, angles.high), log_scales=(math.log(scales.low), math.log(scales.high)))
+    return list(spread(lambda match: goal.match(_polished(goal, rough[match], asked)), chosen))
 
 
 def _polished(goal: Goal, pose: Poses, limits: Limits) -> Poses:
@@ -160,16 +132,14 @@ def _polished(goal: Goal, pose: Poses, limits: Limits) -> Poses:
     return goal.polish(start, limits)
 
 
-def _upright(
-    scene: Array, template: Array, mask: Array | None, method: str, p: float, q: float, threshold: float, top: int
-) -> list[PosedMatch]:
+def _upright(scene: Array, template: Array, measure: Measure, wanted: Wanted) -> list[PosedMatch]:
     """The best places of the template as it is: cheap to look at one by one, and exact where nothing was turned."""
     height, width = template.shape[:2]
     if height > scene.shape[0] or width > scene.shape[1]:
         return []
-    scores = score_map(scene, template, method, mask=mask, p=p, q=q).scores
-    exponent = p if METHODS[method].kind == "similarity" else 1.0
-    peaks = find_peaks(scores, (height, width), top, threshold=max(threshold, 0.0), p=exponent)
+    scored = score_map(scene, template, measure.method.name, mask=measure.mask, p=measure.p, q=measure.q)
+    least = max(wanted.threshold, 0.0)
+    peaks = find_peaks(scored.scores, (height, width), wanted.top, threshold=least, p=measure.exponent)
     return [PosedMatch(peak.column + width / 2, peak.row + height / 2, 0.0, 1.0, peak.score) for peak in peaks]
 
 
@@ -180,159 +150,16 @@ def _within_turn(match: PosedMatch, turn: Steps) -> PosedMatch:
     return replace(match, angle=turn.low + (match.angle - turn.low) % 360)
 
 
-def _fits(limits: Limits, turn: Steps, scale: float) -> bool:
-    """Whether the template lies within the scene in some angle, at this scale."""
-    angles = turn.values or np.linspace(turn.low, turn.high, 361).tolist()
-    poses = np.array([(0, 0, angle, math.log(scale)) for angle in angles])
-    return bool((limits.room(poses) >= -_HAIR).all(1).any())
-
-
-def _limits(template: Array, scene: Array, turn: Steps, growth: Steps) -> Limits:
+def _limits(template: Array, scene: Array, ranges: Ranges) -> Limits:
     radius = math.hypot(*template.shape[:2]) / 2
+    log_scales = Steps.of([math.log(ranges.scales.low), math.log(ranges.scales.high)])
     return Limits(
-        angles=_widened(turn, math.degrees(1 / radius)),
-        log_scales=_widened(Steps.of([math.log(growth.low), math.log(growth.high)]), 1 / radius),
-        turning=turn.values is None and turn.high - turn.low >= 360,
+        angles=_widened(ranges.angles, math.degrees(1 / radius)),
+        log_scales=_widened(log_scales, 1 / radius),
+        turning=ranges.turning,
         template=(template.shape[0], template.shape[1]),
         scene=(scene.shape[0], scene.shape[1]),
     )
-
-
-def _climb(
-    goal: Goal,
-    turn: Steps,
-    growth: Steps,
-    limits: Limits,
-    threshold: float,
-    top: int,
-    candidates: int,
-    spread: Workers,
-) -> Poses:
-    """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
-    template = goal.template_plane
-    scene = SceneResolutions(goal.scene_plane)
-    part, offset = core(template)
-    coarsest = _coarsest(part, turn, growth)
-    least = max(goal.least_cosine(threshold) - MARGIN, 0.05)
-    poses, scores = _scan(part, goal.centred, scene, coarsest, turn, growth, least, limits.turning, spread)
-    chosen = np.argsort(-scores, kind="stable")[:candidates]
-    poses, scores = poses[chosen], scores[chosen]
-    if part is not template:  # aligned by itself, or the error of its angle would throw the far end of the whole off
-        aligner = Aligner(part, coarsest, goal.centred)
-        height, width = part.pixels.shape
-        poses, scores = aligner.refine(scene, poses, replace(limits, template=(height, width)), _FIRST_STEPS, spread)
-        for pose in poses:
-            pose[:2] -= turn_and_scale(pose[ANGLE], math.exp(pose[LOG_SCALE])) @ offset
-        coarsest *= template.size / part.size
-    limits.apply(poses)
-    smallest = min(coarsest, _size_in_scene(template, growth.low))
-    points = None
-    for size in _sizes(smallest, coarsest, template.size):
-        here = np.exp(poses[:, LOG_SCALE]) * template.size  # of the template in the scene
-        moving = (size >= 0.99 * np.minimum(coarsest, here)) & (size <= _MAGNIFICATION * np.maximum(here, smallest))
-        if moving.any():
-            aligner = Aligner(template, size, goal.centred)
-            steps = _LATER_STEPS if points else _FIRST_STEPS
-            points = points or aligner.points
-            poses[moving], scores[moving] = aligner.refine(scene, poses[moving], limits, steps, spread)
-            kept = max(candidates * points // (2 * aligner.points), 3 * top, _LEAST_KEPT)
-            poses, scores = _distinct(poses, scores, template.size, kept)
-    return poses[: max(3 * top, _LEAST_SCORED)]
-
-
-def _scan(
-    template: TemplatePlane,
-    centred: bool,
-    scene: SceneResolutions,
-    coarsest: float,
-    turn: Steps,
-    growth: Steps,
-    least: float,
-    turning: bool,
-    spread: Workers,
-) -> tuple[Poses, NDArray[np.float32]]:
-    """Local maxima over place, angle and scale, and their cosines."""
-    banks: dict[float, tuple[TurnedBank, NDArray[np.float64]]] = {}
-    poses, scores = [np.empty((0, 4))], [np.empty(0, np.float32)]
-    for scale in _covering(growth, fitting_scales(Steps(growth.low, growth.high), _rim(template, coarsest))):
-        size = min(coarsest, _size_in_scene(template, scale))
-        if size not in banks:
-            tried = fitting_angles(Steps(turn.low, turn.high), _rim(template, size))
-            angles = np.array(_covering(turn, tried))
-            banks[size] = TurnedBank(template, size, angles.tolist(), centred), angles
-        bank, angles = banks[size]
-        resized = scene.at(min(1.0, size / (template.size * scale)))
-        scan = bank.scan(resized.pixels, spread)
-        if scan is None:
-            continue
-        rows, columns = scan.peaks(least)
-        profiles = scan.profiles(rows, columns)
-        window, angle = np.nonzero(_summits(profiles, turning) & (profiles >= least))
-        x = (columns[window] + bank.side / 2) / resized.x_factor
-        y = (rows[window] + bank.side / 2) / resized.y_factor
-        poses.append(np.stack([x, y, angles[angle], np.full(len(x), math.log(scale))], 1))
-        scores.append(profiles[window, angle])
-    return np.concatenate(poses), np.concatenate(scores)
-
-
-def _coarsest(template: TemplatePlane, turn: Steps, growth: Steps) -> float:
-    """The largest size that may be scanned for within the work allowed."""
-    size = _COARSEST
-    while size * _STEPS_UP < template.size and _work(template, size * _STEPS_UP, turn, growth) <= _WORK:
-        size *= _STEPS_UP
-    return min(size, template.size)
-
-
-def _work(template: TemplatePlane, size: float, turn: Steps, growth: Steps) -> float:
-    """Products for each pixel of the scene when the template is scanned for at this size."""
-    rim = _rim(template, size)
-    height, width = (side * size / template.size for side in template.pixels.shape)
-    disc = is_round(template)
-    points = math.pi / 4 * (min(height, width) ** 2 if disc else height**2 + width**2)
-    angles = len(_covering(turn, fitting_angles(Steps(turn.low, turn.high), rim)))
-    scales = _covering(growth, fitting_scales(Steps(growth.low, growth.high), rim))
-    windows = sum(min(1.0, size / (template.size * scale)) ** 2 for scale in scales)
-    return float(windows * points * ((1 if disc else 3) * angles + _GATHERING))
-
-
-def _rim(template: TemplatePlane, size: float) -> float:
-    """Radius that decides the steps of a scan: of the disc, or of the disc whose pixels lie as far out on the mean."""
-    height, width = (side * size / template.size for side in template.pixels.shape)
-    return min(height, width) / 2 if is_round(template) else math.sqrt((height**2 + width**2) / 6)
-
-
-def _covering(steps: Steps, fitting: tuple[float, ...]) -> tuple[float, ...]:
-    """Those of the listed values that are needed to leave no wider gaps than the fitting ones, or the fitting ones."""
-    if steps.values is None or len(fitting) < 2:
-        return steps.values or fitting
-    kept = [steps.values[0]]
-    widest = np.interp(steps.values, fitting[:-1], np.diff(fitting))
-    for value, following, gap in zip(steps.values[1:], (*steps.values[2:], math.inf), widest[1:], strict=True):
-        if following - kept[-1] > gap:
-            kept.append(value)
-    return tuple(kept)
-
-
-def _sizes(smallest: float, coarsest: float, largest: float) -> list[float]:
-    """Sizes to align at: doubling where every scale is shown in full, in steps of root two where some are not."""
-    sizes = [smallest]
-    while sizes[-1] < 0.999 * largest:
-        factor = 2 if sizes[-1] * 2 <= coarsest * 2.001 else math.sqrt(2)
-        sizes.append(min(sizes[-1] * factor, largest))
-    return sizes
-
-
-def _size_in_scene(template: TemplatePlane, scale: float) -> float:
-    return template.size * min(scale, 1.0)
-
-
-def _summits(profiles: Plane, turning: bool) -> NDArray[np.bool_]:
-    """Where each row of scores is no lower than on either side; the last comes before the first on a full turn."""
-    before, after = np.roll(profiles, 1, 1), np.roll(profiles, -1, 1)
-    if not turning:
-        before[:, 0] = after[:, -1] = -np.inf
-    highest: NDArray[np.bool_] = (profiles >= before) & (profiles >= after)
-    return highest
 
 
 def _widened(steps: Steps, by: float) -> tuple[float, float]:
@@ -340,17 +167,17 @@ def _widened(steps: Steps, by: float) -> tuple[float, float]:
     return (steps.low, steps.high) if steps.single else (steps.low - by, steps.high + by)
 
 
-def _distinct(poses: Poses, scores: NDArray[np.float32], side: float, most: int) -> tuple[Poses, NDArray[np.float32]]:
-    """Best first, and only the best of those that have come to nearly the same pose."""
-    order = np.argsort(-scores, kind="stable")
-    poses, scores = poses[order], scores[order]
-    growths = np.rint(poses[:, LOG_SCALE] / _SAME)
-    reach = _SAME * side * np.exp(_SAME * growths)
-    turns = np.rint(np.radians(poses[:, ANGLE] % 360) / _SAME)
-    cells = np.stack([np.rint(poses[:, X] / reach), np.rint(poses[:, Y] / reach), turns, growths], 1)
-    _, firsts = np.unique(cells, axis=0, return_index=True)
-    kept = np.sort(firsts)[:most]
-    return poses[kept], scores[kept]
+def _check_fit(limits: Limits, ranges: Ranges) -> None:
+    """Refuse a template that lies within the scene in no angle at its smallest scale."""
+    turn, scale = ranges.angles, ranges.scales.low
+    angles = turn.values or np.linspace(turn.low, turn.high, 361).tolist()
+    poses = np.array([(0, 0, angle, math.log(scale)) for angle in angles])
+    if not (limits.room(poses) >= -_HAIR).all(1).any():
+        template, scene = (f"{width}x{height}" for height, width in (limits.template, limits.scene))
+        raise ShapeError(
+            f"template is {template} but scene is {scene}; a template must fit inside its scene in some pose, and the "
+            f"smallest scale is {scale:g}"
+        )
 
 
 def _separated(matches: list[PosedMatch], shape: tuple[int, ...]) -> list[PosedMatch]:
@@ -375,9 +202,3 @@ def _picture(what: str, pixels: Array) -> Array:
     if max(picture.shape[:2]) > _LONGEST:
         raise ShapeError(f"neither side of a {what} is longer than {_LONGEST} pixels; {picture.shape} came")
     return picture
-
-
-def _weights(mask: Array, template: Array) -> Plane:
-    """``(h, w, 1)`` if all channels share their weights, else ``(h, w, C)``."""
-    weights = np.moveaxis(as_weights(mask, template.shape), 0, 2)
-    return np.ascontiguousarray(weights if np.ndim(mask) == 3 else weights[..., :1], np.float32)

@@ -1,0 +1,130 @@
+"""The plan of a search over angles and scales: what the coarsest scan tries, and the sizes that it climbs by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from scs.matching.posing.poses import Steps, fitting_angles, fitting_scales
+from scs.matching.posing.resolutions import TemplatePlane
+from scs.matching.posing.turned_bank import is_round
+
+# Products that the coarsest scan may take for each pixel of the scene; its resolution is chosen by that. Gathering a
+# window's pixels costs as much as comparing it with so many angles.
+_WORK = 18_000
+_GATHERING = 20
+
+# Side, in pixels, of the square of a template's area in the coarsest scan, unless the scene itself shows less.
+_COARSEST = 12.0
+_STEPS_UP = 1.25  # between the sizes that are tried for it
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What a template may be turned and scaled by.
+
+    Attributes:
+        angles: degrees.
+        scales: size in the scene by size of the template.
+    """
+
+    angles: Steps
+    scales: Steps
+
+    @property
+    def turning(self) -> bool:
+        """Whether the angles are the whole circle, and have no ends."""
+        return self.angles.values is None and self.angles.high - self.angles.low >= 360
+
+    @property
+    def hold_upright(self) -> bool:
+        """Whether the template as it is lies within them."""
+        return self.angles.low <= 0 <= self.angles.high and self.scales.low <= 1 <= self.scales.high
+
+    def fitting_angles(self, radius: float) -> tuple[float, ...]:
+        """Angles to try so that a rim of this radius moves by a pixel at most from one to the next."""
+        angles = self.angles
+        return _covering(angles, fitting_angles(Steps(angles.low, angles.high), radius))
+
+    def fitting_scales(self, radius: float) -> tuple[float, ...]:
+        """Scales to try, likewise."""
+        scales = self.scales
+        return _covering(scales, fitting_scales(Steps(scales.low, scales.high), radius))
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """What the coarsest scan compares with the scene.
+
+    Attributes:
+        template: at its full resolution.
+        size: side of the square of its area, in pixels of the scene that is scanned; less where a scale shows less.
+        ranges: of angles and scales.
+    """
+
+    template: TemplatePlane
+    size: float
+    ranges: Ranges
+
+    def levels(self) -> Iterator[tuple[float, float]]:
+        """Each scale to try, and the template's size at which that is done."""
+        for scale in self.ranges.fitting_scales(_rim(self.template, self.size)):
+            yield scale, min(self.size, size_in_scene(self.template, scale))
+
+    def angles(self, size: float) -> tuple[float, ...]:
+        """Angles to try, in degrees, where the template has this size."""
+        return self.ranges.fitting_angles(_rim(self.template, size))
+
+
+def plan_scan(template: TemplatePlane, ranges: Ranges) -> ScanPlan:
+    """Scan at the largest size that the work allowed is enough for."""
+    size = _COARSEST
+    while size * _STEPS_UP < template.size and _work(template, size * _STEPS_UP, ranges) <= _WORK:
+        size *= _STEPS_UP
+    return ScanPlan(template, min(size, template.size), ranges)
+
+
+def climbing_sizes(smallest: float, coarsest: float, largest: float) -> list[float]:
+    """Sizes to align at: doubling where every scale is shown in full, in steps of root two where some are not."""
+    sizes = [smallest]
+    while sizes[-1] < 0.999 * largest:
+        factor = 2 if sizes[-1] * 2 <= coarsest * 2.001 else math.sqrt(2)
+        sizes.append(min(sizes[-1] * factor, largest))
+    return sizes
+
+
+def size_in_scene(template: TemplatePlane, scale: float) -> float:
+    """The most pixels of a side that a scene can show of a template at this scale: no more than it has."""
+    return template.size * min(scale, 1.0)
+
+
+def _work(template: TemplatePlane, size: float, ranges: Ranges) -> float:
+    """Products for each pixel of the scene when the template is scanned for at this size."""
+    rim = _rim(template, size)
+    height, width = (side * size / template.size for side in template.pixels.shape)
+    disc = is_round(template)
+    points = math.pi / 4 * (min(height, width) ** 2 if disc else height**2 + width**2)
+    angles = len(ranges.fitting_angles(rim))
+    windows = sum(min(1.0, size / (template.size * scale)) ** 2 for scale in ranges.fitting_scales(rim))
+    return float(windows * points * ((1 if disc else 3) * angles + _GATHERING))
+
+
+def _rim(template: TemplatePlane, size: float) -> float:
+    """Radius that decides the steps of a scan: of the disc, or of the disc whose pixels lie as far out on the mean."""
+    height, width = (side * size / template.size for side in template.pixels.shape)
+    return min(height, width) / 2 if is_round(template) else math.sqrt((height**2 + width**2) / 6)
+
+
+def _covering(steps: Steps, fitting: tuple[float, ...]) -> tuple[float, ...]:
+    """Those of the listed values that are needed to leave no wider gaps than the fitting ones, or the fitting ones."""
+    if steps.values is None or len(fitting) < 2:
+        return steps.values or fitting
+    kept = [steps.values[0]]
+    widest = np.interp(steps.values, fitting[:-1], np.diff(fitting))
+    for value, following, gap in zip(steps.values[1:], (*steps.values[2:], math.inf), widest[1:], strict=True):
+        if following - kept[-1] > gap:
+            kept.append(value)
+    return tuple(kept)
