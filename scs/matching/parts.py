@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scs.errors import OptionError
 from scs.matching.appearance import Map, Picture, appearance, check_picture, white_level
 from scs.matching.arrays import check_template
+from scs.matching.products import product
 from scs.matching.threads import available_threads
 
 # Side of a part and the step of the grid on which parts and scene are compared, in pixels of the working size.
@@ -32,10 +33,9 @@ _RIVALS = 300
 # How far common directions of the scene's parts are evened out (0 not at all, 1 whitened), above a share of the mean.
 _WHITENING, _WHITENING_FLOOR = 0.5, 0.05
 _SMOOTHING = 0.7  # of the scores, in steps
-# Patches from which the scene's common directions are learnt, and how many at once (see `_product`).
+# Patches from which the scene's common directions are learnt, and how many at once (see scs.matching.products).
 _SAMPLE, _SAMPLE_PIECE = 4096, 64
 _BLANK = 1e-10  # energy a pixel, below which a scene is of one colour
-_SINGLE_THREADED = 2**18  # multiplications above which OpenBLAS takes a second thread
 _FLOATS_AT_ONCE = 2**21
 
 
@@ -158,7 +158,7 @@ def _build(seen: Map, own: Map, rivals: Map) -> _Network:
     evening: Map = (directions * gains) @ directions.T
     floor = _NOISE_FLOOR * math.sqrt(float((variances * gains**2).sum()))
     places = [(i, j) for i in _starts(own.shape[1]) for j in _starts(own.shape[2])]
-    kernels = _product(np.concatenate([_patches(own, np.array(places)), rivals]), evening)
+    kernels = product(np.concatenate([_patches(own, np.array(places)), rivals]), evening)
     kernels /= np.linalg.norm(kernels, axis=1, keepdims=True) + floor
     return _Network(kernels, places, evening, floor)
 
@@ -201,28 +201,15 @@ def _shares(seen: Map, network: _Network) -> Map:
             patches[:, i, j] = seen[:, i : i + rows * _STEP : _STEP, j : j + columns * _STEP : _STEP][
                 :, :rows, :columns
             ]
-    even = _product(network.evening, patches.reshape(-1, rows * columns))
+    even = product(network.evening, patches.reshape(-1, rows * columns))
     even /= np.sqrt(np.einsum("dn,dn->n", even, even)) + network.floor
-    claims = _product(network.kernels, even)  # cosines; near 1, where it matters, exp(p (a - 1)) is a ** p
+    claims = product(network.kernels, even)  # cosines; near 1, where it matters, exp(p (a - 1)) is a ** p
     claims -= 1
     claims *= _SHARPNESS
     np.exp(claims, out=claims)
     shares: Map = claims[: len(network.places)]
     shares /= claims.sum(0) + _NOBODY
     return shares.reshape(-1, rows, columns)
-
-
-def _product(kernels: Map, patches: Map) -> Map:
-    """``kernels @ patches`` in blocks so small that OpenBLAS starts no threads: they would wait for the pool's."""
-    (count, length), places = kernels.shape, patches.shape[1]
-    high = max(1, min(count, 64))
-    wide = max(1, _SINGLE_THREADED // (high * length))
-    products = np.empty((count, places), np.float32)
-    for rows in range(0, count, high):
-        block = kernels[rows : rows + high]
-        for first in range(0, places, wide):
-            np.matmul(block, patches[:, first : first + wide], out=products[rows : rows + high, first : first + wide])
-    return products
 
 
 def _strayed(share: Map) -> Map:

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 from scs.errors import OptionError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Workers(Protocol):
+    """A `map` on several threads."""
+
+    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterable[Result]:
+        """Results in the order of the items."""
 
 
 def available_threads() -> int:
@@ -25,6 +38,13 @@ def check_threads(threads: int | None) -> int:
     if threads < 1:
         raise OptionError(f"threads are 1 or more; {threads} came")
     return threads
+
+
+@contextmanager
+def workers(threads: int | None = None) -> Iterator[Workers]:
+    """Give a `map` that runs on so many threads; None is as many as there are cores for this process."""
+    with ThreadPoolExecutor(check_threads(threads)) as pool:
+        yield pool.map
 
 
 @functools.cache

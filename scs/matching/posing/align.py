@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.posing.poses import turn_and_scale
-from scs.matching.posing.products import LARGEST, Workers
 from scs.matching.posing.resolutions import Plane, SceneResolutions, TemplatePlane, interpolated, nearest_rungs
+from scs.matching.products import LARGEST
+from scs.matching.threads import Workers
 
 # Columns of an array of poses: where the template's centre lies, degrees, and the logarithm of the scale.
 X, Y, ANGLE, LOG_SCALE = range(4)

@@ -12,10 +12,10 @@ from scs.matching.posing.align import ANGLE, LOG_SCALE, Aligner, Limits, Poses, 
 from scs.matching.posing.goal import Goal
 from scs.matching.posing.plan import Ranges, climbing_sizes, plan_scan, size_in_scene
 from scs.matching.posing.poses import turn_and_scale
-from scs.matching.posing.products import Workers
 from scs.matching.posing.resolutions import SceneResolutions
 from scs.matching.posing.scan import scan
 from scs.matching.posing.turned_bank import core
+from scs.matching.threads import Workers
 
 # What a match may score below the threshold at the coarsest resolution, where it lies between steps. Measured:
 # docs/matching.md says how many matches of the full search that loses. Whatever the threshold, a cosine below

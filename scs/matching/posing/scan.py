@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from scs.matching.posing.align import Poses
 from scs.matching.posing.plan import ScanPlan
-from scs.matching.posing.products import Workers
 from scs.matching.posing.resolutions import Plane, SceneResolutions
 from scs.matching.posing.turned_bank import TurnedBank
+from scs.matching.threads import Workers
 
 
 def scan(

@@ -17,8 +17,8 @@ from scs.matching.posing.climb import Wanted, climb
 from scs.matching.posing.goal import Goal, Measure, PosedMatch
 from scs.matching.posing.plan import Ranges
 from scs.matching.posing.poses import AxisOption, Steps, angle_steps, scale_steps
-from scs.matching.posing.products import Workers, workers
 from scs.matching.scores import score_map
+from scs.matching.threads import Workers, workers
 
 _FOR_EACH = 4  # poses followed, at least, for each match that is asked for
 

@@ -12,8 +12,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from scs.matching.posing.poses import turn_and_scale
-from scs.matching.posing.products import Workers, padded, product
 from scs.matching.posing.resolutions import Plane, TemplatePlane
+from scs.matching.products import product
+from scs.matching.threads import Workers
 
 Indices = NDArray[np.intp]
 
@@ -111,9 +112,9 @@ class TurnedBank:
         def strip(part: slice) -> None:
             gathered = self._gathered(windows[:, :, part])
             if inverse is None:
-                scores[part] = self._compare(gathered, floor).max(0)[: scores[part].size].reshape(-1, columns)
+                scores[part] = self._compare(gathered, floor).max(0).reshape(-1, columns)
             else:
-                best = product(self._kernels, gathered).max(0)[: scores[part].size]
+                best = product(self._kernels, gathered).max(0)
                 np.multiply(best.reshape(-1, columns), inverse[part], out=scores[part])
 
         height = max(1, _WINDOWS // columns)
@@ -123,23 +124,16 @@ class TurnedBank:
     def profiles(self, pixels: Plane, rows: Indices, columns: Indices, floor: float) -> Plane:
         """Cosine of each of these windows with each angle, ``(windows, angles)``."""
         windows = sliding_window_view(pixels, (self.side, self.side))[rows, columns]
-        points = windows[:, self.inside].T
-        wide = np.zeros((len(points), padded(len(rows), *self._kernels.shape)), np.float32)
-        wide[:, : len(rows)] = points
-        return self._compare(wide, floor)[:, : len(rows)].T
+        return self._compare(np.ascontiguousarray(windows[:, self.inside].T), floor).T
 
     def _gathered(self, windows: Plane) -> Plane:
-        """The pixels of every window below one another, ``(points, windows and padding)``."""
-        rows, columns = windows.shape[2:]
-        points, angles = self._kernels.shape[1], self._kernels.shape[0]
-        gathered = np.empty((points, padded(rows * columns, angles, points)), np.float32)
-        gathered[:, rows * columns :] = 0
-        grid = gathered[:, : rows * columns].reshape(points, rows, columns)
+        """The pixels of every window below one another, ``(points, windows)``."""
+        gathered = np.empty((self._kernels.shape[1], *windows.shape[2:]), np.float32)
         first = 0
         for row, (start, length) in enumerate(self._runs):
-            grid[first : first + length] = windows[row, start : start + length]
+            gathered[first : first + length] = windows[row, start : start + length]
             first += length
-        return gathered
+        return gathered.reshape(len(gathered), -1)
 
     def _compare(self, windows: Plane, floor: float) -> Plane:
         """Cosine of each column of ``(points, windows)`` with each angle, ``(angles, windows)``."""
