@@ -18,21 +18,16 @@ from scs.matching.methods import METHODS
 from scs.matching.nms import check_overlap, suppress_boxes
 from scs.matching.parts import PartsTemplate, parts_map
 from scs.matching.peaks import Peak, find_peaks
-from scs.matching.posing.poses import AxisOption, Box, angle_steps, pose_template, scale_steps
+from scs.matching.posing.goal import PosedMatch
+from scs.matching.posing.poses import AxisOption, Box, angle_steps, pose_template, scale_steps, unrelated_poses
 from scs.matching.posing.search import find_poses
 from scs.matching.scores import ScoreMap, score_map, score_maps
-from scs.matching.surprise import Surprise, judge
+from scs.matching.surprise import Surprise, judge, present
 
 Array = NDArray[Any]
 
 PARTS = "parts"
 METHOD_NAMES = (*METHODS, PARTS)
-
-# Where a map has too few places to judge by, a score of this much counts as present.
-_USUAL_THRESHOLD = 0.8
-
-# Poses whose scores have little to do with each other: turned or scaled by more than a part of the template's size.
-_UNRELATED = 0.25
 
 
 @dataclass(frozen=True)
@@ -244,33 +239,32 @@ def _find_upright(
     else:
         pixels = [_pixels(template) for template in templates]
         maps = score_maps(scene, pixels, search.method, masks=masks, p=search.p, q=search.q, device=search.device)
-    found = []
-    for scored, template, mask in zip(maps, templates, masks, strict=True):
-        height, width = _size(template)
-        scores = search.sign * np.atleast_2d(scored.scores)
-        limit = -np.inf if search.sign < 0 else 0.0
-        peaks = find_peaks(
-            scores,
-            (height, width),
-            search.top,
-            threshold=limit if search.threshold is None else search.sign * search.threshold,
-            overlap=search.overlap,
-            p=_exponent(search),
-        )
-        judged, told = _judge(scene, template, mask, search, scored, peaks)
-        matches = [
-            _match(
-                search.sign * peak.score,
-                peak.column + width / 2,
-                peak.row + height / 2,
-                (height, width),
-                surprise,
-                _present(surprise, score),
-            )
-            for peak, surprise, score in zip(peaks, told, judged, strict=True)
-        ]
-        found.append((matches, scored.flat))
-    return found
+    return [
+        (_upright_matches(scene, template, mask, search, scored), scored.flat)
+        for scored, template, mask in zip(maps, templates, masks, strict=True)
+    ]
+
+
+def _upright_matches(
+    scene: Array, template: Array | PartsTemplate, mask: Array | None, search: Search, scored: ScoreMap
+) -> list[Match]:
+    """The highest places of a map of scores, judged."""
+    height, width = _size(template)
+    limit = -np.inf if search.sign < 0 else 0.0
+    peaks = find_peaks(
+        search.sign * np.atleast_2d(scored.scores),
+        (height, width),
+        search.top,
+        threshold=limit if search.threshold is None else search.sign * search.threshold,
+        overlap=search.overlap,
+        p=_exponent(search),
+    )
+    cosines, told = _judge(scene, template, mask, search, scored, peaks)
+    matches = []
+    for peak, surprise, cosine in zip(peaks, told, cosines, strict=True):
+        pose = PosedMatch(peak.column + width / 2, peak.row + height / 2, 0.0, 1.0, search.sign * peak.score)
+        matches.append(_match(pose, (height, width), surprise, cosine))
+    return matches
 
 
 def _find_posed(scene: Array, template: Array, mask: Array | None, search: Search) -> tuple[list[Match], float]:
@@ -293,18 +287,11 @@ def _find_posed(scene: Array, template: Array, mask: Array | None, search: Searc
     # The other scores of the best pose tell how surprising all of the poses found are.
     scored, box = _posed_map(scene, template, mask, search, best.angle, best.scale, (best.x, best.y))
     peaks = [Peak(pose.y - best.y + box.row, pose.x - best.x + box.column, pose.score) for pose in poses]
-    told = judge(scored.scores, peaks, (box.rows, box.columns), p=_exponent(search), trials=_trials(search))
+    trials = unrelated_poses(angle_steps(search.angles), scale_steps(search.scales))
+    exponent = _exponent(search)
+    told = judge(scored.scores, peaks, (box.rows, box.columns), p=exponent, trials=trials)
     matches = [
-        _match(
-            pose.score,
-            pose.x,
-            pose.y,
-            _size(template),
-            surprise,
-            _present(surprise, pose.score ** (1 / _exponent(search))),
-            pose.angle,
-            pose.scale,
-        )
+        _match(pose, _size(template), surprise, pose.score ** (1 / exponent))
         for pose, surprise in zip(poses, told, strict=True)
     ]
     boxes = [[match.x, match.y, match.width, match.height, match.angle] for match in matches]
@@ -322,7 +309,7 @@ def _judge(
 ) -> tuple[list[float], list[Surprise]]:
     """Judge peaks by their own map or, where its scores have no angle to go by, by that of Pearson's r.
 
-    The scores that they are judged by come with the judgement, before sharpening.
+    The scores that they are judged by, before sharpening, come with the judgement.
     """
     window = _size(template)
     method = METHODS.get(search.method)
@@ -339,31 +326,22 @@ def _judge(
     return [peak.score for peak in there], judge(angles, there, window)
 
 
-def _match(
-    score: float,
-    x: float,
-    y: float,
-    size: tuple[int, int],
-    surprise: Surprise,
-    present: bool,
-    angle: float = 0.0,
-    scale: float = 1.0,
-) -> Match:
+def _match(pose: PosedMatch, size: tuple[int, int], told: Surprise, cosine: float) -> Match:
     """A match of the first template; which it is of several is for the caller to say."""
     height, width = size
-    return Match(0, score, x, y, width * scale, height * scale, angle, scale, surprise.psr, surprise.chance, present)
-
-
-def _present(surprise: Surprise, score: float) -> bool:
-    return score >= _USUAL_THRESHOLD if surprise.present is None else surprise.present
-
-
-def _trials(search: Search) -> int:
-    """How many maps that have little to do with each other a search over poses is worth."""
-    angles, scales = angle_steps(search.angles), scale_steps(search.scales)
-    turns = 1 + math.radians(min(angles.high - angles.low, 360.0)) / 2 / _UNRELATED
-    growths = 1 + math.log(scales.high / scales.low) / _UNRELATED
-    return math.ceil(turns * growths)
+    return Match(
+        0,
+        pose.score,
+        pose.x,
+        pose.y,
+        width * pose.scale,
+        height * pose.scale,
+        pose.angle,
+        pose.scale,
+        told.psr,
+        told.chance,
+        present(told, cosine),
+    )
 
 
 def _exponent(search: Search) -> float:

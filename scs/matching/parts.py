@@ -123,20 +123,28 @@ def parts_map(scene: Picture, template: PartsTemplate | Picture) -> Map:
     if float(np.square(seen).mean()) < _BLANK:
         return np.zeros(shape, np.float32)
     if template.reference is None:
-        own, known, rivals = appearance(template.pixels, white, window) - mean, seen, _outside(size)
+        own = appearance(template.pixels, white, window) - mean
+        known, rivals = seen, _outside(size)
     else:
-        around = _scaled(template.reference, scale)
-        known = appearance(template.reference, white, (max(around[0], window[0]), max(around[1], window[1])))
-        known -= known.mean((1, 2), keepdims=True)
-        top = min(round(template.corner[1] * scale), known.shape[1] - window[0])
-        left = min(round(template.corner[0] * scale), known.shape[2] - window[1])
-        own = known[:, top : top + window[0], left : left + window[1]]
-        rivals = _outside(known.shape[1:], (top, left), window)
+        own, known, rivals = _from_reference(template.reference, template.corner, white, scale, window)
     network = _build(seen, own, _patches(known, _drawn(rivals, _RIVALS)))
     scores = np.asarray(
         cv2.GaussianBlur(_score(seen, network, window), (0, 0), _SMOOTHING, borderType=cv2.BORDER_REPLICATE), np.float32
     )
     return _at_scene_size(scores, scene, template.pixels, size, window)
+
+
+def _from_reference(
+    reference: Picture, corner: tuple[int, int], white: float, scale: float, window: tuple[int, int]
+) -> tuple[Map, Map, NDArray[np.bool_]]:
+    """A template as its reference picture shows it, that picture, and which of its places are around the template."""
+    rows, columns = _scaled(reference, scale)
+    known = appearance(reference, white, (max(rows, window[0]), max(columns, window[1])))
+    known -= known.mean((1, 2), keepdims=True)
+    top = min(round(corner[1] * scale), known.shape[1] - window[0])
+    left = min(round(corner[0] * scale), known.shape[2] - window[1])
+    own = known[:, top : top + window[0], left : left + window[1]]
+    return own, known, _outside(known.shape[1:], (top, left), window)
 
 
 class _Network(NamedTuple):

@@ -26,6 +26,9 @@ _FEWEST = 8
 # The largest float32 below 1 is as much as a score says of a perfect match.
 _NEARLY_ONE = 1 - 2.0**-24
 
+# Where a map has too few places to judge by, a cosine of this much counts as present.
+_USUAL_THRESHOLD = 0.8
+
 
 @dataclass(frozen=True)
 class Surprise:
@@ -88,6 +91,11 @@ def judge(
     rivals = _without_copies(scores, window, p)
     sidelobe = _sidelobe(scores, peaks, window)
     return [_surprise(peak.score, rivals, sidelobe, p, trials, level) for peak in peaks]
+
+
+def present(told: Surprise, cosine: float) -> bool:
+    """Whether a template is there: by its surprise or, where that cannot be told, by its cosine, 0.8 or more."""
+    return cosine >= _USUAL_THRESHOLD if told.present is None else told.present
 
 
 def _surprise(

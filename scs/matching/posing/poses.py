@@ -23,6 +23,9 @@ _MOST_VALUES = 10_000  # that a start, a stop and a step may stand for
 # Taken off a length before it is rounded up, lest rounding errors add a pixel in which the template has no part.
 _HAIR = 1e-6
 
+# Poses whose scores have little to do with each other: turned or scaled by more than a part of the template's size.
+_UNRELATED = 0.25
+
 # Below this share of a pixel there is nothing of the template to give it a value.
 _TRACE = 1e-3
 
@@ -143,6 +146,13 @@ def fitting_scales(steps: Steps, radius: float) -> tuple[float, ...]:
     return tuple(float(scale) for scale in np.geomspace(steps.low, steps.high, count + 1))
 
 
+def unrelated_poses(angles: Steps, scales: Steps) -> int:
+    """How many poses whose scores have little to do with each other there are in a range of angles and scales."""
+    turns = 1 + math.radians(min(angles.high - angles.low, 360.0)) / 2 / _UNRELATED
+    growths = 1 + math.log(scales.high / scales.low) / _UNRELATED
+    return math.ceil(turns * growths)
+
+
 @dataclass(frozen=True)
 class Box:
     """A box of whole pixels: its first row and column, and how many there are of each."""
@@ -201,6 +211,46 @@ def pose_template(
         The template in this pose. Beyond its edge its pixels go on as they end, with a weight of zero.
     """
     height, width = template.shape[:2]
+    warp = _warp_to_pose((height, width), angle, scale, centre, box)
+    pixels = template.astype(np.float32).reshape(height, width, -1)
+    covered = warp(np.ones((height, width, 1), np.float32), cv2.BORDER_CONSTANT)
+    if mask is None:
+        return PosedTemplate(warp(pixels, cv2.BORDER_REPLICATE), covered, warp.box)
+    weights = mask.astype(np.float32).reshape(height, width, -1)
+    # What the mask hides must not bleed into what it shows.
+    seen = warp(weights, cv2.BORDER_REPLICATE)
+    mixed = warp(pixels * weights, cv2.BORDER_REPLICATE)
+    shown = np.broadcast_to(seen, mixed.shape) > _TRACE
+    values = np.divide(mixed, seen, out=np.zeros_like(mixed), where=shown)
+    return PosedTemplate(values, np.where(seen > _TRACE, seen, 0) * covered, warp.box)
+
+
+@dataclass(frozen=True)
+class _Warp:
+    """What brings pictures of a template's size to the pixels of a box, each the mean of finer ones."""
+
+    matrix: NDArray[np.float64]  # (2, 3), from pixels of the template to the finer ones
+    box: Box
+    fineness: int  # finer pixels along the side of one
+
+    def __call__(self, picture: Plane, border: int) -> Plane:
+        """Warp ``(h, w, C)`` to ``(rows, columns, C)``; the border is OpenCV's, for what lies beyond the picture."""
+        size = (self.fineness * self.box.columns, self.fineness * self.box.rows)
+        # OpenCV warps four channels at a time.
+        quarters = [picture[..., first : first + 4] for first in range(0, picture.shape[-1], 4)]
+        warped = [
+            cv2.warpAffine(part, self.matrix, size, flags=cv2.INTER_LINEAR, borderMode=border) for part in quarters
+        ]
+        samples = np.concatenate([part.reshape(*size[::-1], -1) for part in warped], 2)
+        if self.fineness > 1:
+            samples = cv2.resize(samples, (self.box.columns, self.box.rows), interpolation=cv2.INTER_AREA)
+        return np.asarray(samples, np.float32).reshape(self.box.rows, self.box.columns, -1)
+
+
+def _warp_to_pose(
+    size: tuple[int, int], angle: float, scale: float, centre: tuple[float, float] | None, box: Box | None
+) -> _Warp:
+    height, width = size
     forward = turn_and_scale(angle, scale)
     reach = np.abs(forward) @ (width / 2, height / 2)
     middle = np.ceil(2 * reach - _HAIR) / 2 if centre is None else np.array(centre)
@@ -212,29 +262,7 @@ def pose_template(
     finer = fineness * forward
     # OpenCV counts from the middle of the first pixel.
     offset = fineness * (middle - (box.column, box.row)) - finer @ (width / 2 - 0.5, height / 2 - 0.5) - 0.5
-    matrix = np.column_stack([finer, offset])
-    size = (fineness * box.columns, fineness * box.rows)
-
-    def warp(picture: Plane, border: int) -> Plane:
-        # OpenCV warps four channels at a time.
-        quarters = [picture[..., first : first + 4] for first in range(0, picture.shape[-1], 4)]
-        warped = [cv2.warpAffine(part, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border) for part in quarters]
-        samples = np.concatenate([part.reshape(*size[::-1], -1) for part in warped], 2)
-        if fineness > 1:
-            samples = cv2.resize(samples, (box.columns, box.rows), interpolation=cv2.INTER_AREA)
-        return np.asarray(samples, np.float32).reshape(box.rows, box.columns, -1)
-
-    pixels = template.astype(np.float32).reshape(height, width, -1)
-    covered = warp(np.ones((height, width, 1), np.float32), cv2.BORDER_CONSTANT)
-    if mask is None:
-        return PosedTemplate(warp(pixels, cv2.BORDER_REPLICATE), covered, box)
-    weights = mask.astype(np.float32).reshape(height, width, -1)
-    # What the mask hides must not bleed into what it shows.
-    seen = warp(weights, cv2.BORDER_REPLICATE)
-    mixed = warp(pixels * weights, cv2.BORDER_REPLICATE)
-    shown = np.broadcast_to(seen, mixed.shape) > _TRACE
-    values = np.divide(mixed, seen, out=np.zeros_like(mixed), where=shown)
-    return PosedTemplate(values, np.where(seen > _TRACE, seen, 0) * covered, box)
+    return _Warp(np.column_stack([finer, offset]), box, fineness)
 
 
 def _steps(option: AxisOption, single: float, auto: tuple[float, float]) -> Steps:
