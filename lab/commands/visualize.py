@@ -17,7 +17,7 @@ from scs.errors import MissingPackageError, ModelError, OptionError, UnknownName
 from service.cli import options
 from service.cli.local import settings_for
 from service.pictures.colour_maps import to_png
-from service.pictures.decode import to_image
+from service.pictures.picture import to_image
 
 
 def visualize(

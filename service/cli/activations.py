@@ -11,11 +11,11 @@ from rich.table import Table
 
 from scs.errors import OptionError
 from service.api.activations import ActivationOptions, ActivationsResponse
+from service.api.files import Upload
 from service.cli import options
 from service.cli.files import read_file
 from service.cli.local import open_model, settings_for
 from service.client.client import Client
-from service.api.files import Upload
 from service.pictures.colour_maps import to_png
 from service.tasks.activations.activate import activate
 from service.tasks.activations.answer import to_npz, to_response

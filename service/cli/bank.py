@@ -17,7 +17,8 @@ from models.bank.write import write_bank
 from scs.errors import OptionError, ScsError
 from service.cli import options
 from service.cli.local import settings_for
-from service.pictures.decode import decode_cutout, decode_image, decode_mask, is_grey
+from service.pictures.decode import decode_cutout, decode_image, decode_mask
+from service.pictures.header import is_grey
 
 Read = TypeVar("Read")
 Weights = NDArray[np.float64]

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scs.errors import NothingFoundError, OptionError
+from service.api.files import MatchUpload
 from service.api.match import MatchOptions, MatchResponse
 from service.cli import options
 from service.cli.signals import MatchFile, read_match_file
@@ -19,7 +20,6 @@ from service.settings import read_settings
 from service.tasks.match.answer import to_match_npy, to_match_npz, to_match_png, to_match_response
 from service.tasks.match.find import find_matches
 from service.tasks.match.found_picture import draw_found
-from service.api.files import MatchUpload
 
 _MEDIA = {".png": "image/png", ".npz": "application/x-npz", ".npy": "application/x-npy"}
 _WRITERS = {".png": to_match_png, ".npz": to_match_npz, ".npy": to_match_npy}

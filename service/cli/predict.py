@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from service.api.files import Upload
 from service.api.predict import PredictOptions, PredictResponse
 from service.api.ranking import Ranked, TemplateScore
 from service.cli import options
 from service.cli.files import read_file
 from service.cli.local import open_model, settings_for
 from service.client.client import Client
-from service.api.files import Upload
 from service.tasks.predict import predict as predict_here
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import ImageError
-from service.cli.files import read_file
 from service.api.files import NamedBytes
+from service.cli.files import read_file
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,9 @@ from scs.errors import OptionError, ScsError, TooLargeError
 from service.api.predict import PredictOptions, PredictResponse
 from service.api.ranking import ClassProbability, Ranking, TemplateScore
 from service.api.files import NamedBytes, Upload
-from service.pictures.decode import Picture, Size, decode_image, decode_npy
+from service.pictures.decode import decode_image
+from service.pictures.npy import decode_npy
+from service.pictures.picture import Picture, Size
 from service.repository.table import LoadedModel
 from service.settings import Settings
 

@@ -11,9 +11,10 @@ from models.cards.card import LayerCard, ModelCard
 from models.runtime.load import Array
 from scs.errors import OptionError, TooLargeError, UnknownNameError
 from service.api.activations import ActivationOptions
-from service.api.ranking import Ranking, Timing
 from service.api.files import NamedBytes, Upload
-from service.pictures.decode import Picture, resize_image
+from service.api.ranking import Ranking, Timing
+from service.pictures.picture import Picture
+from service.pictures.resize import resize_image
 from service.repository.table import LoadedModel
 from service.settings import Settings
 from service.tasks.activations.feature_match import (

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scs.errors import DeadlineError, OptionError, TooLargeError
-from service.api.match import MatchOptions
-from service.settings import Settings
-from service.tasks.match.pictures import Array, MatchPictures, decode_pictures
 from service.api.files import MatchUpload
+from service.api.match import MatchOptions
+from service.pictures.npy import Array
+from service.settings import Settings
+from service.tasks.match.pictures import MatchPictures, decode_pictures
 from service.tasks.match.work import check_work
 from service.tasks.predict import milliseconds
 

@@ -6,11 +6,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from scs.errors import OptionError
-from service.api.match import FoundMatch, MatchResponse
 from service.api.files import NamedBytes
-from service.pictures.decode import Pixels, decode_image, to_image
+from service.api.match import FoundMatch, MatchResponse
+from service.pictures.decode import decode_image
+from service.pictures.npy import read_array
+from service.pictures.picture import Pixels, to_image
 from service.pictures.sheet import lettering
-from service.tasks.match.pictures import Array, read_array
 
 # Okabe and Ito's colours (2008), told apart by nearly everybody; one a template, over again where there are more.
 COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"]
@@ -50,7 +51,7 @@ def _label(image: Image.Image, match: FoundMatch, several: bool, line: int) -> N
 def _shown(scene: NamedBytes, max_pixels: int) -> Pixels:
     if not scene.is_npy:
         return decode_image(scene.content, channels=3, max_pixels=max_pixels).pixels
-    array: Array = read_array(scene.content, ("uint8", "uint16", "float32", "float64"), max_pixels)
+    array = read_array(scene.content, ("uint8", "uint16", "float32", "float64"), max_pixels)
     if array.ndim == 1 or array.shape[0] == 1:
         raise OptionError("a signal has no picture to draw on; its matches are in the table and in --json")
     pixels = array.reshape(*array.shape[:2], -1)

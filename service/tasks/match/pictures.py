@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scs.errors import ImageError, OptionError, ScsError, ShapeError, TooLargeError
-from service.api.files import NamedBytes
-from service.pictures.decode import decode_cutout, decode_image, decode_mask, is_grey, npy_header
-from service.api.files import MatchUpload
-
-Array = NDArray[Any]
+from scs.errors import ScsError
+from service.api.files import MatchUpload, NamedBytes
+from service.pictures.decode import decode_cutout, decode_image, decode_mask
+from service.pictures.header import is_grey
+from service.pictures.npy import Array, npy_header, read_array
 
 _NUMBERS = ("uint8", "uint16", "float32", "float64")
 _WEIGHTS = ("bool", *_NUMBERS)
@@ -78,33 +74,6 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
         masks=masks or [opacity for _, opacity in cutouts] or [None],
         reference=None if upload.reference is None else read("reference", upload.reference),
     )
-
-
-def read_array(data: bytes, types: Sequence[str], max_pixels: int) -> Array:
-    """Read a picture ``(H, W)`` or ``(H, W, C)``, or a signal ``(L,)``, from a NumPy ``.npy`` file.
-
-    Raises:
-        UnsupportedImageError: the bytes are not a ``.npy`` file.
-        ShapeError: another shape.
-        OptionError: another type than these, or numbers that are not finite.
-        TooLargeError: the header says more pixels than ``max_pixels``.
-        ImageError: more or fewer bytes follow than the header says.
-    """
-    dtype, shape, order, start = npy_header(data)
-    if len(shape) not in (1, 2, 3) or min(shape) < 1:
-        raise ShapeError(f"the array must be (H, W), (H, W, C) or (L,) with at least one number but is {shape}")
-    if dtype.name not in types:
-        raise OptionError(f"the array must hold {', '.join(types)} but holds {dtype}")
-    pixels = math.prod(shape[:2])
-    if pixels > max_pixels:
-        raise TooLargeError(f"the array has {pixels} pixels; at most {max_pixels} are allowed")
-    needed, came = math.prod(shape) * dtype.itemsize, len(data) - start
-    if came != needed:
-        raise ImageError(f"the array's header promises {needed} bytes of numbers but {came} follow")
-    array = np.frombuffer(data, dtype, offset=start).reshape(shape, order=order)
-    if dtype.kind == "f" and not np.isfinite(array).all():
-        raise OptionError(f"the array must hold finite numbers but {np.count_nonzero(~np.isfinite(array))} are not")
-    return np.ascontiguousarray(array, dtype.newbyteorder("="))
 
 
 def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:
