@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from scs.errors import ImageError
 from service.api.files import NamedBytes
 from service.cli.files import read_file
+from service.pictures.npy import to_npy
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,7 @@ def read_match_file(path: Path) -> MatchFile:
 
 
 def _as_npy(path: Path, samples: NDArray[Any]) -> NamedBytes:
-    buffer = io.BytesIO()
-    np.save(buffer, samples, allow_pickle=False)
-    return NamedBytes(path.name, buffer.getvalue(), is_npy=True)
+    return NamedBytes(path.name, to_npy(samples), is_npy=True)
 
 
 def _from_audio(path: Path) -> tuple[NDArray[Any], int]:

@@ -35,7 +35,7 @@ def opacity(image: Image.Image, mode: str) -> Image.Image:
 
 
 def stretch(values: NDArray[np.float64]) -> Pixels:
-    """Numbers of any shape as greys, from the least of them, black, to the largest, white; not finite ones as 0."""
+    """Map numbers of any shape to greys: the least is black, the largest white; what is not finite counts as 0."""
     finite = np.nan_to_num(values, posinf=0, neginf=0)
     low, high = float(finite.min()), float(finite.max())
     stretched: Pixels = np.rint((finite - low) * (255 / ((high - low) or 1))).astype(np.uint8)

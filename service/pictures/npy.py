@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,22 @@ from service.pictures.picture import MAX_PICTURES, MODES, Picture, Size, check_p
 from service.pictures.resize import resize, scaled_size
 
 Array = NDArray[Any]
+
+
+class NpyHeader(NamedTuple):
+    """What a ``.npy`` file says of itself.
+
+    Attributes:
+        dtype: of its numbers.
+        shape: of its array.
+        order: how its numbers follow each other: "C", row by row, or "F", column by column.
+        start: offset of the first number, in bytes.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    start: int
 
 
 def decode_npy(data: bytes, *, channels: int, max_pixels: int, scale_to: Size | int | None = None) -> list[Picture]:
@@ -35,7 +51,8 @@ def decode_npy(data: bytes, *, channels: int, max_pixels: int, scale_to: Size | 
         ImageError: the shape is not that of pictures, or more or fewer bytes follow than the header says.
         OptionError: ``scale_to`` is less than one pixel.
     """
-    dtype, shape, order, start = npy_header(data)
+    header = npy_header(data)
+    dtype, shape = header.dtype, header.shape
     if dtype != np.uint8:
         raise UnsupportedImageError(f"the array must hold uint8 but holds {dtype}")
     if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) > 2 and shape[-1] not in MODES):
@@ -47,10 +64,7 @@ def decode_npy(data: bytes, *, channels: int, max_pixels: int, scale_to: Size | 
     share = max_pixels // count
     check_pixels(f"each of {count} images", (width, height), share)
     target = (width, height) if scale_to is None else scaled_size((width, height), scale_to, share)
-    needed, came = math.prod(shape), len(data) - start
-    if came != needed:
-        raise ImageError(f"the array's header promises {needed} bytes of pixels but {came} follow")
-    array = np.frombuffer(data, np.uint8, offset=start).reshape(shape, order=order)
+    array = _numbers(data, header, "pixels")
     images = (to_image(pixels).convert(MODES[channels]) for pixels in array.reshape(count, height, width, -1))
     return [Picture(to_pixels(resize(image, target)), width, height) for image in images]
 
@@ -65,7 +79,8 @@ def read_array(data: bytes, types: Sequence[str], max_pixels: int) -> Array:
         TooLargeError: the header says more pixels than ``max_pixels``.
         ImageError: more or fewer bytes follow than the header says.
     """
-    dtype, shape, order, start = npy_header(data)
+    header = npy_header(data)
+    dtype, shape = header.dtype, header.shape
     if len(shape) not in (1, 2, 3) or min(shape) < 1:
         raise ShapeError(f"the array must be (H, W), (H, W, C) or (L,) with at least one number but is {shape}")
     if dtype.name not in types:
@@ -73,17 +88,14 @@ def read_array(data: bytes, types: Sequence[str], max_pixels: int) -> Array:
     pixels = math.prod(shape[:2])
     if pixels > max_pixels:
         raise TooLargeError(f"the array has {pixels} pixels; at most {max_pixels} are allowed")
-    needed, came = math.prod(shape) * dtype.itemsize, len(data) - start
-    if came != needed:
-        raise ImageError(f"the array's header promises {needed} bytes of numbers but {came} follow")
-    array = np.frombuffer(data, dtype, offset=start).reshape(shape, order=order)
+    array = _numbers(data, header, "numbers")
     if dtype.kind == "f" and not np.isfinite(array).all():
         raise OptionError(f"the array must hold finite numbers but {np.count_nonzero(~np.isfinite(array))} are not")
     return np.ascontiguousarray(array, dtype.newbyteorder("="))
 
 
-def npy_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], Literal["C", "F"], int]:
-    """What a ``.npy`` file says of itself: type, shape, memory order ("C" or "F") and the offset of the first number.
+def npy_header(data: bytes) -> NpyHeader:
+    """Read what a ``.npy`` file says of itself.
 
     Raises:
         UnsupportedImageError: the bytes are not a ``.npy`` file.
@@ -98,4 +110,19 @@ def npy_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], Literal["C"
         shape, fortran, dtype = read(stream)
     except Exception as error:
         raise UnsupportedImageError("a .npy array was needed but the bytes do not begin like one") from error
-    return dtype, shape, "F" if fortran else "C", stream.tell()
+    return NpyHeader(dtype, shape, "F" if fortran else "C", stream.tell())
+
+
+def to_npy(array: Array) -> bytes:
+    """The bytes of a ``.npy`` file with this array in it."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
+
+
+def _numbers(data: bytes, header: NpyHeader, what: str) -> Array:
+    """The array of a file, not copied; ``what`` its bytes are is for the message."""
+    needed, came = math.prod(header.shape) * header.dtype.itemsize, len(data) - header.start
+    if came != needed:
+        raise ImageError(f"the array's header promises {needed} bytes of {what} but {came} follow")
+    return np.frombuffer(data, header.dtype, offset=header.start).reshape(header.shape, order=header.order)

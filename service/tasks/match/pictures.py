@@ -14,8 +14,8 @@ from service.pictures.decode import decode_cutout, decode_image, decode_mask
 from service.pictures.header import is_grey
 from service.pictures.npy import Array, npy_header, read_array
 
-_NUMBERS = ("uint8", "uint16", "float32", "float64")
-_WEIGHTS = ("bool", *_NUMBERS)
+NUMBERS = ("uint8", "uint16", "float32", "float64")
+_WEIGHTS = ("bool", *NUMBERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
     def read(name: str, file: NamedBytes) -> Array:
         with _said_of(name):
             if file.is_npy:
-                return _repeated(read_array(file.content, _NUMBERS, max_pixels), most)
+                return _repeated(read_array(file.content, NUMBERS, max_pixels), most)
             return decode_image(file.content, channels=channels, max_pixels=max_pixels).pixels
 
     def cut_out(name: str, file: NamedBytes) -> tuple[Array, Array | None]:
@@ -87,7 +87,7 @@ def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:
 def _channels(name: str, file: NamedBytes, max_pixels: int) -> int:
     with _said_of(name):
         if file.is_npy:
-            shape = npy_header(file.content)[1]
+            shape = npy_header(file.content).shape
             return shape[2] if len(shape) == 3 else 1
         return 1 if is_grey(file.content, max_pixels) else 3
 

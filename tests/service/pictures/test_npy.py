@@ -7,7 +7,7 @@ from skimage import data
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
 from service.pictures.decode import decode_image
-from service.pictures.npy import decode_npy
+from service.pictures.npy import decode_npy, read_array, to_npy
 
 MEGAPIXEL = 1_000_000
 
@@ -92,3 +92,14 @@ def test_a_huge_array_header_is_refused_before_any_pixel_is_read():
 def test_what_is_not_an_array_is_unsupported(body):
     with pytest.raises(UnsupportedImageError, match="npy"):
         decode_npy(body, channels=3, max_pixels=MEGAPIXEL)
+
+
+@pytest.mark.parametrize("array", [np.arange(6.0), np.asfortranarray(np.arange(6, dtype=np.uint16).reshape(2, 3))])
+def test_an_array_that_is_written_is_read_again(array):
+    read = read_array(to_npy(array), [array.dtype.name], MEGAPIXEL)
+    assert read.dtype == array.dtype and np.array_equal(read, array)
+
+
+def test_numbers_of_the_other_byte_order_are_read_in_that_of_this_machine():
+    read = read_array(to_npy(np.arange(5, dtype=">f4")), ["float32"], MEGAPIXEL)
+    assert read.dtype == np.float32 and np.array_equal(read, np.arange(5))
