@@ -15,7 +15,7 @@ from service.api.predict import PredictOptions, PredictResponse
 from service.api.ranking import Ranked, TemplateScore
 from service.cli import options
 from service.cli.files import read_file
-from service.cli.local import open_model, settings_for
+from service.cli.local_models import open_model, settings_for
 from service.client.client import Client
 from service.tasks.predict import predict as predict_here
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from scs.errors import ScsError
 from service.api.files import MatchUpload, NamedBytes
 from service.pictures.decode import decode_cutout, decode_image, decode_mask
+from service.pictures.errors import error_about
 from service.pictures.header import is_grey
 from service.pictures.npy import Array, npy_header, read_array
 
@@ -52,7 +51,7 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
     channels = 1 if most == 1 else 3
 
     def read(name: str, file: NamedBytes) -> Array:
-        with _said_of(name):
+        with error_about(name):
             if file.is_npy:
                 return _repeated(read_array(file.content, NUMBERS, max_pixels), most)
             return decode_image(file.content, channels=channels, max_pixels=max_pixels).pixels
@@ -60,7 +59,7 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
     def cut_out(name: str, file: NamedBytes) -> tuple[Array, Array | None]:
         if file.is_npy or not transparency or upload.masks:
             return read(name, file), None
-        with _said_of(name):
+        with error_about(name):
             picture, opacity = decode_cutout(file.content, channels=channels, max_pixels=max_pixels)
         return picture.pixels, None if opacity is None else opacity.astype(np.float32) / 255
 
@@ -78,14 +77,14 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
 
 def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:
     """Weights of a template's pixels; a picture's brightest pixel counts as 1, black as 0."""
-    with _said_of(name):
+    with error_about(name):
         if file.is_npy:
             return read_array(file.content, _WEIGHTS, max_pixels)
         return decode_mask(file.content, max_pixels)
 
 
 def _channels(name: str, file: NamedBytes, max_pixels: int) -> int:
-    with _said_of(name):
+    with error_about(name):
         if file.is_npy:
             shape = npy_header(file.content).shape
             return shape[2] if len(shape) == 3 else 1
@@ -103,11 +102,3 @@ def _named(what: str, files: Sequence[NamedBytes]) -> list[tuple[str, NamedBytes
     if len(files) == 1:
         return [(what, files[0])]
     return [(f"{what} {number} of {len(files)}, '{file.name[:60]}'", file) for number, file in enumerate(files, 1)]
-
-
-@contextmanager
-def _said_of(name: str) -> Iterator[None]:
-    try:
-        yield
-    except ScsError as error:
-        raise type(error)(f"{name}: {error}") from error
