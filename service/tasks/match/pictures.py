@@ -45,9 +45,7 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
         OptionError: an array of another type, or with numbers that are not finite.
     """
     templates = _named("template", upload.templates)
-    named = [("scene", upload.scene), *templates]
-    named += [("reference", upload.reference)] if upload.reference else []
-    most = max(_channels(name, file, max_pixels) for name, file in named)
+    most = _most_channels(upload, max_pixels)
     channels = 1 if most == 1 else 3
 
     def read(name: str, file: NamedBytes) -> Array:
@@ -81,6 +79,13 @@ def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:
         if file.is_npy:
             return read_array(file.content, _WEIGHTS, max_pixels)
         return decode_mask(file.content, max_pixels)
+
+
+def _most_channels(upload: MatchUpload, max_pixels: int) -> int:
+    """Channels of the picture or array that has most of them, masks aside."""
+    named = [("scene", upload.scene), *_named("template", upload.templates)]
+    named += [("reference", upload.reference)] if upload.reference else []
+    return max(_channels(name, file, max_pixels) for name, file in named)
 
 
 def _channels(name: str, file: NamedBytes, max_pixels: int) -> int:
