@@ -15,9 +15,9 @@ from models.cards.card import LayerCard, ModelCard
 from models.training.allocator import keep_freed_memory
 from scs.errors import MissingPackageError, ModelError, OptionError, UnknownNameError
 from service.cli import options
-from service.cli.local import settings_for
+from service.cli.local_models import settings_for
 from service.pictures.colour_maps import to_png
-from service.pictures.decode import to_image
+from service.pictures.picture import to_image
 
 
 def visualize(

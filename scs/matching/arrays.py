@@ -66,6 +66,24 @@ def check_template(template: Array, scene: Array) -> None:
         )
 
 
+def check_box(box: tuple[int, int, int, int], what: str, width: int, height: int) -> None:
+    """Check that a box has an area and lies inside a picture.
+
+    Args:
+        box: ``(x, y, width, height)`` in whole pixels.
+        what: "reference", say, for the message.
+        width: of the picture, in pixels.
+        height: likewise.
+
+    Raises:
+        OptionError: it has none, or does not; the message gives the box and the picture's size.
+    """
+    x, y, across, down = box
+    if across < 1 or down < 1 or x < 0 or y < 0 or x + across > width or y + down > height:
+        came = ",".join(str(number) for number in box)
+        raise OptionError(f"a box x,y,width,height lies inside the {what}, {width}x{height} here; {came} came")
+
+
 def as_weights(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Weights ``(C, h, w)`` of a template of shape ``(h, w, C)``.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scs.errors import OptionError
 from scs.matching.appearance import Map, Picture, appearance, check_picture, white_level
-from scs.matching.arrays import check_template
+from scs.matching.arrays import check_box, check_template
 from scs.matching.products import product
 from scs.matching.threads import available_threads
 
@@ -71,11 +71,8 @@ class PartsTemplate:
             ShapeError, OptionError: not a picture; a box without area, or not inside the reference.
         """
         check_picture(reference, "reference")
+        check_box(box, "reference", width=reference.shape[1], height=reference.shape[0])
         x, y, width, height = box
-        rows, columns = reference.shape[:2]
-        if width < 1 or height < 1 or x < 0 or y < 0 or x + width > columns or y + height > rows:
-            came = ",".join(str(number) for number in box)
-            raise OptionError(f"a box x,y,width,height lies inside the reference, {columns}x{rows} here; {came} came")
         return cls(reference[y : y + height, x : x + width], reference, (x, y))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.cards.card import ReceptiveFieldCard
+from service.api.box import BOX_PATTERN
 from service.api.models import ModelOptions
 from service.api.ranking import Ranking, Timing
 
@@ -36,7 +37,7 @@ class ActivationOptions(ModelOptions):
     )
     box: str | None = Field(
         None,
-        pattern=r"^-?[0-9]{1,6}(,-?[0-9]{1,6}){3}$",
+        pattern=BOX_PATTERN,
         description="`x,y,width,height` in pixels of the picture: where else do the features of this box occur?",
     )
     peaks: int = Field(5, ge=1, le=100, description="Most places to name in each layer, for a template or a box.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.box import BOX_PATTERN
+
 _STEPS = "`auto`; one value; several with commas between them; `start:stop`; `start:stop:step`"
 
 
@@ -43,7 +45,7 @@ class MatchOptions(BaseModel):
     )
     box: str | None = Field(
         None,
-        pattern=r"^-?[0-9]{1,6}(,-?[0-9]{1,6}){3}$",
+        pattern=BOX_PATTERN,
         description="`x,y,width,height` in pixels of the reference: what to look for.",
     )
 

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from models.cards import catalogue
 from models.training.recipes import recipe_for
-from scs.errors import DataError, MissingPackageError, OptionError
+from scs.errors import DataError, MissingPackageError
 from service.cli import options
-from service.cli.data import open_dataset
-from service.cli.local import settings_for
+from service.cli.dataset import open_dataset
+from service.cli.local_models import own_repository, settings_for
 
 
 class ExportFormat(StrEnum):
@@ -24,21 +24,26 @@ class ExportFormat(StrEnum):
     torchscript = "torchscript"
 
 
+Name = Annotated[str, typer.Argument(help="What was trained, and the model's name: cifar10-scs, say.")]
+Runs = Annotated[
+    Path | None, typer.Option(help="Folder of this model's trainings; runs/NAME unless given.", file_okay=False)
+]
+Version = Annotated[int | None, typer.Option(min=1, help="Replace this version; a new one unless given.")]
+Format = Annotated[ExportFormat, typer.Option("--format", help="Kind of file.")]
+Compose = Annotated[
+    bool, typer.Option("--compose", help="Merge linear neighbours of an ONNX file, where that is exact.")
+]
+
+
 def export(
-    name: Annotated[str, typer.Argument(help="What was trained, and the model's name: cifar10-scs, say.")],
+    name: Name,
     data: options.Data = None,
     download: options.Download = False,
-    runs: Annotated[
-        Path | None, typer.Option(help="Folder of this model's trainings; runs/NAME unless given.", file_okay=False)
-    ] = None,
-    repository: Annotated[
-        Path | None, typer.Option(help="Folder of models to write to; SCS_MODEL_REPOSITORY unless given.")
-    ] = None,
-    version: Annotated[int | None, typer.Option(min=1, help="Replace this version; a new one unless given.")] = None,
-    file_format: Annotated[ExportFormat, typer.Option("--format", help="Kind of file.")] = ExportFormat.onnx,
-    compose: Annotated[
-        bool, typer.Option("--compose", help="Merge linear neighbours of an ONNX file, where that is exact.")
-    ] = False,
+    runs: Runs = None,
+    repository: options.OwnRepository = None,
+    version: Version = None,
+    file_format: Format = ExportFormat.onnx,
+    compose: Compose = False,
     json: options.Json = False,
 ) -> None:
     """Export the best of the trainings of a model, by the images held back, and measure the file.
@@ -53,10 +58,7 @@ def export(
         from models.training.train import RESULT
     except ImportError as error:
         raise MissingPackageError(f"scs export needs {error.name}: pip install 'scs-serve[train]'") from None
-    settings = settings_for(repository)
-    if "model_repository" not in settings.model_fields_set:
-        raise OptionError("an export needs a folder of your own: name one with --repository or SCS_MODEL_REPOSITORY")
-    into = settings.model_repository
+    into = own_repository(settings_for(repository), "an export")
     folder = runs or Path("runs") / name
     finished = sorted(path.parent for path in folder.glob(f"*/{RESULT}"))
     if not finished:

@@ -1,4 +1,4 @@
-"""The command ``scs``: one subcommand a verb or noun, each in a file of its own under ``service/commands/``."""
+"""The command ``scs``: one subcommand a verb or noun, each in a file of its own in this folder."""
 
 from __future__ import annotations
 

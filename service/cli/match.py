@@ -7,50 +7,62 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from scs.errors import NothingFoundError, OptionError
+from scs.errors import NothingFoundError
 from service.api.files import MatchUpload
 from service.api.match import MatchOptions, MatchResponse
 from service.cli import options
-from service.cli.signals import MatchFile, read_match_file
+from service.cli.match_files import read_match_files
+from service.cli.printing.matches import print_matches
 from service.client.client import Client
 from service.pictures.colour_maps import to_png
-from service.settings import read_settings
+from service.settings import Settings, read_settings
 from service.tasks.match.answer import to_match_npy, to_match_npz, to_match_png, to_match_response
 from service.tasks.match.find import find_matches
 from service.tasks.match.found_picture import draw_found
+
+Scene = Annotated[
+    Path, typer.Argument(help="Where to look: a picture, an array (.npy), or a signal (.wav, .flac, .csv).")
+]
+Templates = Annotated[list[Path] | None, typer.Argument(help="What to look for.", metavar="TEMPLATE…")]
+Method = Annotated[str, typer.Option(help="ccoeff_normed, another of OpenCV's, scs, scs_centred, or parts.")]
+Exponent = Annotated[float, typer.Option(help="Exponent of scs and scs_centred.")]
+NoiseFloor = Annotated[float, typer.Option(help="Their noise floor.")]
+Masks = Annotated[
+    list[Path] | None, typer.Option(help="Which pixels of the template count; once, or once for each template.")
+]
+Reference = Annotated[Path | None, typer.Option(help="A picture with what to look for, in --box.")]
+Box = Annotated[str | None, typer.Option(help="x,y,width,height in the reference.")]
+Angles = Annotated[str | None, typer.Option(help="Degrees that templates may be turned by: auto, -30:30, 0,90,180.")]
+Scales = Annotated[str | None, typer.Option(help="Sizes that they may have: auto, 0.5:2, 1,2.")]
+Top = Annotated[int, typer.Option(min=1, help="Most matches of each template.")]
+Threshold = Annotated[float | None, typer.Option(help="Least score of a match.")]
+Overlap = Annotated[float, typer.Option(help="Largest overlap of two matches of one template.")]
+Out = Annotated[Path | None, typer.Option(help="Draw what was found on the scene (.png).")]
+Heatmap = Annotated[
+    Path | None, typer.Option(help="Write the best match's scores, drawn (.png) or as numbers (.npy, .npz).")
+]
 
 _MEDIA = {".png": "image/png", ".npz": "application/x-npz", ".npy": "application/x-npy"}
 _WRITERS = {".png": to_match_png, ".npz": to_match_npz, ".npy": to_match_npy}
 
 
 def match(
-    scene: Annotated[
-        Path, typer.Argument(help="Where to look: a picture, an array (.npy), or a signal (.wav, .flac, .csv).")
-    ],
-    templates: Annotated[list[Path] | None, typer.Argument(help="What to look for.", metavar="TEMPLATE…")] = None,
-    method: Annotated[
-        str, typer.Option(help="ccoeff_normed, another of OpenCV's, scs, scs_centred, or parts.")
-    ] = "ccoeff_normed",
-    p: Annotated[float, typer.Option(help="Exponent of scs and scs_centred.")] = 2.0,
-    q: Annotated[float, typer.Option(help="Their noise floor.")] = 0.0,
-    mask: Annotated[
-        list[Path] | None, typer.Option(help="Which pixels of the template count; once, or once for each template.")
-    ] = None,
-    reference: Annotated[Path | None, typer.Option(help="A picture with what to look for, in --box.")] = None,
-    box: Annotated[str | None, typer.Option(help="x,y,width,height in the reference.")] = None,
-    angles: Annotated[
-        str | None, typer.Option(help="Degrees that templates may be turned by: auto, -30:30, 0,90,180.")
-    ] = None,
-    scales: Annotated[str | None, typer.Option(help="Sizes that they may have: auto, 0.5:2, 1,2.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Most matches of each template.")] = 5,
-    threshold: Annotated[float | None, typer.Option(help="Least score of a match.")] = None,
-    overlap: Annotated[float, typer.Option(help="Largest overlap of two matches of one template.")] = 0.3,
-    out: Annotated[Path | None, typer.Option(help="Draw what was found on the scene (.png).")] = None,
-    heatmap: Annotated[
-        Path | None, typer.Option(help="Write the best match's scores, drawn (.png) or as numbers (.npy, .npz).")
-    ] = None,
+    scene: Scene,
+    templates: Templates = None,
+    method: Method = "ccoeff_normed",
+    p: Exponent = 2.0,
+    q: NoiseFloor = 0.0,
+    mask: Masks = None,
+    reference: Reference = None,
+    box: Box = None,
+    angles: Angles = None,
+    scales: Scales = None,
+    top: Top = 5,
+    threshold: Threshold = None,
+    overlap: Overlap = 0.3,
+    out: Out = None,
+    heatmap: Heatmap = None,
     url: options.Url = None,
     api_key: options.ApiKey = None,
     json: options.Json = False,
@@ -62,43 +74,13 @@ def match(
 
     Example: scs match photo.jpg part.png --angles auto --out found.png
     """
-    wanted = options.checked(
-        MatchOptions,
-        method=method,
-        p=p,
-        q=q,
-        angles=angles,
-        scales=scales,
-        top=top,
-        threshold=threshold,
-        overlap=overlap,
-        box=box,
-    )
-    if out and out.suffix.lower() != ".png":
-        raise OptionError(f"--out is a .png file; '{out.name}' came")
-    kind = heatmap.suffix.lower() if heatmap else ""
-    if heatmap and kind not in _WRITERS:
-        raise OptionError(f"--heatmap is a .png, .npz or .npy file; '{heatmap.name}' came")
+    named = {"method": method, "p": p, "q": q, "angles": angles, "scales": scales, "box": box}
+    wanted = options.checked(MatchOptions, **named, top=top, threshold=threshold, overlap=overlap)
+    options.suffix_of(out, "--out", "a .png file", {".png"})
+    form = options.suffix_of(heatmap, "--heatmap", "a .png, .npz or .npy file", _WRITERS)
     settings = read_settings()
-    looked_in = read_match_file(scene)
-    looked_for = [read_match_file(path) for path in templates or []]
-    cut_from = read_match_file(reference) if reference else None
-    _check_rates(looked_in, [*looked_for, *([cut_from] if cut_from else [])])
-    upload = MatchUpload(
-        looked_in.file,
-        [each.file for each in looked_for],
-        [read_match_file(path).file for path in mask or []],
-        cut_from.file if cut_from else None,
-    )
-    if url:
-        client = Client(url, api_key)
-        answer = client.match(upload, wanted)
-        scores = client.match_as(_MEDIA[kind], upload, wanted) if heatmap else b""
-    else:
-        with Console(stderr=True).status("matching"):
-            found = find_matches(upload, wanted, settings)
-            answer = to_match_response(found)
-            scores = _WRITERS[kind](found) if heatmap else b""
+    upload, rate = read_match_files(scene, templates or [], mask or [], reference)
+    answer, scores = _ask(Client(url, api_key), upload, wanted, form) if url else _here(upload, wanted, form, settings)
     if out:
         out.write_bytes(to_png(draw_found(upload.scene, answer, settings.max_pixels)))
     if heatmap:
@@ -106,41 +88,21 @@ def match(
     if json:
         print(answer.model_dump_json(indent=2))
     elif answer.matches:
-        _print(answer, looked_in.rate)
+        print_matches(answer, rate)
     _check_found(answer)
 
 
-def _check_rates(scene: MatchFile, others: list[MatchFile]) -> None:
-    for other in others:
-        if None not in (scene.rate, other.rate) and scene.rate != other.rate:
-            raise OptionError(
-                f"signals are compared sample by sample, at one rate; {other.file.name} has {other.rate} a second and "
-                f"{scene.file.name} {scene.rate}"
-            )
+def _ask(server: Client, upload: MatchUpload, wanted: MatchOptions, form: str) -> tuple[MatchResponse, bytes]:
+    """A server's answer, and the scores in the form of a file with that ending; none without an ending."""
+    answer = server.match(upload, wanted)
+    return answer, server.match_as(_MEDIA[form], upload, wanted) if form else b""
 
 
-def _print(answer: MatchResponse, rate: int | None) -> None:
-    signal = answer.height == 1
-    posed = answer.options.angles is not None or answer.options.scales is not None
-    pose = ["angle", "scale"] if posed else []
-    place = ["position", *(["seconds"] if rate else [])] if signal else ["x", "y"]
-    table = Table(title=answer.options.method, title_justify="left")
-    table.add_column("template", overflow="fold")
-    for heading in ("score", *place, *pose, "present", "chance", "psr"):
-        table.add_column(heading, no_wrap=True)
-    for found in answer.matches:
-        start = found.x - found.width / 2
-        where = [f"{start:.2f}", *([f"{start / rate:.4f}"] if rate else [])]
-        table.add_row(
-            found.name,
-            f"{found.score:.4g}",
-            *(where if signal else [f"{found.x:.1f}", f"{found.y:.1f}"]),
-            *([f"{found.angle:.1f}", f"{found.scale:.3f}"] if posed else []),
-            "yes" if found.present else "no",
-            "" if found.chance is None else f"{found.chance:.0e}",
-            "" if found.psr is None else f"{found.psr:.1f}",
-        )
-    Console().print(table)
+def _here(upload: MatchUpload, wanted: MatchOptions, form: str, settings: Settings) -> tuple[MatchResponse, bytes]:
+    """The same of this process."""
+    with Console(stderr=True).status("matching"):
+        found = find_matches(upload, wanted, settings)
+        return to_match_response(found), _WRITERS[form](found) if form else b""
 
 
 def _check_found(answer: MatchResponse) -> None:

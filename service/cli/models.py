@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from models.cards import catalogue
 from models.cards.card import ModelCard
-from models.cards.dense_twin import TwinLayer, dense_twin
+from models.cards.dense_twin import dense_twin
 from scs.errors import ModelError, ScsError
 from service.cli import options
-from service.cli.local import settings_for
+from service.cli.local_models import settings_for
+from service.cli.printing.models import print_cards, print_served, print_twin
 from service.client.client import Client
 
 app = typer.Typer(invoke_without_command=True, add_completion=False)
@@ -39,24 +39,14 @@ def models(
         listed = Client(url, api_key).models()
         if json:
             print(listed.model_dump_json(indent=2))
-            return
-        table = Table("model", "version", "state")
-        for model in listed.models:
-            table.add_row(
-                model.name, str(model.version), f"on {model.device}" if model.available else str(model.reason)
-            )
-        Console().print(table)
+        else:
+            print_served(listed)
         return
-    cards = []
-    for entry in catalogue.entries(settings_for(repository).model_repository):
-        try:
-            cards.append(entry.card())
-        except ScsError as error:  # one bad card does not hide the others
-            print(f"scs: {entry.name} {entry.version}: {error}", file=sys.stderr)
+    cards = _readable_cards(settings_for(repository).model_repository)
     if json:
         print("[" + ", ".join(card.model_dump_json() for card in cards) + "]")
     else:
-        _print(cards)
+        print_cards(cards)
 
 
 @app.command()
@@ -86,47 +76,15 @@ def show(
         shown = {"card": card.model_dump(mode="json"), "layers": layers, "dense_parameters": dense}
         print(json_format.dumps(shown, indent=2))
     else:
-        _print_twin(card, twin, dense)
+        print_twin(card, twin, dense)
 
 
-def _print_twin(card: ModelCard, twin: list[TwinLayer], dense: int) -> None:
-    print(f"{card.name} {card.version}: {card.description}")
-    table = Table("layer", "maps", "a unit sees", "parameters if dense", "error at 1 px")
-    for number in (1, 2, 3, 4):
-        table.columns[number].justify = "right"
-    errors = card.equivariance.as_served.layers if card.equivariance else {}
-    for layer, made in zip(card.layers, twin, strict=True):
-        height, width, channels = made.maps
-        field = layer.receptive_field
-        table.add_row(
-            layer.name,
-            f"{width}x{height}x{channels}",
-            f"{field.across}x{field.size}",
-            f"{made.parameters:,}",
-            f"{errors[layer.name]:.3f}" if layer.name in errors else "",
-        )
-    Console().print(table)
-    print(
-        f"{card.parameters:,} parameters; the same maps by dense layers, at {card.input.width}x{card.input.height} "
-        f"alone: {dense:,}, {dense / card.parameters:,.0f} times as many"
-    )
-    if card.equivariance:
-        kept = card.equivariance.as_served.class_kept
-        print(f"shifted by a pixel, {kept:.1%} of the pictures stay in their class")
-
-
-def _print(cards: list[ModelCard]) -> None:
-    table = Table("model", "version", "parameters", "accuracy", "95% interval", "measured on")
-    for card in cards:
-        measured = card.accuracy
-        figures = (
-            ("", "", "")
-            if measured is None
-            else (
-                f"{measured.accuracy:.2%}",
-                f"{measured.low:.2%} to {measured.high:.2%}",
-                f"{measured.dataset}{' (see card)' if measured.note else ''}",
-            )
-        )
-        table.add_row(card.name, str(card.version), f"{card.parameters:,}", *figures)
-    Console().print(table)
+def _readable_cards(repository: Path) -> list[ModelCard]:
+    """All cards that can be read; of the others stderr says why, so that one bad card does not hide them all."""
+    cards = []
+    for entry in catalogue.entries(repository):
+        try:
+            cards.append(entry.card())
+        except ScsError as error:
+            print(f"scs: {entry.name} {entry.version}: {error}", file=sys.stderr)
+    return cards

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -27,6 +28,9 @@ Download = Annotated[bool, typer.Option("--download", help="Fetch the data set f
 Repository = Annotated[
     Path | None, typer.Option(help="Folder of models; SCS_MODEL_REPOSITORY or the bundled one unless given.")
 ]
+OwnRepository = Annotated[
+    Path | None, typer.Option(help="Folder of models to write to; SCS_MODEL_REPOSITORY unless given.")
+]
 
 MOST_SEED = 2**32 - 1  # what every generator of random numbers takes
 
@@ -44,3 +48,23 @@ def checked(kind: type[Options], **values: Any) -> Options:
     except ValidationError as error:
         first = error.errors()[0]
         raise OptionError(f"{first['loc'][0]}: {first['msg'].lower()}; '{first['input']}' came") from None
+
+
+def suffix_of(path: Path | None, option: str, needed: str, allowed: Collection[str]) -> str:
+    """The ending of a file to be written, in small letters; empty where none is asked for.
+
+    Args:
+        path: of the file.
+        option: that names it, "--out", say, for the message.
+        needed: "a .png file", say, for the message.
+        allowed: endings.
+
+    Raises:
+        OptionError: another ending.
+    """
+    if path is None:
+        return ""
+    suffix = path.suffix.lower()
+    if suffix not in allowed:
+        raise OptionError(f"{option} is {needed}; '{path.name}' came")
+    return suffix

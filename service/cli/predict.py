@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from service.api.files import Upload
-from service.api.predict import PredictOptions, PredictResponse
-from service.api.ranking import Ranked, TemplateScore
+from service.api.predict import PredictOptions
 from service.cli import options
 from service.cli.files import read_file
-from service.cli.local import open_model, predict_here, settings_for
+from service.cli.local_models import open_model, predict_here, settings_for
+from service.cli.printing.predictions import print_predictions
 from service.client.client import Client
 
 
@@ -44,15 +41,4 @@ def predict(
     if json:
         print(answer.model_dump_json(indent=2))
     else:
-        _print(answer)
-
-
-def _print(answer: PredictResponse) -> None:
-    of_bank = any(isinstance(found, TemplateScore) for each in answer.predictions for found in each.classes)
-    headings = ("template", "best score") if of_bank else ("class", "probability")
-    table = Table("picture", *headings, title=f"{answer.model} {answer.version}", title_justify="left")
-    for prediction in answer.predictions:
-        ranking: Sequence[Ranked] = prediction.classes
-        for rank, found in enumerate(ranking):
-            table.add_row(prediction.name if rank == 0 else "", found.label, found.shown)
-    Console().print(table)
+        print_predictions(answer)

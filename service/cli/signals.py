@@ -1,9 +1,7 @@
-"""Read signals from WAV, FLAC and CSV files, to be matched as arrays."""
+"""Read signals from WAV, FLAC and CSV files."""
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import ImageError
-from service.api.files import NamedBytes
-from service.cli.files import read_file
 
 
-@dataclass(frozen=True, eq=False)
-class MatchFile:
-    """A file to be matched, and how many samples a second it says to have; None where it is no sound."""
+def read_audio(path: Path) -> tuple[NDArray[Any], int]:
+    """Read a WAV or FLAC file: its samples, ``(L,)`` or ``(1, L, channels)``, and how many there are a second.
 
-    file: NamedBytes
-    rate: int | None = None
-
-
-def read_match_file(path: Path) -> MatchFile:
-    """A picture or an array as it is; a signal, ``.wav``, ``.flac`` or ``.csv``, as the array of its samples.
-
-    Samples of sound are shares of full scale, -1 to 1: ``(L,)``, or ``(1, L, channels)``. A CSV file is one number
-    a line, or one line of numbers; a first line of words is its heading.
+    Samples are shares of full scale, -1 to 1.
 
     Raises:
-        ImageError: the file is damaged, or not of the kind that its name says.
+        ImageError: the file is damaged, empty or of another kind.
     """
-    kind = path.suffix.lower()
-    if kind in (".wav", ".flac"):
-        samples, rate = _from_audio(path)
-        return MatchFile(_as_npy(path, samples), rate)
-    if kind == ".csv":
-        return MatchFile(_as_npy(path, _from_csv(path)))
-    return MatchFile(read_file(path))
-
-
-def _as_npy(path: Path, samples: NDArray[Any]) -> NamedBytes:
-    buffer = io.BytesIO()
-    np.save(buffer, samples, allow_pickle=False)
-    return NamedBytes(path.name, buffer.getvalue(), is_npy=True)
-
-
-def _from_audio(path: Path) -> tuple[NDArray[Any], int]:
-    """Samples, and how many there are a second."""
     import soundfile  # here, since it opens a C library that most commands do without
 
     _check_whole(path)
@@ -64,22 +34,12 @@ def _from_audio(path: Path) -> tuple[NDArray[Any], int]:
     return samples if samples.ndim == 1 else samples[None], rate
 
 
-def _check_whole(path: Path) -> None:
-    """The library reads as much of a WAV file as there is, but a RIFF file says how long it is."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    promised, size = 8 + int.from_bytes(head[4:], "little"), path.stat().st_size
-    if head.startswith(b"RIFF") and size < promised:
-        raise ImageError(
-            f"{path.name}: a whole WAV file was needed; its header promises {promised} bytes but {size} came"
-        )
+def read_csv(path: Path) -> NDArray[np.float64]:
+    """Read one number a line, or one line of numbers, ``(L,)``; a first line of words is its heading.
 
-
-def _kind(path: Path) -> str:
-    return path.suffix[1:].upper()
-
-
-def _from_csv(path: Path) -> NDArray[np.float64]:
+    Raises:
+        ImageError: the file is anything else.
+    """
     needed = f"{path.name}: a CSV file of one number a line was needed"
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -98,6 +58,21 @@ def _from_csv(path: Path) -> NDArray[np.float64]:
         rows, columns = values.shape
         raise ImageError(f"{needed} but it has {rows} lines of {columns}")
     return values.ravel()
+
+
+def _check_whole(path: Path) -> None:
+    """The library reads as much of a WAV file as there is, but a RIFF file says how long it is."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    promised, size = 8 + int.from_bytes(head[4:], "little"), path.stat().st_size
+    if head.startswith(b"RIFF") and size < promised:
+        raise ImageError(
+            f"{path.name}: a whole WAV file was needed; its header promises {promised} bytes but {size} came"
+        )
+
+
+def _kind(path: Path) -> str:
+    return path.suffix[1:].upper()
 
 
 def _is_numbers(line: str) -> bool:

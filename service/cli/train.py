@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,22 +17,31 @@ from models.training.allocator import keep_freed_memory
 from models.training.recipes import recipe_for
 from scs.errors import MissingPackageError
 from service.cli import options
-from service.cli.data import open_dataset
+from service.cli.dataset import open_dataset
+
+if TYPE_CHECKING:
+    from models.training.train import Step
+
+Name = Annotated[str, typer.Argument(help="What to train: a data set and a family, as in cifar10-scs.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="The recipe's unless given.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, max=options.MOST_SEED, help="Decides the first weights, the order of the images, their changes."
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME/seed-SEED unless given.")]
+DataNote = Annotated[str, typer.Option(help="What a reader of the accuracy must know of the data.")]
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="What to train: a data set and a family, as in cifar10-scs.")],
+    name: Name,
     data: options.Data = None,
     download: options.Download = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="The recipe's unless given.")] = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            min=0, max=options.MOST_SEED, help="Decides the first weights, the order of the images, their changes."
-        ),
-    ] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME/seed-SEED unless given.")] = None,
-    data_note: Annotated[str, typer.Option(help="What a reader of the accuracy must know of the data.")] = "",
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    out: Out = None,
+    data_note: DataNote = "",
     json: options.Json = False,
 ) -> None:
     """Train a network; started again after a kill, it goes on from its last epoch and ends with the same weights.
@@ -48,7 +59,19 @@ def train(
     dataset = open_dataset(recipe.dataset, data, download)
     keep_freed_memory()
     folder = out or Path("runs") / name / f"seed-{seed}"
+    with _epoch_bar(name, recipe.epochs) as show:
+        training.train(recipe, dataset, folder, seed, data_note, show)
+    draw_curves(folder / training.LOG, folder / "curves.png", title=f"{name}, seed {seed}")
+    result = json_format.loads((folder / training.RESULT).read_text())
+    if json:
+        print(json_format.dumps({"folder": str(folder), **result}, indent=2))
+    else:
+        print(f"{folder}: validation {result['validation_accuracy']:.2%}, test {result['test_accuracy']:.2%}")
 
+
+@contextmanager
+def _epoch_bar(name: str, epochs: int) -> Iterator[Callable[[Step], None]]:
+    """Show a bar on stderr, with loss and accuracy; call what is given with each step."""
     columns = (
         TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
         BarColumn(),
@@ -57,22 +80,16 @@ def train(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None, epoch=0, epochs=recipe.epochs, loss=0.0, accuracy=0.0)
+        task = bar.add_task(name, total=None, epoch=0, epochs=epochs, loss=0.0, accuracy=0.0)
 
-        def show(step: training.Step) -> None:
+        def show(step: Step) -> None:
             bar.update(
                 task,
-                total=recipe.epochs * step.batches,
+                total=epochs * step.batches,
                 completed=(step.epoch - 1) * step.batches + step.batch,
                 epoch=step.epoch,
                 loss=step.loss,
                 accuracy=step.accuracy,
             )
 
-        training.train(recipe, dataset, folder, seed, data_note, show)
-    draw_curves(folder / training.LOG, folder / "curves.png", title=f"{name}, seed {seed}")
-    result = json_format.loads((folder / training.RESULT).read_text())
-    if json:
-        print(json_format.dumps({"folder": str(folder), **result}, indent=2))
-    else:
-        print(f"{folder}: validation {result['validation_accuracy']:.2%}, test {result['test_accuracy']:.2%}")
+        yield show

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
 from service.api.files import NamedBytes, Upload
-from service.pictures.decode import MAX_PICTURES
+from service.pictures.picture import MAX_PICTURES
 
 MAX_FILES = MAX_PICTURES
 _NPY = "application/x-npy"

@@ -19,7 +19,7 @@ from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_LIST, SMALL_TEN
 from service.oip.datatypes import BYTES, DATATYPES, read_byte_strings, read_numbers, size_of
 from service.oip.messages import InputTensor
 from service.oip.parameters import shown
-from service.pictures.decode import MAX_PICTURES, Picture
+from service.pictures.picture import MAX_PICTURES, Picture
 from service.settings import Settings
 from service.tasks.decoding import check_analysed_size, decode
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures.decode import Pixels, to_image
+from service.pictures.picture import Pixels, to_image
 
 Map = NDArray[np.floating]
 

@@ -6,9 +6,8 @@ import re
 import zlib
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from service.pictures.picture import Pixels
 
 _COLOUR_TYPES = {0: 1, 2: 3}  # as the header has them, to channels; no palette, no transparency
 _HEADER = re.compile(rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR.{8}\x08([\0\2])\0\0\0", re.DOTALL)

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from service.pictures.colour_maps import ColourScale, Map, heatmap, lay_over, scale_for
-from service.pictures.decode import Pixels, Size, resize_image, to_image
+from service.pictures.picture import Pixels, Size, to_image
+from service.pictures.resize import resize_image
 
 MARGIN, GAP, COLUMNS = 40, 24, 4  # pixels, pixels, panels side by side
 PANEL = (242, 280)  # inside its frame: width, and the height that a tall panel stops at

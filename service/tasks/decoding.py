@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from models.cards.card import InputCard
 from scs.errors import OptionError, ScsError, TooLargeError
 from service.api.files import NamedBytes
-from service.pictures.decode import Picture, Size, decode_image, decode_npy
+from service.pictures.decode import decode_image
+from service.pictures.npy import decode_npy
+from service.pictures.picture import Picture, Size
 from service.settings import Settings
 
 NamedPictures = list[tuple[str, Picture]]

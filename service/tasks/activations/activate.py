@@ -9,19 +9,21 @@ import numpy as np
 
 from models.cards.card import LayerCard, ModelCard
 from models.runtime.load import Array
-from scs.errors import OptionError, TooLargeError, UnknownNameError
+from scs.errors import OptionError, TooLargeError
 from service.api.activations import ActivationOptions
+from service.api.box import parse_box
 from service.api.files import NamedBytes, Upload
 from service.api.ranking import Ranking, Timing
-from service.pictures.decode import Picture, resize_image
+from service.pictures.picture import Picture
+from service.pictures.resize import resize_image
 from service.repository.table import LoadedModel
 from service.settings import Settings
+from service.tasks.activations.choice import chosen_channels, chosen_class, chosen_layers
 from service.tasks.activations.feature_match import (
     Box,
     LayerMatch,
     Template,
     match,
-    parse_box,
     template_from_box,
     template_from_picture,
 )
@@ -79,36 +81,24 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
             than it, or both a box and a template.
     """
     card = model.card
-    layers = _chosen_layers(card, options.layers)
-    class_map = None if options.class_name is None else _class_map(card, options.class_name)
+    layers = chosen_layers(card, options.layers)
+    class_map = None if options.class_name is None else chosen_class(card, options.class_name)
     if options.box and upload.template:
         raise OptionError("what to look for is a template or a box; both came")
 
     started = time.perf_counter()
-    pictures = decode(upload.images, card.input, options.resize, settings)
-    if len(pictures) != 1:
-        raise OptionError(f"activations are of one picture; {len(pictures)} came")
-    picture = pictures[0][1]
-    _check_work(card, picture, settings)
-    box = parse_box(options.box, picture.width, picture.height) if options.box else None
-    template = None if upload.template is None else _decode_template(upload.template, picture, card, settings)
+    picture = _decode_picture(upload, card, options.resize, settings)
+    sought: Box | Picture | None = None
+    if options.box:
+        sought = _decode_box(options.box, picture)
+    elif upload.template is not None:
+        sought = _decode_template(upload.template, picture, card, settings)
     decoded = time.perf_counter()
 
-    names = [layer.name for layer in layers]
-    kept = names if class_map is None else [*dict.fromkeys([*names, class_map[0]])]
-    maps = {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], kept).items()}
-    templates: dict[str, Template] = {}
-    if box is not None:
-        templates = _templates_from_box(maps, layers, _to_analysed(box, picture))
-    elif template is not None:
-        templates = _templates_from_picture(model, layers, template)
-    size = picture.pixels.shape[0], picture.pixels.shape[1]
-    matches = {
-        layer.name: match(maps[layer.name], layer, templates[layer.name], size, options.peaks)
-        for layer in layers
-        if templates
-    }
-    seen = [_see(layer, maps[layer.name], options.channels, matches.get(layer.name)) for layer in layers]
+    needed = [*(layer.name for layer in layers), *([class_map[0]] if class_map else [])]
+    maps = _run(model, picture, [*dict.fromkeys(needed)])
+    templates = {} if sought is None else _templates(model, layers, maps, sought)
+    seen = [_see(layer, maps[layer.name], templates.get(layer.name), picture, options) for layer in layers]
     seen_class = None if class_map is None else _see_class(card, *class_map, maps)
     inferred = time.perf_counter()
     return Activations(
@@ -119,6 +109,15 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
         class_map=seen_class,
         timing=Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, inferred)),
     )
+
+
+def _decode_picture(upload: Upload, card: ModelCard, resize: str, settings: Settings) -> Picture:
+    pictures = decode(upload.images, card.input, resize, settings)
+    if len(pictures) != 1:
+        raise OptionError(f"activations are of one picture; {len(pictures)} came")
+    picture = pictures[0][1]
+    _check_work(card, picture, settings)
+    return picture
 
 
 def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
@@ -133,61 +132,14 @@ def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
         )
 
 
-def _to_analysed(box: Box, picture: Picture) -> Box:
+def _decode_box(text: str, picture: Picture) -> Box:
+    """A box of the picture as it was sent, in pixels of the picture that the network sees."""
+    from scs.matching.arrays import check_box  # here, as all of scs.matching is: a service starts without it
+
+    box = parse_box(text)
+    check_box(box, "picture", picture.width, picture.height)
     height, width = picture.pixels.shape[:2]
-    return box.scaled(width / picture.width, height / picture.height)
-
-
-def _chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
-    if names == "all":
-        return card.layers
-    chosen = []
-    for name in dict.fromkeys(names.split(",")):
-        layer = card.layer(name)
-        if layer is None:
-            known = ", ".join(layer.name for layer in card.layers)
-            raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {known}")
-        chosen.append(layer)
-    return chosen
-
-
-def _class_map(card: ModelCard, label: str) -> tuple[str, int]:
-    """The layer of the class maps, and the class's number."""
-    if card.class_map is None:
-        raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
-    if label not in card.labels:
-        raise UnknownNameError(f"no class '{label[:60]}' in {card.name}; there are: {', '.join(card.labels)}")
-    return card.class_map, card.labels.index(label)
-
-
-def _chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:
-    if wish == "all":
-        return list(range(layer.channels))
-    if wish.startswith("top"):
-        return [channel for channel, _ in energies[: int(wish.removeprefix("top"))]]
-    channels = [int(number) for number in wish.split(",")]
-    for channel in channels:
-        if channel >= layer.channels:
-            raise UnknownNameError(f"no channel {channel} in {layer.name}; there are {layer.channels}, from 0")
-    return channels
-
-
-def _see(card: LayerCard, maps: Array, channels: str, found: LayerMatch | None) -> SeenLayer:
-    mean_squares = np.einsum("chw,chw->c", maps, maps, dtype=np.float64) / maps[0].size
-    energies = [(int(i), float(mean_squares[i])) for i in np.argsort(-mean_squares, kind="stable")]
-    return SeenLayer(card, maps, energies, _chosen_channels(energies, channels, card), found)
-
-
-def _see_class(card: ModelCard, name: str, index: int, maps: dict[str, Array]) -> SeenClass:
-    layer = card.layer(name)
-    return SeenClass(
-        index=index,
-        label=card.labels[index],
-        values=maps[name][index],
-        bias=card.class_bias[index],
-        logit=float(maps["logits"][index]),
-        signed=layer is None or layer.signed,
-    )
+    return Box(*box).scaled(width / picture.width, height / picture.height)
 
 
 def _decode_template(file: NamedBytes, picture: Picture, card: ModelCard, settings: Settings) -> Picture:
@@ -209,13 +161,41 @@ def _decode_template(file: NamedBytes, picture: Picture, card: ModelCard, settin
     return template
 
 
-def _templates_from_box(maps: dict[str, Array], layers: list[LayerCard], box: Box) -> dict[str, Template]:
-    return {layer.name: template_from_box(maps[layer.name], layer.receptive_field, box) for layer in layers}
+def _run(model: LoadedModel, picture: Picture, layers: list[str]) -> dict[str, Array]:
+    """The maps ``(C, H, W)`` of layers for one picture, and its ``logits``."""
+    return {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], layers).items()}
 
 
-def _templates_from_picture(model: LoadedModel, layers: list[LayerCard], picture: Picture) -> dict[str, Template]:
-    maps = model.runtime.layers(picture.pixels[None], [layer.name for layer in layers])
-    height, width = picture.pixels.shape[:2]
+def _templates(
+    model: LoadedModel, layers: list[LayerCard], maps: dict[str, Array], sought: Box | Picture
+) -> dict[str, Template]:
+    """What is looked for, by layer: a box of the picture's own ``maps``, or the maps of a template's own picture."""
+    if isinstance(sought, Box):
+        return {layer.name: template_from_box(maps[layer.name], layer.receptive_field, sought) for layer in layers}
+    own = _run(model, sought, [layer.name for layer in layers])
+    height, width = sought.pixels.shape[:2]
     return {
-        layer.name: template_from_picture(maps[layer.name][0], layer.receptive_field, width, height) for layer in layers
+        layer.name: template_from_picture(own[layer.name], layer.receptive_field, width, height) for layer in layers
     }
+
+
+def _see(
+    card: LayerCard, maps: Array, template: Template | None, picture: Picture, options: ActivationOptions
+) -> SeenLayer:
+    mean_squares = np.einsum("chw,chw->c", maps, maps, dtype=np.float64) / maps[0].size
+    energies = [(int(i), float(mean_squares[i])) for i in np.argsort(-mean_squares, kind="stable")]
+    height, width = picture.pixels.shape[:2]
+    found = None if template is None else match(maps, card, template, (height, width), options.peaks)
+    return SeenLayer(card, maps, energies, chosen_channels(energies, options.channels, card), found)
+
+
+def _see_class(card: ModelCard, name: str, index: int, maps: dict[str, Array]) -> SeenClass:
+    layer = card.layer(name)
+    return SeenClass(
+        index=index,
+        label=card.labels[index],
+        values=maps[name][index],
+        bias=card.class_bias[index],
+        logit=float(maps["logits"][index]),
+        signed=layer is None or layer.signed,
+    )

@@ -18,7 +18,7 @@ from service.api.activations import (
     Peak,
 )
 from service.pictures.colour_maps import Map, heatmap_png, overlay_png, scale_for
-from service.pictures.decode import Picture
+from service.pictures.picture import Picture
 from service.tasks.activations.activate import Activations, SeenClass, SeenLayer
 from service.tasks.activations.feature_match import Box, LayerMatch
 

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from models.cards.card import ModelCard
 from service.pictures.colour_maps import Map
-from service.pictures.decode import Pixels
+from service.pictures.picture import Pixels
 from service.pictures.sheet import LayerRow, Panel, draw_sheet
 from service.tasks.activations.activate import Activations, SeenLayer
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from models.cards.card import LayerCard, ReceptiveFieldCard
 from models.runtime.load import Array
-from scs.errors import OptionError
 
 _ROUNDING = 1e-6
 
@@ -49,18 +48,6 @@ class LayerMatch:
 
     scores: Array
     peaks: list[tuple[Box, float]]
-
-
-def parse_box(text: str, width: int, height: int) -> Box:
-    """Read ``x,y,width,height``, a box in a picture of the given size.
-
-    Raises:
-        OptionError: a box without area, or not inside the picture.
-    """
-    x, y, across, down = (int(number) for number in text.split(","))
-    if across < 1 or down < 1 or x < 0 or y < 0 or x + across > width or y + down > height:
-        raise OptionError(f"a box x,y,width,height lies inside the picture, {width}x{height} here; {text} came")
-    return Box(x, y, across, down)
 
 
 def template_from_box(maps: Array, field: ReceptiveFieldCard, box: Box) -> Template:

@@ -9,6 +9,7 @@ import numpy as np
 
 from service.api.match import FoundMatch, MatchResponse, MatchTemplate, MatchTiming
 from service.pictures.colour_maps import heatmap_png, scale_for
+from service.pictures.npy import to_npy
 from service.tasks.match.find import Matches, best_map
 
 
@@ -49,9 +50,7 @@ def to_match_png(found: Matches) -> bytes:
 
 def to_match_npy(found: Matches) -> bytes:
     """The same scores as a NumPy ``.npy``, float32."""
-    buffer = io.BytesIO()
-    np.save(buffer, best_map(found)[0].scores, allow_pickle=False)
-    return buffer.getvalue()
+    return to_npy(best_map(found)[0].scores)
 
 
 def to_match_npz(found: Matches) -> bytes:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scs.errors import DeadlineError, OptionError, TooLargeError
+from service.api.box import parse_box
 from service.api.files import MatchUpload
 from service.api.match import MatchOptions
+from service.pictures.npy import Array
 from service.settings import Settings
-from service.tasks.match.pictures import Array, MatchPictures, decode_pictures
+from service.tasks.match.pictures import MatchPictures, decode_pictures
 from service.tasks.match.work import check_work
 from service.tasks.timing import milliseconds
 
@@ -82,16 +84,12 @@ def find_matches(
         threshold=options.threshold,
         overlap=options.overlap,
     )
-    if len(upload.templates) > settings.max_templates:
-        raise TooLargeError(f"a match may have {settings.max_templates} templates; {len(upload.templates)} came")
-    if (options.box is None) != (upload.reference is None):
-        raise OptionError("a box and the reference that it lies in come together; one came without the other")
-    bends = options.method == "parts"
-    if bends and upload.masks:
-        raise OptionError("'parts' takes no mask")
+    _check_upload(upload, options, settings)
 
     started = time.perf_counter()
-    pictures = decode_pictures(upload, min(settings.max_pixels, settings.max_match_pixels), transparency=not bends)
+    pictures = decode_pictures(
+        upload, min(settings.max_pixels, settings.max_match_pixels), transparency=options.method != "parts"
+    )
     decoded = time.perf_counter()
     check_work(pictures, options, settings)
     wanted = _wanted(pictures, options)
@@ -110,6 +108,15 @@ def find_matches(
         decode_ms=milliseconds(started, decoded),
         match_ms=milliseconds(decoded, time.perf_counter()),
     )
+
+
+def _check_upload(upload: MatchUpload, options: MatchOptions, settings: Settings) -> None:
+    if len(upload.templates) > settings.max_templates:
+        raise TooLargeError(f"a match may have {settings.max_templates} templates; {len(upload.templates)} came")
+    if (options.box is None) != (upload.reference is None):
+        raise OptionError("a box and the reference that it lies in come together; one came without the other")
+    if options.method == "parts" and upload.masks:
+        raise OptionError("'parts' takes no mask")
 
 
 def best_map(matches: Matches) -> tuple[ScoreMap, int, float, float]:
@@ -134,8 +141,7 @@ def _wanted(pictures: MatchPictures, options: MatchOptions) -> Sequence[Array | 
         return pictures.templates
     from scs.matching.parts import PartsTemplate
 
-    x, y, width, height = (int(number) for number in options.box.split(","))
-    return [PartsTemplate.from_box(pictures.reference, (x, y, width, height))]
+    return [PartsTemplate.from_box(pictures.reference, parse_box(options.box))]
 
 
 def _find(pictures: MatchPictures, wanted: Sequence[Array | PartsTemplate], search: Search, deadline: float) -> Found:

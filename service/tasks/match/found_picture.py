@@ -8,9 +8,12 @@ from PIL import Image, ImageDraw
 from scs.errors import OptionError
 from service.api.files import NamedBytes
 from service.api.match import FoundMatch, MatchResponse
-from service.pictures.decode import Pixels, decode_image, to_image
+from service.pictures.convert import stretch
+from service.pictures.decode import decode_image
+from service.pictures.npy import read_array
+from service.pictures.picture import Pixels, to_image
 from service.pictures.sheet import lettering
-from service.tasks.match.pictures import Array, read_array
+from service.tasks.match.pictures import NUMBERS
 
 # Okabe and Ito's colours (2008), told apart by nearly everybody; one a template, over again where there are more.
 COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"]
@@ -50,13 +53,10 @@ def _label(image: Image.Image, match: FoundMatch, several: bool, line: int) -> N
 def _shown(scene: NamedBytes, max_pixels: int) -> Pixels:
     if not scene.is_npy:
         return decode_image(scene.content, channels=3, max_pixels=max_pixels).pixels
-    array: Array = read_array(scene.content, ("uint8", "uint16", "float32", "float64"), max_pixels)
+    array = read_array(scene.content, NUMBERS, max_pixels)
     if array.ndim == 1 or array.shape[0] == 1:
         raise OptionError("a signal has no picture to draw on; its matches are in the table and in --json")
     pixels = array.reshape(*array.shape[:2], -1)
     if pixels.dtype == np.uint8 and pixels.shape[2] in (1, 3):
         return pixels
-    grey = pixels.mean(2, dtype=np.float64)
-    low, high = float(grey.min()), float(grey.max())
-    stretched: Pixels = np.rint((grey - low) * (255 / ((high - low) or 1))).astype(np.uint8)
-    return stretched[..., None]
+    return stretch(pixels.mean(2, dtype=np.float64))[..., None]

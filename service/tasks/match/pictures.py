@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scs.errors import ImageError, OptionError, ScsError, ShapeError, TooLargeError
 from service.api.files import MatchUpload, NamedBytes
-from service.pictures.decode import decode_cutout, decode_image, decode_mask, is_grey, npy_header
+from service.pictures.decode import decode_cutout, decode_image, decode_mask
+from service.pictures.errors import error_about
+from service.pictures.header import is_grey
+from service.pictures.npy import Array, npy_header, read_array
 
-Array = NDArray[Any]
-
-_NUMBERS = ("uint8", "uint16", "float32", "float64")
-_WEIGHTS = ("bool", *_NUMBERS)
+NUMBERS = ("uint8", "uint16", "float32", "float64")
+_WEIGHTS = ("bool", *NUMBERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,21 +45,19 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
         OptionError: an array of another type, or with numbers that are not finite.
     """
     templates = _named("template", upload.templates)
-    named = [("scene", upload.scene), *templates]
-    named += [("reference", upload.reference)] if upload.reference else []
-    most = max(_channels(name, file, max_pixels) for name, file in named)
+    most = _most_channels(upload, max_pixels)
     channels = 1 if most == 1 else 3
 
     def read(name: str, file: NamedBytes) -> Array:
-        with _said_of(name):
+        with error_about(name):
             if file.is_npy:
-                return _repeated(read_array(file.content, _NUMBERS, max_pixels), most)
+                return _repeated(read_array(file.content, NUMBERS, max_pixels), most)
             return decode_image(file.content, channels=channels, max_pixels=max_pixels).pixels
 
     def cut_out(name: str, file: NamedBytes) -> tuple[Array, Array | None]:
         if file.is_npy or not transparency or upload.masks:
             return read(name, file), None
-        with _said_of(name):
+        with error_about(name):
             picture, opacity = decode_cutout(file.content, channels=channels, max_pixels=max_pixels)
         return picture.pixels, None if opacity is None else opacity.astype(np.float32) / 255
 
@@ -79,45 +73,25 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
     )
 
 
-def read_array(data: bytes, types: Sequence[str], max_pixels: int) -> Array:
-    """Read a picture ``(H, W)`` or ``(H, W, C)``, or a signal ``(L,)``, from a NumPy ``.npy`` file.
-
-    Raises:
-        UnsupportedImageError: the bytes are not a ``.npy`` file.
-        ShapeError: another shape.
-        OptionError: another type than these, or numbers that are not finite.
-        TooLargeError: the header says more pixels than ``max_pixels``.
-        ImageError: more or fewer bytes follow than the header says.
-    """
-    dtype, shape, order, start = npy_header(data)
-    if len(shape) not in (1, 2, 3) or min(shape) < 1:
-        raise ShapeError(f"the array must be (H, W), (H, W, C) or (L,) with at least one number but is {shape}")
-    if dtype.name not in types:
-        raise OptionError(f"the array must hold {', '.join(types)} but holds {dtype}")
-    pixels = math.prod(shape[:2])
-    if pixels > max_pixels:
-        raise TooLargeError(f"the array has {pixels} pixels; at most {max_pixels} are allowed")
-    needed, came = math.prod(shape) * dtype.itemsize, len(data) - start
-    if came != needed:
-        raise ImageError(f"the array's header promises {needed} bytes of numbers but {came} follow")
-    array = np.frombuffer(data, dtype, offset=start).reshape(shape, order=order)
-    if dtype.kind == "f" and not np.isfinite(array).all():
-        raise OptionError(f"the array must hold finite numbers but {np.count_nonzero(~np.isfinite(array))} are not")
-    return np.ascontiguousarray(array, dtype.newbyteorder("="))
-
-
 def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:
     """Weights of a template's pixels; a picture's brightest pixel counts as 1, black as 0."""
-    with _said_of(name):
+    with error_about(name):
         if file.is_npy:
             return read_array(file.content, _WEIGHTS, max_pixels)
         return decode_mask(file.content, max_pixels)
 
 
+def _most_channels(upload: MatchUpload, max_pixels: int) -> int:
+    """Channels of the picture or array that has most of them, masks aside."""
+    named = [("scene", upload.scene), *_named("template", upload.templates)]
+    named += [("reference", upload.reference)] if upload.reference else []
+    return max(_channels(name, file, max_pixels) for name, file in named)
+
+
 def _channels(name: str, file: NamedBytes, max_pixels: int) -> int:
-    with _said_of(name):
+    with error_about(name):
         if file.is_npy:
-            shape = npy_header(file.content)[1]
+            shape = npy_header(file.content).shape
             return shape[2] if len(shape) == 3 else 1
         return 1 if is_grey(file.content, max_pixels) else 3
 
@@ -133,11 +107,3 @@ def _named(what: str, files: Sequence[NamedBytes]) -> list[tuple[str, NamedBytes
     if len(files) == 1:
         return [(what, files[0])]
     return [(f"{what} {number} of {len(files)}, '{file.name[:60]}'", file) for number, file in enumerate(files, 1)]
-
-
-@contextmanager
-def _said_of(name: str) -> Iterator[None]:
-    try:
-        yield
-    except ScsError as error:
-        raise type(error)(f"{name}: {error}") from error

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from scs.errors import ImageError
-from service.cli.signals import read_match_file
+from service.cli.match_files import read_match_file
 
 SAMPLES = np.array([0.0, 0.5, -0.5, -1.0, 0.25, 0.0])
 

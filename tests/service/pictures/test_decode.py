@@ -11,7 +11,9 @@ from PIL import Image
 from skimage import data
 
 from scs.errors import ImageError, OptionError, TooLargeError, UnsupportedImageError
-from service.pictures.decode import FORMATS, decode_cutout, decode_image, decode_npy, is_grey, resize_image, scaled_size
+from service.pictures.decode import decode_cutout, decode_image
+from service.pictures.header import FORMATS
+from service.pictures.resize import resize_image
 
 MEGAPIXEL = 1_000_000
 ORIENTATION = 0x0112
@@ -21,12 +23,6 @@ def encode(picture, image_format, **options):
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     stream = io.BytesIO()
     image.save(stream, image_format, **options)
-    return stream.getvalue()
-
-
-def npy(array):
-    stream = io.BytesIO()
-    np.save(stream, array)
     return stream.getvalue()
 
 
@@ -201,7 +197,14 @@ def test_no_bytes_are_no_image():
 
 @pytest.mark.parametrize(
     "body",
-    [b"hello", b"<svg/>", b"%PDF-1.7", b"P6 2 2 255 ............", b"RIFF\0\0\0\0WAVEfmt ", npy(np.zeros((2, 2)))],
+    [
+        b"hello",
+        b"<svg/>",
+        b"%PDF-1.7",
+        b"P6 2 2 255 ............",
+        b"RIFF\0\0\0\0WAVEfmt ",
+        b"\x93NUMPY\1\0v\0{'descr': '<f8', 'shape': (2, 2)}",
+    ],
 )
 def test_what_is_not_an_image_is_unsupported(body):
     with pytest.raises(UnsupportedImageError, match="JPEG, PNG, WEBP, GIF, BMP, TIFF"):
@@ -259,19 +262,6 @@ def test_a_reduced_jpeg_is_the_full_one_made_small():
         assert mean_difference(small.pixels, full) < 0.5
 
 
-def test_making_a_picture_small_averages_it():
-    stripes = np.zeros((64, 64, 1), np.uint8)
-    stripes[:, ::2] = 255
-    assert np.abs(resize_image(stripes, (8, 8)).astype(int) - 127).max() <= 6
-
-
-def test_a_number_scales_the_longer_side_and_keeps_the_shape():
-    assert scaled_size((1024, 768), 512, MEGAPIXEL) == (512, 384)
-    assert scaled_size((768, 1024), 512, MEGAPIXEL) == (384, 512)
-    assert scaled_size((5000, 1), 100, MEGAPIXEL) == (100, 1)
-    assert scaled_size((10, 5), 100, MEGAPIXEL) == (100, 50)
-
-
 @pytest.mark.parametrize("scale_to", [0, -3, (0, 5), (5, -1)])
 def test_a_picture_cannot_be_scaled_to_nothing(scale_to):
     with pytest.raises(OptionError, match="1 pixel or more"):
@@ -281,75 +271,6 @@ def test_a_picture_cannot_be_scaled_to_nothing(scale_to):
 def test_a_small_picture_cannot_be_scaled_past_the_limit():
     with pytest.raises(TooLargeError, match="100000x"):
         decode(encode(data.chelsea(), "JPEG"), scale_to=100_000)
-
-
-@pytest.mark.parametrize("shape", [(300, 451), (300, 451, 1), (300, 451, 3), (2, 300, 451, 3), (2, 300, 451, 1)])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_an_array_gives_its_pictures(shape, channels, order):
-    coloured = shape[-1] == 3
-    photograph = data.chelsea() if coloured else data.chelsea()[..., :1]
-    array = np.broadcast_to(photograph, (*shape[:-3], *photograph.shape)).reshape(shape)
-
-    pictures = decode_npy(npy(np.array(array, order=order)), channels=channels, max_pixels=MEGAPIXEL)
-
-    assert len(pictures) == (2 if len(shape) == 4 else 1)
-    expected = decode(encode(photograph.squeeze(), "PNG"), channels=channels).pixels
-    for picture in pictures:
-        assert (picture.width, picture.height) == (451, 300)
-        assert np.array_equal(picture.pixels, expected)
-
-
-def test_an_array_is_scaled_as_an_image_is():
-    (from_array,) = decode_npy(npy(data.astronaut()), channels=3, max_pixels=MEGAPIXEL, scale_to=(32, 32))
-    from_image = decode(encode(data.astronaut(), "PNG"), scale_to=(32, 32))
-    assert np.array_equal(from_array.pixels, from_image.pixels)
-
-
-@pytest.mark.parametrize("array", [np.zeros((4, 4), np.float32), np.zeros((4, 4), np.int8), np.array([[None]])])
-def test_an_array_of_other_numbers_is_unsupported(array):
-    with pytest.raises(UnsupportedImageError, match="uint8"):
-        decode_npy(npy(array), channels=1, max_pixels=MEGAPIXEL)
-
-
-@pytest.mark.parametrize("shape", [(), (4,), (4, 4, 2), (2, 4, 4, 4), (1, 1, 4, 4, 3), (0, 4), (4, 0, 3)])
-def test_an_array_of_another_shape_is_refused_with_the_shape(shape):
-    with pytest.raises(ImageError, match=r"\(H, W\).*but is \("):
-        decode_npy(npy(np.zeros(shape, np.uint8)), channels=3, max_pixels=MEGAPIXEL)
-
-
-def test_an_array_with_too_few_or_too_many_bytes_is_refused():
-    body = npy(data.camera())
-    for damaged, came in ((body[:-5], 262139), (body + b"12", 262146)):
-        with pytest.raises(ImageError, match=f"262144 bytes of pixels but {came} follow"):
-            decode_npy(damaged, channels=1, max_pixels=MEGAPIXEL)
-
-
-def test_the_pixels_of_all_arrays_together_are_limited_as_they_come_and_as_they_are_scaled():
-    body = npy(np.zeros((50, 10, 10), np.uint8)[..., None])
-    assert len(decode_npy(body, channels=1, max_pixels=5_000)) == 50
-    with pytest.raises(TooLargeError, match="each of 50 images is 10x10, 100 pixels; at most 99 are allowed"):
-        decode_npy(body, channels=1, max_pixels=4_999)
-    with pytest.raises(TooLargeError, match="11x11"):
-        decode_npy(body, channels=1, max_pixels=5_000, scale_to=11)
-
-
-def test_an_array_holds_no_more_images_than_a_request_may():
-    assert len(decode_npy(npy(np.zeros((64, 2, 2, 1), np.uint8)), channels=1, max_pixels=MEGAPIXEL)) == 64
-    with pytest.raises(TooLargeError, match="64 images; an array of 65 came"):
-        decode_npy(npy(np.zeros((65, 2, 2, 1), np.uint8)), channels=1, max_pixels=MEGAPIXEL)
-
-
-def test_a_huge_array_header_is_refused_before_any_pixel_is_read():
-    header = npy(np.zeros((1, 1, 3), np.uint8)).replace(b"(1, 1, 3), }        ", b"(50000, 50000, 3), }")
-    with pytest.raises(TooLargeError, match="50000x50000"):
-        decode_npy(header, channels=3, max_pixels=MEGAPIXEL)
-
-
-@pytest.mark.parametrize("body", [b"hello", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x05\x00oops!", b"\x93NUMPY\x09\x00"])
-def test_what_is_not_an_array_is_unsupported(body):
-    with pytest.raises(UnsupportedImageError, match="npy"):
-        decode_npy(body, channels=3, max_pixels=MEGAPIXEL)
 
 
 def test_a_cutout_keeps_the_colours_of_what_is_transparent_beside_its_opacity():
@@ -377,19 +298,3 @@ def test_an_opaque_picture_is_no_cutout(photograph):
     ):
         picture, opacity = decode_cutout(body, channels=3, max_pixels=MEGAPIXEL)
         assert opacity is None and np.array_equal(picture.pixels, decode(body).pixels)
-
-
-def test_a_file_says_whether_it_has_colours(photograph):
-    grey = Image.fromarray(photograph).convert("L")
-    for image, expected in (
-        (grey, True),
-        (grey.convert("1"), True),
-        (grey.convert("LA"), True),
-        (grey.convert("RGB"), False),
-    ):
-        assert is_grey(encode(image, "PNG"), MEGAPIXEL) is expected
-    assert is_grey(encode(photograph[..., 0].astype(np.uint16), "PNG"), MEGAPIXEL)
-    with pytest.raises(TooLargeError):
-        is_grey(png_header(50_000, 50_000), MEGAPIXEL)
-    with pytest.raises(UnsupportedImageError):
-        is_grey(b"hello", MEGAPIXEL)

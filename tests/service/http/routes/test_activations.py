@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data
 
 from service.app import create_app
-from service.pictures.decode import resize_image
+from service.pictures.resize import resize_image
 
 ORIENTATION = 0x0112
 LAYERS = ["stem", "block1", "block2", "class_map"]

@@ -11,8 +11,9 @@ from skimage import data
 from service.api.files import NamedBytes, Upload
 from service.api.predict import PredictOptions
 from service.app import create_app
-from service.cli.local import predict_here
-from service.pictures.decode import decode_image, resize_image
+from service.cli.local_models import predict_here
+from service.pictures.decode import decode_image
+from service.pictures.resize import resize_image
 from service.repository.table import LoadedModel
 from service.tasks.ranking import rank, softmax
 

@@ -4,8 +4,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models.cards.card import LayerCard, ReceptiveFieldCard
-from scs.errors import OptionError, ShapeError
-from service.tasks.activations.feature_match import Box, match, parse_box, template_from_box, template_from_picture
+from scs.errors import ShapeError
+from service.tasks.activations.feature_match import Box, match, template_from_box, template_from_picture
 
 FIELDS = [
     ReceptiveFieldCard(size=3, stride=1, offset=-1),
@@ -33,16 +33,6 @@ def scenes(draw):
     field, height, width = draw(fields), draw(lengths), draw(lengths)
     x, y = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
     return field, (height, width), Box(x, y, draw(st.integers(1, width - x)), draw(st.integers(1, height - y)))
-
-
-def test_a_box_is_read_as_corner_and_size():
-    assert parse_box("1,2,30,40", 31, 42) == Box(1, 2, 30, 40)
-
-
-@pytest.mark.parametrize("text", ["-1,0,5,5", "0,-1,5,5", "0,0,0,5", "0,0,5,0", "0,0,-5,5", "60,0,5,5", "0,44,5,5"])
-def test_a_box_without_area_or_not_inside_the_picture_is_refused_with_both(text):
-    with pytest.raises(OptionError, match=f"inside the picture, 64x48 here; {text} came"):
-        parse_box(text, 64, 48)
 
 
 def test_a_scaled_box_covers_the_same_share_of_a_scaled_picture():

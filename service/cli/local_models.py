@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.cards import catalogue
 from models.runtime.load import choose_device, usable_cores
+from scs.errors import OptionError
 from service.api.files import Upload
 from service.api.predict import PredictOptions, PredictResponse
 from service.inference.batcher import Batcher
@@ -26,6 +27,21 @@ def open_model(settings: Settings, name: str | None, version: int | str | None) 
     """
     entry = catalogue.find(settings.model_repository, name or settings.default_model, version)
     return load_entry(entry, choose_device(settings.device), settings.allow_torchscript)
+
+
+def own_repository(settings: Settings, what: str) -> Path:
+    """The folder of models to write to: never the one that came with the package.
+
+    Args:
+        settings: those that name it.
+        what: "an export", say, for the message.
+
+    Raises:
+        OptionError: no folder was named.
+    """
+    if "model_repository" not in settings.model_fields_set:
+        raise OptionError(f"{what} needs a folder of your own: name one with --repository or SCS_MODEL_REPOSITORY")
+    return settings.model_repository
 
 
 def settings_for(repository: Path | None) -> Settings:

@@ -1,0 +1,73 @@
+"""The measurements of ``scs evaluate``, each with its figures for programs and its table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.cards.card import CARD_FILE, write_card
+from models.cards.catalogue import Entry
+from models.datasets.dataset import Dataset, evenly
+from models.evaluation.accuracy import Evaluation, evaluate
+from models.evaluation.equivariance import MOST_IMAGES, equivariance_error
+from service.cli.printing.accuracy import accuracy_figures, print_accuracy
+from service.cli.printing.shifts import print_shifts, shift_figures
+from service.cli.progress import ImageBar
+from service.repository.table import LoadedModel
+
+if TYPE_CHECKING:
+    from models.onnx.as_torch import TorchGraph
+
+_ATTACKED = 1_000  # images
+_SHIFTS = (1, 2, 4, 8)  # pixels; the first is the card's
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one measurement came to.
+
+    Attributes:
+        figures: by name, as JSON has them.
+        show: prints them.
+    """
+
+    figures: dict[str, object]
+    show: Callable[[], None]
+
+
+def measure_accuracy(model: LoadedModel, dataset: Dataset, bar: ImageBar) -> tuple[Evaluation, Measurement]:
+    """Classify all test images."""
+    result = evaluate(model.runtime, dataset, bar(model.card.name, len(dataset.test_images)))
+    return result, Measurement(accuracy_figures(model.card, result), lambda: print_accuracy(model.card, result))
+
+
+def measure_corruptions(model: LoadedModel, dataset: Dataset, clean: float, bar: ImageBar) -> Measurement:
+    """Corrupt all test images in every way; ``clean`` is the accuracy on them as they are."""
+    from models.evaluation.corrupted import CORRUPTED_VIEWS, evaluate_corrupted  # here, because it brings OpenCV
+    from service.cli.printing.corruptions import corruption_figures, print_corruptions
+
+    views = len(dataset.test_images) * CORRUPTED_VIEWS
+    corrupted = evaluate_corrupted(model.runtime, dataset, bar("spoilt", views))
+    return Measurement(corruption_figures(corrupted), lambda: print_corruptions(clean, corrupted))
+
+
+def measure_shifts(model: LoadedModel, dataset: Dataset, entry: Entry | None, bar: ImageBar) -> Measurement:
+    """Shift test images; with an entry, its card is given what was measured for one pixel."""
+    images = evenly(dataset.test_images, MOST_IMAGES)
+    found = equivariance_error(model.runtime, model.card, images, _SHIFTS, bar("shifted", len(images)))
+    if entry:
+        card = model.card.model_copy(update={"equivariance": found[0].card(dataset.name)})
+        write_card(card, entry.folder / CARD_FILE)
+    return Measurement(shift_figures(found), lambda: print_shifts(model.card, found))
+
+
+def measure_attacks(graph: TorchGraph, dataset: Dataset, bar: ImageBar) -> Measurement:
+    """Attack test images; ``graph`` is the model in torch, for its gradients."""
+    from models.evaluation.attacks import attack, check_gradients  # here, because it brings torch
+    from service.cli.printing.attacks import attack_figures, print_attacks
+
+    images, labels = evenly(dataset.test_images, _ATTACKED), evenly(dataset.test_labels, _ATTACKED)
+    withstood = attack(graph, images, labels, bar("attacked", len(images)))
+    check = check_gradients(graph, images, labels)
+    return Measurement(attack_figures(withstood, check), lambda: print_attacks(withstood, check))

@@ -1,0 +1,35 @@
+"""The layers of ``scs activations`` as a table."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from service.api.activations import ActivationsResponse, LayerActivation
+
+
+def print_activations(answer: ActivationsResponse) -> None:
+    """Print a line a layer below the best class, and what makes a class's logit where its map was asked for."""
+    best = answer.classes[0]
+    title = f"{answer.model} {answer.version}: {best.label}, {best.shown}"
+    matched = any(layer.match for layer in answer.layers)
+    headings = ["layer", "channels", "map", "sees", "most energy"] + (["best place: x, y, score"] if matched else [])
+    table = Table(*headings, title=title, title_justify="left")
+    for layer in answer.layers:
+        table.add_row(*_row(layer))
+    Console().print(table)
+    if answer.class_map:
+        seen = answer.class_map
+        print(f"{seen.label}: mean {seen.mean:+.4f} and bias {seen.bias:+.4f} make the logit {seen.logit:+.4f}")
+
+
+def _row(layer: LayerActivation) -> list[str]:
+    count, height, width = layer.shape
+    strongest = ", ".join(str(energy.channel) for energy in layer.energies[:4])
+    field = layer.receptive_field
+    sees = f"{field.size} px" if field.across == field.size else f"{field.across} x {field.size} px"
+    row = [layer.name, str(count), f"{width} x {height}", sees, strongest]
+    if layer.match and layer.match.peaks:
+        peak = layer.match.peaks[0]
+        row.append(f"{peak.x:.0f}, {peak.y:.0f}, {peak.score:.3f}")
+    return row

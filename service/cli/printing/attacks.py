@@ -1,0 +1,48 @@
+"""The accuracy of a model under attack, as figures and as a table."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from models.evaluation.attacks import BUDGETS, STEPS, GradientCheck, Withstood
+
+
+def attack_figures(withstood: Withstood, check: GradientCheck) -> dict[str, object]:
+    """Everything that was measured, by name, as JSON has it."""
+    return {
+        "attacks": {
+            "images": len(withstood.clean),
+            "budgets_of_255": BUDGETS,
+            "clean": float(withstood.clean.mean()),
+            "fgsm": withstood.fgsm.mean(1).tolist(),
+            "pgd": withstood.pgd.mean(1).tolist(),
+            "pgd_steps": STEPS,
+            "gradients": {
+                "budget_of_255": check.budget,
+                "blank": check.blank,
+                "clean_loss": check.clean_loss,
+                "noise_loss": check.noise_loss,
+                "fgsm_loss": check.fgsm_loss,
+                "pgd_losses": check.pgd_losses,
+                "doubts": check.doubts,
+            },
+        }
+    }
+
+
+def print_attacks(withstood: Withstood, check: GradientCheck) -> None:
+    """Print a line an attack, and whether its gradients lead it anywhere."""
+    print(f"\naccuracy under attack, {len(withstood.clean):,} images, by the most that a value changes")
+    table = Table("", "none", *(f"{budget:g}/255" for budget in BUDGETS), box=None, padding=(0, 2, 0, 0))
+    for name, right in (("FGSM", withstood.fgsm), (f"PGD, {STEPS} steps", withstood.pgd)):
+        table.add_row(name, *(f"{row.mean():.1%}" for row in (withstood.clean, *right)))
+    Console().print(table)
+    if check.doubts:
+        print(f"Not to be trusted, for the gradients mislead the attacks: {'; '.join(check.doubts)}.")
+    else:
+        steps, loss = list(check.pgd_losses.items())[-1]
+        print(
+            f"Gradients lead the attacks: at {check.budget:g}/255 noise raises the loss from {check.clean_loss:.2f} to "
+            f"{check.noise_loss:.2f}, FGSM to {check.fgsm_loss:.2f}, PGD of {steps} steps to {loss:.2f}."
+        )

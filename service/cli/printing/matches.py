@@ -1,0 +1,33 @@
+"""The matches of ``scs match`` as a table."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from service.api.match import MatchResponse
+
+
+def print_matches(answer: MatchResponse, rate: int | None) -> None:
+    """Print a line a match; places in a signal are samples, and seconds too where it has a rate of so many a second."""
+    signal = answer.height == 1
+    posed = answer.options.angles is not None or answer.options.scales is not None
+    pose = ["angle", "scale"] if posed else []
+    place = ["position", *(["seconds"] if rate else [])] if signal else ["x", "y"]
+    table = Table(title=answer.options.method, title_justify="left")
+    table.add_column("template", overflow="fold")
+    for heading in ("score", *place, *pose, "present", "chance", "psr"):
+        table.add_column(heading, no_wrap=True)
+    for found in answer.matches:
+        start = found.x - found.width / 2
+        where = [f"{start:.2f}", *([f"{start / rate:.4f}"] if rate else [])]
+        table.add_row(
+            found.name,
+            f"{found.score:.4g}",
+            *(where if signal else [f"{found.x:.1f}", f"{found.y:.1f}"]),
+            *([f"{found.angle:.1f}", f"{found.scale:.3f}"] if posed else []),
+            "yes" if found.present else "no",
+            "" if found.chance is None else f"{found.chance:.0e}",
+            "" if found.psr is None else f"{found.psr:.1f}",
+        )
+    Console().print(table)

@@ -1,0 +1,33 @@
+"""How far a model's layers follow a shift of its pictures, as figures and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from models.cards.card import ModelCard
+from models.evaluation.equivariance import Equivariance, Followed
+
+
+def shift_figures(found: list[Equivariance]) -> dict[str, object]:
+    """Everything that was measured, by name, as JSON has it."""
+    return {"shifts": [asdict(each) for each in found]}
+
+
+def print_shifts(card: ModelCard, found: list[Equivariance]) -> None:
+    """Print a line a layer, a column a shift."""
+    print(f"\nequivariance error, {found[0].images:,} images, by pixels of shift; in brackets without borders")
+    table = Table("", "stride", *(str(each.shift) for each in found), box=None, padding=(0, 2, 0, 0))
+    for layer in card.layers:
+        shown = [_pair(each, lambda followed, name=layer.name: f"{followed.layers[name]:.3f}") for each in found]  # type: ignore[misc]
+        table.add_row(layer.name, str(layer.receptive_field.stride), *shown)
+    table.add_row("logits", "", *(_pair(each, lambda followed: f"{followed.logits:.3f}") for each in found))
+    table.add_row("class kept", "", *(_pair(each, lambda followed: f"{followed.class_kept:.3f}") for each in found))
+    Console().print(table)
+
+
+def _pair(found: Equivariance, shown: Callable[[Followed], str]) -> str:
+    return f"{shown(found.as_served)} ({shown(found.without_borders)})"

@@ -1,0 +1,24 @@
+"""Progress bars on stderr, gone when the work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+ImageBar = Callable[[str, int], Callable[[int], None]]  # what, of how many images; then how many are done
+
+
+@contextmanager
+def image_bars() -> Iterator[ImageBar]:
+    """Show a bar for each pass over images."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def add(what: str, images: int) -> Callable[[int], None]:
+            task = bars.add_task(what, total=images)
+            return lambda done: bars.update(task, completed=done)
+
+        yield add

@@ -1,0 +1,60 @@
+"""Which layers, channels and class of a network a request asks for, by their names in its card."""
+
+from __future__ import annotations
+
+from models.cards.card import LayerCard, ModelCard
+from scs.errors import OptionError, UnknownNameError
+
+
+def chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
+    """The layers of ``all``, or of names with commas between them, each once.
+
+    Raises:
+        UnknownNameError: the network has no such layer.
+    """
+    if names == "all":
+        return card.layers
+    chosen = []
+    for name in dict.fromkeys(names.split(",")):
+        layer = card.layer(name)
+        if layer is None:
+            known = ", ".join(layer.name for layer in card.layers)
+            raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {known}")
+        chosen.append(layer)
+    return chosen
+
+
+def chosen_class(card: ModelCard, label: str) -> tuple[str, int]:
+    """The layer of the class maps, and the number of the class with this label.
+
+    Raises:
+        OptionError: the network has no class maps.
+        UnknownNameError: it has no such class.
+    """
+    if card.class_map is None:
+        raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
+    if label not in card.labels:
+        raise UnknownNameError(f"no class '{label[:60]}' in {card.name}; there are: {', '.join(card.labels)}")
+    return card.class_map, card.labels.index(label)
+
+
+def chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:
+    """The channels of ``all``, ``topN`` or numbers with commas between them.
+
+    Args:
+        energies: channels with their energies, most first.
+        wish: as :class:`service.api.activations.ActivationOptions` has it.
+        layer: whose channels they are.
+
+    Raises:
+        UnknownNameError: the layer has no such channel.
+    """
+    if wish == "all":
+        return list(range(layer.channels))
+    if wish.startswith("top"):
+        return [channel for channel, _ in energies[: int(wish.removeprefix("top"))]]
+    channels = [int(number) for number in wish.split(",")]
+    for channel in channels:
+        if channel >= layer.channels:
+            raise UnknownNameError(f"no channel {channel} in {layer.name}; there are {layer.channels}, from 0")
+    return channels
