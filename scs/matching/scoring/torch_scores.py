@@ -18,10 +18,10 @@ from torch import Tensor
 from scs.errors import DeviceError
 from scs.matching.arrays import magnitude
 from scs.matching.methods import Method
-from scs.matching.scores import ScoreMap, Scores, Weights, allowed_error, in_units, runs_alike
 from scs.matching.scoring.blocks import Size, cut, plan_blocks
 from scs.matching.scoring.correlation import SpectralCorrelator
 from scs.matching.scoring.kernel import Kernel, prepare_kernel
+from scs.matching.scoring.maps import ScoreMap, Scores, Weights, allowed_error, in_units, runs_alike
 from scs.matching.scoring.norms import flat_limit
 
 Array = NDArray[Any]
