@@ -33,6 +33,7 @@ from service.oip.data_plane import Inference
 from service.repository.reload import Reloading
 from service.repository.table import ModelStore
 from service.settings import Settings, read_settings
+from service.tasks.match.device import cuda_match_obstacle
 from service.tasks.match.warmup import settle, warming
 from service.tasks.predictor import Predictor
 
@@ -68,6 +69,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _log.info("models run on %s%s", store.device, _why_not_cuda(settings, store))
+        obstacle = cuda_match_obstacle(settings.device)
+        _log.info("matches run on %s", "cuda" if obstacle is None else f"cpu: {obstacle}")
         if store.device == "cpu":
             _log.info("kernels of sharpened cosine similarity: %s", native.described())
         if settings.api_key is None and not _is_loopback(settings.host):

@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from scs.matching.scoring.region import Region
 from scs.matching.scoring.scratch import Scratch
 from scs.matching.threads import check_threads, shared_pool
 
-__all__ = ["DIRECT_PIXELS", "ScoreMap", "score_map", "score_maps"]
+__all__ = ["DIRECT_PIXELS", "ScoreMap", "check_device", "score_map", "score_maps"]
 
 Array = NDArray[Any]
 
@@ -145,26 +146,32 @@ def score_maps(
         pairs.append((pixels, weights[shared]))
     signal = np.ndim(scene) == 1
     if device is not None:
-        return _score_on(device, picture, pairs, chosen, p, q, signal)
+        maps: Iterator[ScoreMap] = _torch_scores(device).score_maps_on(device, picture, pairs, chosen, p, q, signal)
+        return maps
     return _score_in_groups(picture, pairs, chosen, p, q, check_threads(threads), signal)
 
 
-def _score_on(
-    device: str,
-    scene: Array,
-    templates: list[tuple[Array, Weights | None]],
-    method: Method,
-    p: float,
-    q: float,
-    signal: bool,
-) -> Iterator[ScoreMap]:
+def check_device(device: str) -> None:
+    """Try whether scores can be computed on a device; imports torch, which takes seconds.
+
+    Args:
+        device: torch's name of it, such as ``cuda``.
+
+    Raises:
+        MissingPackageError: torch is not installed.
+        DeviceError: torch cannot use that device.
+    """
+    _torch_scores(device).usable_device(device)
+
+
+def _torch_scores(device: str) -> ModuleType:
     try:
-        from scs.matching.scoring.torch_scores import score_maps_on
+        import scs.matching.scoring.torch_scores as torch_scores
     except ModuleNotFoundError:
         raise MissingPackageError(
             f"device '{device[:60]}' needs torch, which is not installed: pip install 'scs-serve[train]'"
         ) from None
-    return score_maps_on(device, scene, templates, method, p, q, signal)
+    return torch_scores
 
 
 def _score_in_groups(

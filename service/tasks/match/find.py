@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.runtime.load import Device
 from scs.errors import DeadlineError, OptionError, TooLargeError
+from service.api.files import MatchUpload
 from service.api.match import MatchOptions
 from service.settings import Settings
+from service.tasks.match.device import device_for
 from service.tasks.match.pictures import Array, MatchPictures, decode_pictures
-from service.api.files import MatchUpload
 from service.tasks.match.work import check_work
 from service.tasks.predict import milliseconds
 
@@ -48,6 +50,7 @@ class Matches:
     matches: list[Match]
     options: MatchOptions
     search: Search
+    device: Device
     decode_ms: float
     match_ms: float
 
@@ -72,6 +75,7 @@ def find_matches(
     """
     from scs.matching.finding import Search
 
+    device = device_for(options, settings.device)
     search = Search(
         method=options.method,
         p=options.p,
@@ -81,6 +85,7 @@ def find_matches(
         top=options.top,
         threshold=options.threshold,
         overlap=options.overlap,
+        device=None if device == "cpu" else device,
     )
     if len(upload.templates) > settings.max_templates:
         raise TooLargeError(f"a match may have {settings.max_templates} templates; {len(upload.templates)} came")
@@ -107,6 +112,7 @@ def find_matches(
         matches=found.matches,
         options=options,
         search=search,
+        device=device,
         decode_ms=milliseconds(started, decoded),
         match_ms=milliseconds(decoded, time.perf_counter()),
     )
