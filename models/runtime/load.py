@@ -113,7 +113,7 @@ def cuda_obstacle() -> str | None:
         loaded = ort.InferenceSession(content, providers=[_PROVIDERS["cuda"]], enable_fallback=0).get_providers()
         if _PROVIDERS["cuda"] not in loaded:
             return "ONNX Runtime could not load its CUDA part; what it printed above this names the library or driver"
-        session = _session(content, "cuda")
+        session = open_session(content, "cuda")
         session.run(None, {"x": np.zeros(1, np.float32)})
     except Exception as error:  # the runtime raises a class of its own for each cause
         return f"a test on it failed: {_first_line(error)}"
@@ -173,7 +173,7 @@ class OnnxModel:
         self, content: bytes, *, threads: int | None = None, keeps_memory: bool = True
     ) -> ort.InferenceSession:
         is_native = self.kernels == "native"
-        return _session(content, self.device, threads=threads, keeps_memory=keeps_memory, is_native=is_native)
+        return open_session(content, self.device, threads=threads, keeps_memory=keeps_memory, is_native=is_native)
 
     def _seconds(self, images: Images) -> float:
         """Seconds that a run takes on one thread, once it has found its memory."""
@@ -237,7 +237,7 @@ def _choose_kernels(graph: onnx.ModelProto, device: Device) -> native.Kernels | 
     return "native" if device == "cpu" and native.available() else "portable"
 
 
-def _session(
+def open_session(
     content: bytes,
     device: Device,
     *,
@@ -245,6 +245,18 @@ def _session(
     keeps_memory: bool = True,
     is_native: bool = False,
 ) -> ort.InferenceSession:
+    """Open a session as models are run by: on one device, and on no other.
+
+    Args:
+        content: a model file.
+        device: where every node shall run.
+        threads: of one run on the CPU; None is every core.
+        keeps_memory: whether the CPU's memory of the largest run is kept for the next.
+        is_native: whether the native kernels run the nodes that they know.
+
+    Raises:
+        DeviceError: the device is not there.
+    """
     if _PROVIDERS[device] not in ort.get_available_providers():
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
     options = ort.SessionOptions()
