@@ -17,10 +17,10 @@ SERVING     := $(VENV)/.serving
 DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve native test docs check audit format clean
+.PHONY: help setup serve native test gpu-check docs check audit format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 setup: $(DEVELOPMENT) ## install everything: serving, training, tests
 
@@ -33,6 +33,9 @@ native: ## build the C++ kernels for the CPU, seconds; `make serve` does so by i
 
 test: $(DEVELOPMENT) ## run the whole suite
 	$(BIN)/python -m pytest $(ARGS)
+
+gpu-check: $(DEVELOPMENT) ## check and time on a GPU all that can run on one, minutes; where there is none it says so
+	$(BIN)/python bench/gpu.py $(ARGS)
 
 docs: $(DEVELOPMENT) ## draw every picture and fill every table of the documentation, minutes
 	$(BIN)/python docs/draw.py

@@ -29,7 +29,7 @@ from timing import interleaved, show, summary
 from models.cards.catalogue import bundled_repository, find
 from models.onnx import native
 from models.onnx.op import DOMAIN, ONNX_OPSET, SIMILARITY, attach
-from models.runtime.load import cuda_obstacle, usable_cores
+from models.runtime.load import usable_cores
 from scs.native import instruction_set
 
 RESULTS = Path(__file__).parent / "results" / "layer.json"
@@ -40,27 +40,26 @@ NETWORKS = "mnist", "cifar10"
 BATCHES = 1, 64
 
 
-def session(content, threads, is_native=False, device="CPUExecutionProvider"):
+def session(content, threads, is_native=False):
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if device != "CPUExecutionProvider":
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     if is_native:
         native.register(options)
-    return ort.InferenceSession(content, options, providers=[device])
+    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def one_layer(op, shape):
-    """A model of one node, its kernels constant."""
+def one_layer(op, shape, **window):
+    """A model of one node, its kernels constant; attributes of the node may be given."""
     _, channels, kernels, _, size = shape
     random = np.random.default_rng(0)
-    constants = {"w": random.normal(size=(kernels, channels, size, size))}
+    constants = {"w": random.normal(size=(kernels, channels // window.get("group", 1), size, size))}
     if op == SIMILARITY:
         constants |= {"p": np.linspace(1.2, 3, kernels), "q": 0.3}
-    window = {"kernel_shape": [size] * 2, "pads": [size // 2] * 4, "strides": [1, 1], "dilations": [1, 1], "group": 1}
-    node = helper.make_node(op, ["x", *constants], ["y"], domain=DOMAIN if op == SIMILARITY else "", **window)
+    usual = {"kernel_shape": [size] * 2, "pads": [size // 2] * 4, "strides": [1, 1], "dilations": [1, 1], "group": 1}
+    domain = DOMAIN if op == SIMILARITY else ""
+    node = helper.make_node(op, ["x", *constants], ["y"], domain=domain, **(usual | window))
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", count, "H", "W"])
         for name, count in (("x", channels), ("y", kernels))
@@ -76,10 +75,10 @@ def threads_to_try():
     return sorted({1, usable_cores()})
 
 
-def compared(sides, feeds):
+def compared(sides, feeds, seconds=SECONDS):
     """Times of sessions by their name, and ratios of those to the first."""
     runs = {name: lambda each=each: each.run(None, feeds) for name, each in sides.items()}
-    times = {name: summary(values) for name, values in interleaved(runs, SECONDS).items()}
+    times = {name: summary(values) for name, values in interleaved(runs, seconds).items()}
     base = next(iter(times.values()))["median_ms"]
     return {name: {**side, "ratio": round(side["median_ms"] / base, 3)} for name, side in times.items()}
 
@@ -129,28 +128,7 @@ def networks():
     return lines
 
 
-def gpu():
-    """One node on a GPU, by the functions in the file, no node of which may be left to the CPU."""
-    obstacle = cuda_obstacle()
-    if obstacle:
-        print(f"no GPU: {obstacle}")
-        return None
-    lines = []
-    for shape in SHAPES:
-        images, channels, _, side, _ = shape
-        device = "CUDAExecutionProvider"
-        sides = {
-            "conv": session(one_layer("Conv", shape), 1, device=device),
-            "portable": session(one_layer(SIMILARITY, shape), 1, device=device),
-        }
-        x = np.random.default_rng(1).normal(size=(images, channels, side, side)).astype(np.float32)
-        found = compared(sides, {"x": x})
-        report(f"layer {shape}, GPU", found)
-        lines.append({"shape": shape, "sides": found})
-    return lines
-
-
-SECTIONS = {section.__name__: section for section in (layers, networks, gpu)}
+SECTIONS = {section.__name__: section for section in (layers, networks)}
 
 
 def versions():

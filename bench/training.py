@@ -2,7 +2,7 @@
 
     python bench/training.py
 
-On the CPU, and on a GPU where torch sees one (float32 and bfloat16), eager and through torch.compile. Writes
+On the CPU, eager and through torch.compile; bench/gpu.py measures the same on a GPU. Writes
 bench/results/training.json. Layers are as in the table of the ONNX op: images, channels, kernels, pixels, kernel size.
 """
 
@@ -79,17 +79,17 @@ def layer_steps(shape, device="cpu"):
     return {name: layer.to(**place) for name, layer in layers(channels, kernels, size).items()}, x, grad
 
 
-def network_steps():
+def network_steps(device="cpu"):
     """One whole step of either bundled CIFAR-10 recipe, the optimiser's included."""
     random = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (128, 32, 32, 3), dtype=torch.uint8, generator=random)
-    labels = torch.randint(0, 10, (128,), generator=random)
+    images = torch.randint(0, 256, (128, 32, 32, 3), dtype=torch.uint8, generator=random).to(device)
+    labels = torch.randint(0, 10, (128,), generator=random).to(device)
     steps = {}
     for family in ("conv", "scs"):
         recipe = RECIPES[f"cifar10-{family}"]
         made_of = recipe.widths, recipe.stages, recipe.stem_size
         network = Network(family, 3, 10, *made_of, [0.5] * 3, [0.25] * 3).train()
-        network.to(memory_format=torch.channels_last)
+        network.to(device=device, memory_format=torch.channels_last)
         steps[family] = partial(learn, network, torch.optim.AdamW(network.parameters(), lr=1e-3), images, labels)
     return steps
 
@@ -99,10 +99,12 @@ def learn(network, optimiser, images, labels):
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
+    if images.is_cuda:
+        torch.cuda.synchronize()
 
 
-def measured(functions, base):
-    sides = {name: summary(times) for name, times in interleaved(functions, SECONDS).items()}
+def measured(functions, base, seconds=SECONDS):
+    sides = {name: summary(times) for name, times in interleaved(functions, seconds).items()}
     for name, side in sides.items():
         side["ratio"] = round(side["median_ms"] / sides[base]["median_ms"], 3)
         print(f"    {name:24} {show(side):28} {side['ratio']:.2f}x {base}", flush=True)
@@ -124,32 +126,10 @@ def on_cpu(threads):
     return results
 
 
-def on_gpu():
-    """Convolution and SCS, eager and compiled: torch.compile makes one Triton kernel of what follows the product."""
-    results = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        for shape in SHAPES:
-            made, x, grad = layer_steps(shape, "cuda")
-            made |= {
-                f"{name}, compiled": torch.compile(layer) for name, layer in made.items() if name != "plain PyTorch"
-            }
-            key = f"{dtype} {' '.join(map(str, shape))}"
-            print(f"GPU, {key}")
-            results[key] = {
-                "inference": measured({n: partial(infer, m, x, dtype) for n, m in made.items()}, "conv2d"),
-                "training": measured({n: partial(step, m, x, grad, dtype) for n, m in made.items()}, "conv2d"),
-            }
-    return {"device": torch.cuda.get_device_name(), "layers": results}
-
-
 def main():
     keep_freed_memory()
     results = {"versions": {"python": platform.python_version(), "torch": torch.__version__}}
     results["cpu"] = [on_cpu(threads) for threads in sorted({1, torch.get_num_threads()})]
-    if torch.cuda.is_available():
-        results["gpu"] = on_gpu()
-    else:
-        print("no GPU: nothing is recorded of one")
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 

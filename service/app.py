@@ -27,6 +27,7 @@ from service.http.telemetry import telemetry
 from service.oip.data_plane import DataPlane
 from service.services import Services, make_services
 from service.settings import Settings, read_settings
+from service.tasks.match.device import cuda_match_obstacle
 from service.tasks.match.warmup import freeze_heap, warming_up
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ def _log_start(services: Services) -> None:
     settings, device = services.settings, services.models.device
     why = f": {cuda_obstacle()}" if settings.device == "auto" and device == "cpu" else ""
     _log.info("models run on %s%s", device, why)
+    obstacle = cuda_match_obstacle(settings.device)
+    _log.info("matches run on %s", "cuda" if obstacle is None else f"cpu: {obstacle}")
     if device == "cpu":
         _log.info("kernels of sharpened cosine similarity: %s", native.described())
     if settings.api_key is None and not _is_loopback(settings.host):

@@ -1,6 +1,6 @@
 """Tables of docs/operations.md."""
 
-from results import percent, read, table
+from results import percent, read, table, times
 
 PEERS = "by hand", "by hand, 2 processes", "LitServe", "MLServer", "BentoML"
 
@@ -139,4 +139,12 @@ def ceilings():
     return table(["alone", "a second", "cores that wrk used"], rows)
 
 
-TABLES = answers, batches, tensors, targets, overloads, starts, healths, features, ceilings
+def gpu_networks():
+    rows = []
+    for case in read("gpu", "networks"):
+        here, there = (case[side]["median_ms"] for side in ("cpu", "gpu"))
+        rows.append([case["case"], f"{here:.2f}", f"{there:.2f}", times(here / there), f"{case['first_ms']:.0f}"])
+    return table(["network", "CPU, ms", "GPU, ms", "CPU by GPU", "GPU, first run of a new batch size, ms"], rows)
+
+
+TABLES = answers, batches, tensors, targets, overloads, starts, healths, features, ceilings, gpu_networks

@@ -32,6 +32,12 @@ Images = npt.NDArray[np.uint8]  # (N, H, W, C)
 Array = npt.NDArray[np.float32]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# Unless told otherwise, the runtime rounds what it multiplies on CUDA to TF32, three decimal digits, and times every
+# algorithm there is on each new size and number of pictures, while somebody waits.
+_PROVIDER_OPTIONS: dict[Device, dict[str, str]] = {
+    "cpu": {},
+    "cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
+}
 _ONNX_ERRORS_ONLY = 3
 # The runtime keeps the memory of its largest run. For dense maps of a photograph that is most of a gigabyte a model, so
 # it is handed back after pictures above this size; below it, keeping it is faster.
@@ -100,8 +106,14 @@ def cuda_obstacle() -> str | None:
     probe = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["": 20]> probe (float[1] x) => (float[1] y) { y = Exp (x) }'
     )
+    content = probe.SerializeToString()
     try:
-        session = _session(probe.SerializeToString(), "cuda")
+        # Where the provider does not load, the runtime takes it off the list; a session that refuses the CPU would say
+        # no more than that its nodes are there.
+        loaded = ort.InferenceSession(content, providers=[_PROVIDERS["cuda"]], enable_fallback=0).get_providers()
+        if _PROVIDERS["cuda"] not in loaded:
+            return "ONNX Runtime could not load its CUDA part; what it printed above this names the library or driver"
+        session = open_session(content, "cuda")
         session.run(None, {"x": np.zeros(1, np.float32)})
     except Exception as error:  # the runtime raises a class of its own for each cause
         return f"a test on it failed: {_first_line(error)}"
@@ -161,7 +173,7 @@ class OnnxModel:
         self, content: bytes, *, threads: int | None = None, keeps_memory: bool = True
     ) -> ort.InferenceSession:
         is_native = self.kernels == "native"
-        return _session(content, self.device, threads=threads, keeps_memory=keeps_memory, is_native=is_native)
+        return open_session(content, self.device, threads=threads, keeps_memory=keeps_memory, is_native=is_native)
 
     def _seconds(self, images: Images) -> float:
         """Seconds that a run takes on one thread, once it has found its memory."""
@@ -225,7 +237,7 @@ def _choose_kernels(graph: onnx.ModelProto, device: Device) -> native.Kernels | 
     return "native" if device == "cpu" and native.available() else "portable"
 
 
-def _session(
+def open_session(
     content: bytes,
     device: Device,
     *,
@@ -233,6 +245,18 @@ def _session(
     keeps_memory: bool = True,
     is_native: bool = False,
 ) -> ort.InferenceSession:
+    """Open a session as models are run by: on one device, and on no other.
+
+    Args:
+        content: a model file.
+        device: where every node shall run.
+        threads: of one run on the CPU; None is every core.
+        keeps_memory: whether the CPU's memory of the largest run is kept for the next.
+        is_native: whether the native kernels run the nodes that they know.
+
+    Raises:
+        DeviceError: the device is not there.
+    """
     if _PROVIDERS[device] not in ort.get_available_providers():
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
     options = ort.SessionOptions()
@@ -244,7 +268,9 @@ def _session(
     if device == "cuda":
         # Fail rather than let the runtime leave a node, and two copies of its tensors, to the CPU.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    session = ort.InferenceSession(content, options, providers=[_PROVIDERS[device]])
+    providers = [(_PROVIDERS[device], _PROVIDER_OPTIONS[device])]
+    # A run that fails says why, instead of being tried again on the CPU, for good.
+    session = ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
     if session.get_providers()[0] != _PROVIDERS[device]:
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; {session.get_providers()[0]} came")
     return session

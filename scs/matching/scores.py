@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import math
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,38 +19,23 @@ from scs.matching.scoring.blocks import Block, Size, cut, plan_blocks
 from scs.matching.scoring.correlation import make_correlator, sampled_error
 from scs.matching.scoring.finish import write_scores
 from scs.matching.scoring.kernel import Kernel, prepare_kernel
+from scs.matching.scoring.maps import ScoreMap, Scores, Weights, allowed_error, in_units, runs_alike
 from scs.matching.scoring.masked import MaskSums
 from scs.matching.scoring.norms import Energies, PatchNorms, flat_energy, patch_energies, patch_norms
 from scs.matching.scoring.region import Region
 from scs.matching.scoring.scratch import Scratch
 from scs.matching.threads import check_threads, shared_pool
 
+__all__ = ["DIRECT_PIXELS", "ScoreMap", "check_device", "score_map", "score_maps"]
+
 Array = NDArray[Any]
-Scores = NDArray[np.float32]
-Weights = NDArray[np.float64]
 
 # Kernels of at most so many pixels are correlated directly, in blocks of this size; measured by bench/match.py.
 DIRECT_PIXELS = 36
 _DIRECT_BLOCK = 448, 448
-_PRECISION = 8e-6  # error that a normalised score may have
 _SPREAD = 8  # the largest error of a block, in errors that are typical of it
 _HOPELESS = 4  # times the allowed error: not worth trying float32
 _GROUP_BYTES = 2**27  # of the maps of a bank that are made at once
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreMap:
-    """How well a template fits at every place of a scene.
-
-    Attributes:
-        scores: ``(H - h + 1, W - w + 1)``; entry (row, column) is for the patch that begins there. ``(L - l + 1,)``
-            for a signal.
-        flat: share of the patches, 0 to 1, that have no angle to the template, because they or the template are
-            constant (for the methods that remove no mean: zero). It is 0 for the methods that are not normalised.
-    """
-
-    scores: Scores
-    flat: float
 
 
 def score_map(
@@ -162,44 +146,32 @@ def score_maps(
         pairs.append((pixels, weights[shared]))
     signal = np.ndim(scene) == 1
     if device is not None:
-        return _score_on(device, picture, pairs, chosen, p, q, signal)
+        maps: Iterator[ScoreMap] = _torch_scores(device).score_maps_on(device, picture, pairs, chosen, p, q, signal)
+        return maps
     return _score_in_groups(picture, pairs, chosen, p, q, check_threads(threads), signal)
 
 
-def allowed_error(method: Method, dtype: np.dtype[Any], p: float, largest_reciprocal: float | None) -> float:
-    """Error of a product up to which float32 will do; 0 where it never does.
+def check_device(device: str) -> None:
+    """Try whether scores can be computed on a device; imports torch, which takes seconds.
 
     Args:
-        method: that the products are for.
-        dtype: of the scene.
-        p: exponent of the similarities.
-        largest_reciprocal: one over (norm + q) of the faintest patch, for the methods that are normalised.
+        device: torch's name of it, such as ``cuda``.
+
+    Raises:
+        MissingPackageError: torch is not installed.
+        DeviceError: torch cannot use that device.
     """
-    # Differences of nearly equal sums lose digits that float32 does not have.
-    if dtype == np.float64 or method.kind == "difference":
-        return 0.0
-    if largest_reciprocal is None:
-        return math.inf
-    sharpening = max(1.0, p) if method.kind == "similarity" else 1.0
-    return _PRECISION / max(largest_reciprocal * sharpening, 1e-30)
+    _torch_scores(device).usable_device(device)
 
 
-def _score_on(
-    device: str,
-    scene: Array,
-    templates: list[tuple[Array, Weights | None]],
-    method: Method,
-    p: float,
-    q: float,
-    signal: bool,
-) -> Iterator[ScoreMap]:
+def _torch_scores(device: str) -> ModuleType:
     try:
-        from scs.matching.scoring.torch_scores import score_maps_on
+        import scs.matching.scoring.torch_scores as torch_scores
     except ModuleNotFoundError:
         raise MissingPackageError(
             f"device '{device[:60]}' needs torch, which is not installed: pip install 'scs-serve[train]'"
         ) from None
-    return score_maps_on(device, scene, templates, method, p, q, signal)
+    return torch_scores
 
 
 def _score_in_groups(
@@ -221,22 +193,6 @@ def _score_in_groups(
                 if scale != 1 and not method.normalised:
                     scores = in_units(scores, scale)
                 yield ScoreMap(scores[0] if signal else scores, flat)
-
-
-def runs_alike(templates: list[tuple[Array, Weights | None]]) -> Iterator[Iterator[tuple[Array, Weights | None]]]:
-    """Neighbouring templates of one size and one mask, which share what is made of the scene."""
-    for _, alike in groupby(templates, lambda template: (template[0].shape, id(template[1]))):
-        yield alike
-
-
-def in_units(scores: Scores, scale: float) -> Scores:
-    """Scores that are not normalised, of pixels that were divided by a scale, as they are of the pixels themselves.
-
-    Where float32 cannot hold the largest, all of them are smaller by the same factor, so that the best stays the best.
-    """
-    largest = float(np.abs(scores).max())
-    factor = min(scale * scale, float(np.finfo(np.float32).max) / largest) if largest else 1.0
-    return (scores * np.float64(factor)).astype(np.float32)
 
 
 class _Scorer:

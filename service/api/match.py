@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.box import BOX_PATTERN
@@ -96,6 +98,7 @@ class MatchResponse(BaseModel):
                 "width": 1024,
                 "height": 768,
                 "options": {"method": "ccoeff_normed", "angles": "-180:180"},
+                "device": "cpu",
                 "templates": [{"name": "eye.png", "width": 150, "height": 120, "masked": False, "flat": 0.01}],
                 "matches": [
                     {
@@ -122,6 +125,7 @@ class MatchResponse(BaseModel):
     width: int = Field(description="Pixels of the scene, upright; numbers, where it is a signal.")
     height: int
     options: MatchOptions
+    device: Literal["cpu", "cuda"] = Field(description="Where this match ran.")
     templates: list[MatchTemplate]
     matches: list[FoundMatch] = Field(description="Best first.")
     timing: MatchTiming

@@ -188,6 +188,7 @@ def test_auto_where_there_is_no_cuda_takes_the_cpu_and_logs_why(settings, caplog
 def test_the_device_is_logged(settings, caplog):
     with caplog.at_level(logging.INFO, "service.app"), TestClient(create_app(settings)):
         assert "models run on cpu" in caplog.text
+        assert "matches run on cpu: SCS_DEVICE is cpu" in caplog.text
         assert f"kernels of sharpened cosine similarity: {native.described()}" in caplog.text
 
 

@@ -18,16 +18,16 @@ from torch import Tensor
 from scs.errors import DeviceError
 from scs.matching.arrays import magnitude
 from scs.matching.methods import Method
-from scs.matching.scores import ScoreMap, Scores, Weights, allowed_error, in_units, runs_alike
 from scs.matching.scoring.blocks import Size, cut, plan_blocks
 from scs.matching.scoring.correlation import SpectralCorrelator
 from scs.matching.scoring.kernel import Kernel, prepare_kernel
+from scs.matching.scoring.maps import ScoreMap, Scores, Weights, allowed_error, in_units, runs_alike
 from scs.matching.scoring.norms import flat_limit
 
 Array = NDArray[Any]
 
 # Kernels of at most so many pixels are convolved, larger ones go through spectra. The number is the CPU's;
-# bench/match_gpu.py measures both ways on a GPU.
+# bench/gpu.py measures both ways on a GPU.
 DIRECT_PIXELS = 36
 _DIRECT_BLOCK = 448, 448
 _WORKING_BYTES = 2**29  # for what is in the making, beside the scene's own spectra and norms
@@ -61,11 +61,15 @@ def score_maps_on(
     Raises:
         DeviceError: the device cannot be used, before the first map is asked for.
     """
-    return _score_in_groups(_usable(device), scene, templates, method, p, q, signal)
+    return _score_in_groups(usable_device(device), scene, templates, method, p, q, signal)
 
 
-def _usable(name: str) -> torch.device:
-    """The device of that name, on which a sum in float64 has been tried."""
+def usable_device(name: str) -> torch.device:
+    """The device of that name, on which a sum in float64 has been tried.
+
+    Raises:
+        DeviceError: torch does not know it, or cannot compute on it.
+    """
     try:
         device = torch.device(name)
         torch.ones(1, dtype=torch.float64, device=device).sum().item()

@@ -20,6 +20,7 @@ def to_match_response(found: Matches) -> MatchResponse:
         width=scene.shape[0] if scene.ndim == 1 else scene.shape[1],
         height=1 if scene.ndim == 1 else scene.shape[0],
         options=found.options,
+        device=found.device,
         templates=[
             MatchTemplate(
                 name=template.name,

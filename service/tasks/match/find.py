@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.runtime.load import Device
 from scs.errors import DeadlineError, OptionError, TooLargeError
 from service.api.box import parse_box
 from service.api.files import MatchUpload
 from service.api.match import MatchOptions
 from service.pictures.npy import Array
 from service.settings import Settings
+from service.tasks.match.device import device_for
 from service.tasks.match.pictures import MatchPictures, decode_pictures
 from service.tasks.match.work import check_work
 from service.tasks.timing import milliseconds
@@ -50,6 +52,7 @@ class Matches:
     matches: list[Match]
     options: MatchOptions
     search: Search
+    device: Device
     decode_ms: float
     match_ms: float
 
@@ -74,6 +77,7 @@ def find_matches(
     """
     from scs.matching.finding import Search
 
+    device = device_for(options, settings.device)
     search = Search(
         method=options.method,
         p=options.p,
@@ -83,6 +87,7 @@ def find_matches(
         top=options.top,
         threshold=options.threshold,
         overlap=options.overlap,
+        device=None if device == "cpu" else device,
     )
     _check_upload(upload, options, settings)
 
@@ -105,6 +110,7 @@ def find_matches(
         matches=found.matches,
         options=options,
         search=search,
+        device=device,
         decode_ms=milliseconds(started, decoded),
         match_ms=milliseconds(decoded, time.perf_counter()),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from models.cards.catalogue import find
+from models.cards.catalogue import bundled_repository, find
 from models.export.parity import decided
 from models.runtime import load as runtime
 from models.runtime.load import OnnxModel, TorchScriptModel, choose_device, cuda_obstacle, load_model
@@ -186,6 +186,35 @@ def test_cuda_that_was_asked_for_and_is_not_there_is_said_in_one_line():
 def test_cuda_is_taken_where_it_works_and_was_not_ruled_out(wish, obstacle, device, monkeypatch):
     monkeypatch.setattr(runtime, "cuda_obstacle", lambda: obstacle)
     assert choose_device(wish) == device
+
+
+def test_a_cuda_session_keeps_to_float32_and_to_cuda_and_searches_no_algorithms(monkeypatch):
+    asked = []
+
+    def refuse(content, options, providers, enable_fallback):
+        kept = options.get_session_config_entry("session.disable_cpu_ep_fallback"), enable_fallback
+        asked.append((kept, providers))
+        raise RuntimeError("no GPU here")
+
+    monkeypatch.setattr(runtime.ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(runtime.ort, "InferenceSession", refuse)
+    entry = find(bundled_repository(), "mnist-scs")
+    with pytest.raises(ModelError, match="no GPU here"):
+        OnnxModel(entry.verified_bytes(), entry.card(), "cuda")
+    given = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    assert asked == [(("1", 0), [("CUDAExecutionProvider", given)])]
+
+
+def test_a_cuda_part_that_does_not_load_is_not_mistaken_for_nodes_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(runtime.ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(runtime.ort, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr(runtime.ort, "InferenceSession", lambda *_, **__: OnTheCpu())
+    assert "could not load its CUDA part" in cuda_obstacle.__wrapped__()
+
+
+class OnTheCpu:
+    def get_providers(self):
+        return ["CPUExecutionProvider"]
 
 
 def test_the_runtimes_telemetry_is_off_unless_the_user_says_otherwise():

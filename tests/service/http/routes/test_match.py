@@ -74,6 +74,7 @@ def test_a_template_is_found_where_it_was_cut_out(client, png, part):
     assert first["score"] == pytest.approx(1, abs=1e-4)
     assert first["present"] and first["chance"] < 0.01 and first["psr"] > 4
     assert set(answer["timing"]) == {"decode_ms", "match_ms"}
+    assert answer["device"] == "cpu"
 
 
 def test_matches_are_of_every_template_best_first_and_no_more_than_asked_for(client, png, part, stranger):
