@@ -31,22 +31,6 @@ def over_seeds(side):
     return f"{percent(side['mean'], 2)} ± {100 * side['spread']:.2f}"
 
 
-def ingredients():
-    """What is changed in the SCS network, and what that takes away."""
-    found = read("ablations")
-    heads = ["", *(f"seed {seed}" for seed in range(found["seeds"])), "mean", "less SCS, points"]
-    rows = [
-        [
-            variant,
-            *(percent(accuracy, 1) for accuracy in one["accuracies"]),
-            percent(one["mean"], 1),
-            "" if variant == "scs" else f"{100 * one['less_scs']:+.1f}",
-        ]
-        for variant, one in found["variants"].items()
-    ]
-    return table(heads, rows)
-
-
 BESIDE = ["", "SCS", "convolution", "SCS - convolution (95 %)"]
 BEYOND = "beyond the difference on clean images"
 
@@ -139,5 +123,5 @@ def training_steps():
     return table(heads, rows)
 
 
-TABLES = twins, ingredients, training_steps, amounts
+TABLES = twins, training_steps, amounts
 OF_A_DATASET = spoilt, attacked, hidden, sureness
