@@ -106,7 +106,7 @@ def calibration():
 
 
 def posed_presence():
-    found = read("posed_presence")
+    found = read("poses", "presence")
     rows = [
         ["`present`", percent(found["false_alarms"]), percent(found["missed"])],
         ["score above 0.8", percent(found["usual_false_alarms"]), percent(found["usual_missed"])],

@@ -10,7 +10,7 @@ from models.datasets.corruptions import CORRUPTIONS
 def twins():
     """Each data set's two networks over seeds."""
     rows = []
-    for name, found in read("seeds").items():
+    for name, found in read("seeds", "twins").items():
         ours, theirs = found["scs"], found["conv"]
         low, high = (f"{100 * bound:+.2f}" for bound in found["interval_95"])
         rows.append(
