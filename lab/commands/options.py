@@ -41,8 +41,20 @@ def check_png(out: Path) -> None:
 
 @contextmanager
 def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr while something is done; call what is given with steps done and steps in all."""
+    """Show a bar on stderr while something is done; call what is given with steps done and steps in all.
+
+    The bar begins with the first step, so that what is refused before it is one line.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(doing, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(doing, total=None)
+
+    def step(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield step
+    finally:
+        if bar.live.is_started:
+            bar.stop()
