@@ -24,7 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from timing import interleaved, show, summary
+from timing import interleaved, recorded, show, summary
 
 from models.cards.catalogue import bundled_repository, find
 from models.onnx import native
@@ -98,7 +98,7 @@ def layers():
             x = np.random.default_rng(1).normal(size=(images, channels, side, side)).astype(np.float32)
             found = compared(sides | {"portable": session(scs, threads)}, {"x": x})
             report(f"layer {shape}, {threads} threads", found)
-            lines.append({"shape": shape, "threads": threads, "sides": found})
+            lines.append({"shape": shape, "threads": threads, "sides": recorded(found)})
     return lines
 
 
@@ -115,16 +115,12 @@ def networks():
                 "native": session(joined, threads, True),
                 "portable": session(files["scs"], threads),
             }
-            cards = {family: entry.card() for family, entry in entries.items()}
-            size = cards["scs"].input
+            size = entries["scs"].card().input
             for batch in BATCHES:
                 shape = (batch, size.height, size.width, size.channels)
                 found = compared(sides, {"image": np.random.default_rng(1).integers(0, 256, shape, np.uint8)})
                 report(f"{name}, batch {batch}, {threads} threads", found)
-                parameters = {family: card.parameters for family, card in cards.items()}
-                lines.append(
-                    {"name": name, "batch": batch, "threads": threads, "parameters": parameters, "sides": found}
-                )
+                lines.append({"name": name, "batch": batch, "threads": threads, "sides": recorded(found)})
     return lines
 
 

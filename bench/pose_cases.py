@@ -10,11 +10,9 @@ vary in one direction only: no method can say where, or how turned, those are. N
     python bench/pose_cases.py FOLDER     # writes the first cases as pictures, to look at
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -183,27 +181,3 @@ def smallest_eigenvalues(picture: np.ndarray, window: tuple[int, int]) -> np.nda
 
     xx, yy, xy = mean(dx * dx), mean(dy * dy), mean(dx * dy)
     return (xx + yy) / 2 - np.sqrt(np.square((xx - yy) / 2) + np.square(xy))
-
-
-def outlined(case: PoseCase) -> np.ndarray:
-    """Draw the template's outline, its upper edge brighter, into its scene."""
-    height, width = case.template.shape[:2]
-    corners = np.array([(-width, -height), (width, -height), (width, height), (-width, height)]) / 2
-    corners = corners @ turn_and_scale(case.angle, case.scale).T + (case.x, case.y)
-    picture = cv2.cvtColor(case.scene, cv2.COLOR_GRAY2BGR) if case.scene.ndim == 2 else case.scene[..., ::-1].copy()
-    points = np.rint(16 * (corners - 0.5)).astype(int)
-    cv2.polylines(picture, [points], True, (0, 160, 0), 1, cv2.LINE_AA, shift=4)
-    cv2.line(picture, points[0].tolist(), points[1].tolist(), (0, 255, 0), 2, cv2.LINE_AA, shift=4)
-    return picture
-
-
-def main() -> None:
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    for case in pose_cases(12, colour=True):
-        cv2.imwrite(str(folder / f"{case.number:03}-scene.png"), outlined(case))
-        cv2.imwrite(str(folder / f"{case.number:03}-template.png"), case.template[..., ::-1])
-
-
-if __name__ == "__main__":
-    main()

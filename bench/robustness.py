@@ -17,12 +17,10 @@ Writes bench/results/robustness.json, a section a data set; others in it stay. N
 
 import argparse
 import json
-import platform
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -50,15 +48,8 @@ TRANSFER_BUDGET = 4.0
 class Contender:
     """A network to measure, and what was measured of it, image by image."""
 
-    def __init__(self, model, run, seed, note, parameters, keep=None):
-        self.model, self.run, self.seed, self.note, self.parameters, self.keep = (
-            model,
-            run,
-            seed,
-            note,
-            parameters,
-            keep,
-        )
+    def __init__(self, model, run, seed, keep=None):
+        self.model, self.run, self.seed, self.keep = model, run, seed, keep
         self.found = {}
 
     def logits(self, images, tick):
@@ -117,14 +108,12 @@ def contenders(dataset, family, runs):
         entry = find(bundled_repository(), name)
         content, card = entry.verified_bytes(), entry.card()
         run = load_model(content, card, "cpu").logits
-        return [Contender(TorchGraph(content), run, card.training.seed, card.accuracy.note, card.parameters)]
+        return [Contender(TorchGraph(content), run, card.training.seed)]
     finished = sorted(path.parent for path in (runs / name).glob(f"*/{RESULT}"))
     found = []
     for folder in finished:
         network, result = load_network(folder)
-        parameters = sum(p.numel() for p in network.parameters())
-        run = partial(run_by_torch, network)
-        found.append(Contender(network, run, result["seed"], result["note"], parameters, folder / KEPT))
+        found.append(Contender(network, partial(run_by_torch, network), result["seed"], folder / KEPT))
     return sorted(found, key=lambda one: one.seed)
 
 
@@ -154,6 +143,11 @@ def compared(scs, conv, less=None):
     edges = interval(difference, apart.var(ddof=1) / len(apart), by_seed)
     names = dict(zip(FAMILIES, (rounded(values) for values in by_seed), strict=True)) if less is None else {}
     return {**names, "difference": round(difference, 5), "interval_95": rounded(edges)}
+
+
+def by_family(pair):
+    """The mean over images of each seed."""
+    return {name: rounded(values.mean(1)) for name, values in zip(FAMILIES, pair, strict=True)}
 
 
 def rounded(values):
@@ -235,7 +229,7 @@ def transferred(pair, attacked):
         for name, family, own, others in zip(FAMILIES, pair, made, made[::-1], strict=True):
             shares = [(family[0].model(each).argmax(1) == labels).double().mean().item() for each in (own, others)]
             found[name] = {"made against itself": shares[0], "made against the other": shares[1]}
-    return {"budget_of_255": TRANSFER_BUDGET, "images": len(images), **found}
+    return found
 
 
 def section(dataset, pair, spoilt, attacked):
@@ -248,7 +242,7 @@ def section(dataset, pair, spoilt, attacked):
     clean_of_spoilt, clean_of_attacked = gathered(pair, "spoilt_clean"), gathered(pair, "attack_clean")
     corruptions = {
         name: {
-            "severities": [compared(*gathered(pair, name, row)) for row in range(len(SEVERITIES))],
+            "severities": [by_family(gathered(pair, name, row)) for row in range(len(SEVERITIES))],
             "mean": compared(*averaged(pair, name)),
             "beyond_clean": compared(*averaged(pair, name), less=clean_of_spoilt),
         }
@@ -256,10 +250,6 @@ def section(dataset, pair, spoilt, attacked):
     }
     every = [np.mean([averaged(pair, name)[i] for name in CORRUPTIONS], 0) for i in range(len(FAMILIES))]
     return {
-        "note": pair[0][0].note,
-        "parameters": {name: family[0].parameters for name, family in zip(FAMILIES, pair, strict=True)},
-        "seeds": {name: [one.seed for one in family] for name, family in zip(FAMILIES, pair, strict=True)},
-        "images": {"clean": len(labels), "spoilt": len(spoilt[1]), "attacked": len(attacked[1])},
         "clean": compared(*gathered(pair, "clean")),
         "spoilt_clean": compared(*clean_of_spoilt),
         "corruptions": corruptions,
@@ -286,7 +276,7 @@ def section(dataset, pair, spoilt, attacked):
 
 
 def show(name, found):
-    print(f"\n{name}, seeds {found['seeds']}, {found['images']}")
+    print(f"\n{name}")
     lines = {"clean": found["clean"]}
     lines |= {corruption: each["mean"] for corruption, each in found["corruptions"].items()}
     lines["all corruptions"] = found["all_corruptions"]["mean"]
@@ -327,14 +317,7 @@ def main():
                     task = bar.add_task(f"{name}-{family} {one.seed}", total=views(dataset, spoilt, attacked))
                     one.measure(dataset, spoilt, attacked, lambda more, task=task: bar.advance(task, more))
         found = section(dataset, pair, spoilt, attacked)
-        found["source"] = "bundled models" if options.runs is None else "trainings"
         results["datasets"][name] = found
-        results["versions"] = {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "onnxruntime": ort.__version__,
-        }
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
         show(name, found)
 

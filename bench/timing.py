@@ -27,6 +27,11 @@ def summary(times):
     return {"median_ms": round(half, 4), "quartiles_ms": [round(quarter, 4), round(three_quarters, 4)], "n": len(times)}
 
 
+def recorded(sides):
+    """What is kept of sides that were measured: the median, and the ratio where there is one."""
+    return {name: {key: side[key] for key in ("median_ms", "ratio") if key in side} for name, side in sides.items()}
+
+
 def show(side):
     low, high = side["quartiles_ms"]
     return f"{side['median_ms']:.3f} ({low:.3f}-{high:.3f})"

@@ -7,13 +7,12 @@ bench/results/training.json. Layers are as in the table of the ONNX op: images, 
 """
 
 import json
-import platform
 from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from timing import interleaved, show, summary
+from timing import interleaved, recorded, show, summary
 from torch import nn
 
 from models.networks import Network
@@ -120,9 +119,9 @@ def on_cpu(threads):
         made, x, grad = layer_steps(shape)
         made["scs, compiled"] = torch.compile(made["scs"])
         functions = {name: partial(step, layer, x, grad) for name, layer in made.items()}
-        results["layers"][" ".join(map(str, shape))] = measured(functions, "conv2d")
+        results["layers"][" ".join(map(str, shape))] = recorded(measured(functions, "conv2d"))
     print(f"CPU, {threads} thread(s), training step of the CIFAR-10 networks, 128 images")
-    results["network"] = measured(network_steps(), "conv")
+    results["network"] = recorded(measured(network_steps(), "conv"))
     return results
 
 
@@ -130,7 +129,7 @@ def main():
     keep_freed_memory()
     results = {"versions": {"python": platform.python_version(), "torch": torch.__version__}}
     results["cpu"] = [on_cpu(threads) for threads in sorted({1, torch.get_num_threads()})]
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.feature_visualization import STEPS, visualize
+from lab.feature_visualization import visualize
 from lab.kernels.discs import centred_norms, disc_weights
 from lab.kernels.fractal import fractal
 from lab.kernels.harmonic import harmonic_scores
@@ -100,7 +100,6 @@ def judged(scores, labels):
     return {
         "auc": round(statistics.mean(areas), 4),
         "interval_95": [round(low, 4), round(high, 4)],
-        "by_class": [round(each, 4) for each in areas],
         "roc": [round(float(share), 4) for share in mean],
     }
 
@@ -151,18 +150,13 @@ def photographs(dataset, pictures, labels):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with cifar10.npz; SCS_DATA unless given")
-    parser.add_argument("--note", default="", help="what a reader must know of the data")
     options = parser.parse_args()
     dataset = load_dataset("cifar10", options.data)
     chosen = np.concatenate([np.flatnonzero(dataset.test_labels == number)[:EACH] for number in range(10)])
     pictures, labels = dataset.test_images[chosen], dataset.test_labels[chosen]
     results = {
-        "note": options.note,
         "pictures": len(pictures),
         "of_each_class": EACH,
-        "classes": list(dataset.classes),
-        "steps": STEPS,
-        "side": SIDE,
         "shares": SHARES.round(2).tolist(),
         "photographs": photographs(dataset, pictures, labels),
         "networks": {name: measure(name, pictures, labels) for name in NETWORKS},

@@ -16,11 +16,6 @@ from scs.errors import ShapeError
 Array = npt.NDArray[np.float64]
 
 
-def shift_matrix(n: int) -> Array:
-    """``S`` ``(n, n)``, which moves a signal on by one place, and what leaves at the end comes in at the start."""
-    return np.roll(np.eye(n), 1, axis=0)
-
-
 def circulant(kernel: npt.ArrayLike) -> Array:
     """The matrix ``(n, n)`` whose product with a signal is the circular convolution of a kernel ``(n,)`` with it.
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lab.stacks import Array, compose_kernels
 from scs.errors import ShapeError
-from scs.stacks import Array, compose_kernels
 
 _EXACT = 1e-22  # of the answers' power: what rounding leaves of an error
 _STEEPEST = 1e12  # damping at which no step is short enough to help

@@ -24,7 +24,7 @@ def followed():
 def blurred():
     """Networks with and without a blur before their maps are halved."""
     rows = []
-    for name, found in read("blur").items():
+    for name, found in read("seeds", "blurred").items():
         for which, one in found.items():
             mean = one["mean"]
             pairs = [(mean[key], mean[f"{key}_without_borders"]) for key in ("last_layer", "logits")]

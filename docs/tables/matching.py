@@ -106,7 +106,7 @@ def calibration():
 
 
 def posed_presence():
-    found = read("posed_presence")
+    found = read("poses", "presence")
     rows = [
         ["`present`", percent(found["false_alarms"]), percent(found["missed"])],
         ["score above 0.8", percent(found["usual_false_alarms"]), percent(found["usual_missed"])],
@@ -173,27 +173,6 @@ def boat():
     return table(heads, rows)
 
 
-def kernels():
-    found = read("kernels")
-    rows = []
-    for result in found["methods"]:
-        name, interval = result["method"], " to ".join(f"{100 * edge:.0f}" for edge in result["found_interval"])
-        strict = result["strict"]
-        shares = [percent(result["found_same_size"]), percent(strict["found"]), percent(strict["false_alarms"], 1)]
-        rows.append(
-            [name, f"{percent(result['found'], 1)} ({interval})", *shares, f"{found['milliseconds'][name]:.0f}"]
-        )
-    heads = [
-        "kernel",
-        "found (95 % interval)",
-        "of those of its size",
-        "found at strict threshold",
-        "false alarms",
-        "ms",
-    ]
-    return table(heads, rows)
-
-
 def parts():
     rows = []
     for result in read("bbs", "methods"):
@@ -229,7 +208,6 @@ TABLES = (
     misses,
     shapes,
     boat,
-    kernels,
     parts,
     gpu,
 )

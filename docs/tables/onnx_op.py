@@ -1,6 +1,6 @@
 """Tables of docs/onnx-op.md."""
 
-from results import percent, read, table
+from results import read, table
 
 
 def against_convolution(lines, words, name):
@@ -27,28 +27,4 @@ def networks():
     )
 
 
-def quantised():
-    rows = []
-    for model in read("quantised", "models"):
-        for variant in model["int8"]:
-            accuracy = variant["accuracy"]
-            interval = " to ".join(f"{100 * edge:.2f}" for edge in accuracy["interval_95"])
-            times = [
-                " / ".join(f"{each['ratio']:.2f}" for each in variant["time"].get(kernels, {}).values())
-                for kernels in ("portable", "native")
-            ]
-            rows.append(
-                [
-                    f"`{model['model']}` {model['version']}, {variant['scope']}",
-                    f"{model['float']['bytes'] / 1000:.0f} to {variant['bytes'] / 1000:.0f}",
-                    percent(model["float"]["accuracy"]["share"], 2),
-                    f"{percent(accuracy['share'], 2)} ({interval})",
-                    percent(variant["same_class_as_float"], 1),
-                    *times,
-                ]
-            )
-    heads = ["products in 8 bits", "KB", "accuracy, float", "8 bits (95 % interval)", "same class"]
-    return table([*heads, "time by float's, 1 / 64 images", "native kernels"], rows)
-
-
-TABLES = layers, networks, quantised
+TABLES = layers, networks

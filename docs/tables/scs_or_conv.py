@@ -10,7 +10,7 @@ from models.datasets.corruptions import CORRUPTIONS
 def twins():
     """Each data set's two networks over seeds."""
     rows = []
-    for name, found in read("seeds").items():
+    for name, found in read("seeds", "twins").items():
         ours, theirs = found["scs"], found["conv"]
         low, high = (f"{100 * bound:+.2f}" for bound in found["interval_95"])
         rows.append(
@@ -29,22 +29,6 @@ def twins():
 
 def over_seeds(side):
     return f"{percent(side['mean'], 2)} ± {100 * side['spread']:.2f}"
-
-
-def ingredients():
-    """What is changed in the SCS network, and what that takes away."""
-    found = read("ablations")
-    heads = ["", *(f"seed {seed}" for seed in range(found["seeds"])), "mean", "less SCS, points"]
-    rows = [
-        [
-            variant,
-            *(percent(accuracy, 1) for accuracy in one["accuracies"]),
-            percent(one["mean"], 1),
-            "" if variant == "scs" else f"{100 * one['less_scs']:+.1f}",
-        ]
-        for variant, one in found["variants"].items()
-    ]
-    return table(heads, rows)
 
 
 BESIDE = ["", "SCS", "convolution", "SCS - convolution (95 %)"]
@@ -139,5 +123,5 @@ def training_steps():
     return table(heads, rows)
 
 
-TABLES = twins, ingredients, training_steps, amounts
+TABLES = twins, training_steps, amounts
 OF_A_DATASET = spoilt, attacked, hidden, sureness

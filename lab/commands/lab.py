@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lab.commands import options
 from lab.tables import Table as Figured
-from lab.topics.catalogue import TOPICS, Experiment, Figures, Topic, topics_named
-from service.cli import options
+from lab.topics.catalogue import TOPICS, Figures, Topic, topics_named
 
 FIGURES = "figures.json"
 
@@ -38,7 +37,8 @@ def lab(
     for each, experiment in experiments:
         folder = out / each.name
         folder.mkdir(parents=True, exist_ok=True)
-        found = {"quick": quick, **_run(each.name, experiment, quick)}
+        with options.progress(each.name) as step:
+            found = {"quick": quick, **experiment.run(quick, step)}
         (folder / FIGURES).write_text(json_format.dumps(found, indent=1) + "\n")
         written = [*experiment.draw(found, folder), folder / FIGURES]
         if not json:
@@ -56,13 +56,6 @@ def _list(json: bool) -> None:
     for topic in TOPICS.values():
         table.add_row(topic.name, topic.title)
     Console().print(table)
-
-
-def _run(name: str, experiment: Experiment, quick: bool) -> Figures:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        return experiment.run(quick, lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _print(topic: Topic, figures: dict[str, Figured], written: list[Path]) -> None:

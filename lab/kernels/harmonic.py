@@ -15,7 +15,7 @@ from lab.kernels.discs import as_planes, centred_norms, disc_weights, polar_coor
 from scs.errors import OptionError
 from scs.matching.arrays import Array, check_template
 
-# The highest order decides how fine a shape is told apart: bench/kernels.py has the table for 8 and 16.
+# The highest order decides how fine a shape is told apart: docs/matching.md has the table for 8 and 16.
 ORDERS = tuple(range(17))
 
 # Angles at which a score is looked up for every oscillation of the highest order; between them lies a parabola.

@@ -10,12 +10,12 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
+from lab.convolution import Border, correlate
 from lab.drawing import BLUE, GREEN, RED, panels, save, show
+from lab.kernels.named import gaussian
 from lab.tables import Table, percent
 from lab.topics.catalogue import Figures, Step
 from scs import parameters
-from scs.convolution import Border, correlate
-from scs.kernels import gaussian
 
 Picture = NDArray[np.float64]
 

@@ -13,11 +13,11 @@ from numpy.polynomial import chebyshev, polynomial
 
 from lab.drawing import BLUE, GREEN, GREY, RED, panels, save
 from lab.learned_stacks import LearnedStack, apply_stack, learn_stack
+from lab.stacks import Array, compose_kernels
 from lab.tables import Table
 from lab.topics.catalogue import Figures, Step
 from models.cards.catalogue import Entry, bundled_repository, entries
 from models.onnx.compose import composed
-from scs.stacks import Array, compose_kernels
 
 SERIES = (-1, 0, -2, 0, 1, 0, 1, 2, 3)  # of Chebyshev polynomials, T0 first
 TARGETS = {

@@ -1,4 +1,4 @@
-"""The command ``scs``: one subcommand a verb or noun, each in a file of its own in this folder."""
+"""The command ``scs``: one subcommand a verb or noun, each in a file of its own here, or brought by another package."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from lab.commands import lab, visualize, waldo
 from scs.errors import OptionError, ScsError, UnknownNameError
 from service.cli import activations, bank, evaluate, export, match, models, predict, serve, train
+from service.cli.extensions import ExtensibleGroup
 
 FAILURE, USAGE_ERROR = 1, 2
 
 app = typer.Typer(
+    cls=ExtensibleGroup,
     help="Classify pictures by sharpened cosine similarity, and open up the network that does it.",
     no_args_is_help=True,
     add_completion=False,
@@ -45,9 +46,6 @@ app.add_typer(models.app, name="models")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
-app.command("visualize")(visualize.visualize)
-app.command("waldo")(waldo.waldo)
-app.command("lab")(lab.lab)
 
 
 def main() -> None:

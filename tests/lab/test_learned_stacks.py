@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lab.learned_stacks import apply_stack, learn_stack
+from lab.stacks import compose_kernels
 from scs.errors import ShapeError
-from scs.stacks import compose_kernels
 
 TARGET = np.array([-1.0, 0, -2, 0, 1, 0, 1, 2, 3])
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from scs.convolution import correlate, correlation_matrix
+from lab.convolution import correlate, correlation_matrix
 from scs.errors import ShapeError
 from scs.parameters import convolution, dense, local, shared
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.convolution import correlation_matrix
 from lab.topics.convolution import CASES, SIMILARITIES, _operations, tables
-from scs.convolution import correlation_matrix
 
 LAB = Path(__file__).parents[3] / "docs" / "lab"
 PAGE = (LAB / "convolution.md").read_text()

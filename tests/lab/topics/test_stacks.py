@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.stacks import compose_kernels
 from lab.topics.stacks import CLOSE, SERIES, TARGETS
-from scs.stacks import compose_kernels
 
 ROOT = Path(__file__).parents[3] / "docs" / "lab"
 PAGE = (ROOT / "stacks.md").read_text()

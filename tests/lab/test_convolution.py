@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.polynomial.polynomial import polyval
 
-from scs.convolution import BORDERS, METHODS, MODES, block_length, convolve, correlate, correlation_matrix, output_size
+from lab.convolution import BORDERS, METHODS, MODES, block_length, convolve, correlate, correlation_matrix, output_size
 from scs.errors import OptionError, ShapeError
 
 NUMBERS = st.floats(-10, 10, allow_subnormal=False)

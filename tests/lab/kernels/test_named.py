@@ -8,9 +8,9 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scs.convolution import BORDERS, MODES, correlate
+from lab.convolution import BORDERS, MODES, correlate
+from lab.kernels.named import correlate_separable, gaussian, laplacian, prewitt, separate, sobel
 from scs.errors import OptionError, ShapeError
-from scs.kernels import correlate_separable, gaussian, laplacian, prewitt, separate, sobel
 from scs.matching.posing.resolutions import blurred
 
 PHOTOGRAPH = skimage.data.camera()[100:164, 200:280].astype(float)
