@@ -7,6 +7,7 @@ bench/results/training.json. Layers are as in the table of the ONNX op: images, 
 """
 
 import json
+import platform
 from functools import partial
 from pathlib import Path
 
