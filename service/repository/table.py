@@ -15,7 +15,7 @@ from models.cards.aliases import DEFAULT_LABEL, check_labels, read_labels
 from models.cards.card import ModelCard
 from models.cards.catalogue import Entry
 from models.runtime.load import Device, RunnableModel, load_model
-from models.runtime.memory import give_back
+from models.runtime.memory import trim_heap
 from scs.errors import ForbiddenError, MissingPackageError, ModelError, ScsError, UnknownNameError
 from service.api.models import State
 
@@ -210,7 +210,7 @@ class ModelStore:
                 known = ", ".join(dict.fromkeys(entry.name for entry in catalogue.entries(self.repository))) or "none"
                 raise UnknownNameError(f"no model {name[:64]!r} in the repository; there are: {known}")
             states = self._view.versions[name].states.values()
-        give_back()
+        trim_heap()
         failed = [f"version {state.version}: {state.reason}" for state in states if state.reason]
         if failed:
             raise ModelError(f"{name} was not loaded whole: {'; '.join(failed)}")
@@ -223,7 +223,7 @@ class ModelStore:
         """
         with self._changing:
             self._put(name, _without_models(self._known(name)))
-        give_back()
+        trim_heap()
         _log.info("%s was unloaded", name)
 
     def reload(self, names: Collection[str] | None = None) -> None:
@@ -246,7 +246,7 @@ class ModelStore:
                 if name not in there or not self._load(name, required=False):
                     self._put(name, None)
                     _log.info("%s has gone", name)
-        give_back()
+        trim_heap()
 
     def move_labels(self, name: str, labels: Mapping[str, int | None]) -> dict[str, int]:
         """Let labels name other versions, all at once, until ``labels.json`` is changed or the model loaded anew.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from models.runtime.memory import empty
 from service.api.activations import ActivationOptions, ActivationsResponse
+from service.api.files import Upload
 from service.http.accept import accepted_form
 from service.http.disconnect import while_present
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
 from service.http.uploads import REQUEST_BODY, read_upload
-from service.api.files import Upload
 from service.inference.thread_pool import Jobs
 from service.pictures.colour_maps import to_png
 from service.repository.table import LoadedModel
@@ -59,11 +59,8 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
 
 
 def _answer(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str) -> Response:
-    activations = activate(model, upload, options, settings)
-    response = Response(_WRITERS[form](activations, options.overlay), media_type=form)
-    for layer in activations.layers:
-        empty(layer.maps)
-    return response
+    with closing(activate(model, upload, options, settings)) as activations:
+        return Response(_WRITERS[form](activations, options.overlay), media_type=form)
 
 
 _WRITERS: dict[str, Callable[[Activations, bool], str | bytes]] = {

@@ -9,10 +9,11 @@ import numpy as np
 
 from models.cards.card import LayerCard, ModelCard
 from models.runtime.load import Array
+from models.runtime.memory import release
 from scs.errors import OptionError, TooLargeError, UnknownNameError
 from service.api.activations import ActivationOptions
-from service.api.ranking import Ranking, Timing
 from service.api.files import NamedBytes, Upload
+from service.api.ranking import Ranking, Timing
 from service.pictures.decode import Picture, resize_image
 from service.repository.table import LoadedModel
 from service.settings import Settings
@@ -64,6 +65,11 @@ class Activations:
     layers: list[SeenLayer]
     class_map: SeenClass | None
     timing: Timing
+
+    def close(self) -> None:
+        """Give the memory of the maps back; nobody may look at these activations afterwards."""
+        for layer in self.layers:
+            release(layer.maps)
 
 
 def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings) -> Activations:
