@@ -1,4 +1,4 @@
-"""Whether the service is about to stop, for those who behave differently then."""
+"""Whether a graceful shutdown has begun."""
 
 from __future__ import annotations
 
