@@ -31,7 +31,7 @@ from service.observability.metrics import Metrics
 from service.observability.tracing import telemetry
 from service.oip.data_plane import Inference
 from service.repository.reload import Reloading
-from service.repository.table import ModelStore
+from service.repository.repository import ModelStore
 from service.settings import Settings, read_settings
 from service.tasks.match.warmup import settle, warming
 from service.tasks.predictor import Predictor

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.cards import catalogue
 from models.runtime.load import choose_device
-from service.repository.table import LoadedModel, load_entry
+from service.repository.loader import LoadedModel, load_entry
 from service.settings import Settings, read_settings
 
 

@@ -13,7 +13,7 @@ from models.datasets.dataset import Dataset, evenly
 from models.evaluation.accuracy import Evaluation
 from models.evaluation.corrupted import CORRUPTED_VIEWS, evaluate_corrupted
 from service.cli.findings import Finding, Progressing
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 
 if TYPE_CHECKING:
     from models.evaluation.attacks import GradientCheck, Withstood

@@ -13,7 +13,7 @@ from models.cards.catalogue import Entry
 from models.datasets.dataset import Dataset, evenly
 from models.evaluation.equivariance import MOST_IMAGES, Equivariance, Followed, equivariance_error
 from service.cli.findings import Finding, Progressing
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 
 SHIFTS = (1, 2, 4, 8)  # pixels; the first is the card's
 

@@ -20,7 +20,7 @@ from service.inference.batch_queue import BatchLimits, BatchQueue, Waiting
 from service.observability.metrics import Metrics
 from service.observability.statistics import ModelStatistics
 from service.observability.tracing import stage
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)

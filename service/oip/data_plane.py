@@ -17,7 +17,7 @@ from service.oip.images import is_light, read_images
 from service.oip.messages import InferRequest, InferResponse, InputTensor, OutputTensor, RequestedOutput
 from service.oip.metadata import OUTPUT
 from service.oip.triton_config import max_batch_size
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 
 Given = ParamSpec("Given")

@@ -8,7 +8,8 @@ from typing import Any
 
 from models.cards.card import Format, ModelCard
 from service.oip.images import INPUT
-from service.repository.table import LoadedModel, ModelStore
+from service.repository.loader import LoadedModel
+from service.repository.repository import ModelStore
 
 NAME = "scs-serve"
 OUTPUT = "logits"

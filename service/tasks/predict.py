@@ -13,11 +13,11 @@ import numpy as np
 from models.cards.card import InputCard, ModelCard
 from models.runtime.load import Array, Images
 from scs.errors import OptionError, ScsError, TooLargeError
+from service.api.files import NamedBytes, Upload
 from service.api.predict import PredictOptions, PredictResponse
 from service.api.ranking import ClassProbability, Ranking, TemplateScore
-from service.api.files import NamedBytes, Upload
 from service.pictures.decode import Picture, Size, decode_image, decode_npy
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 
 NamedPictures = list[tuple[str, Picture]]

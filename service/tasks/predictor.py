@@ -9,11 +9,11 @@ from typing import Any
 
 from models.runtime.load import Array
 from scs.errors import TooLargeError
-from service.api.predict import PredictOptions
 from service.api.files import Upload
+from service.api.predict import PredictOptions
 from service.inference.batcher import Engine
 from service.inference.thread_pool import Jobs
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.predict import (
     NamedPictures,

@@ -16,7 +16,7 @@ from service.http.problems import DEADLINE_RESPONSE, RESPONSES
 from service.http.uploads import REQUEST_BODY, read_upload
 from service.inference.thread_pool import Jobs
 from service.pictures.colour_maps import to_png
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.activations.activate import Activations, activate
 from service.tasks.activations.answer import to_npz, to_response

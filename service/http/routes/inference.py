@@ -29,7 +29,8 @@ from service.oip.schemas import (
 )
 from service.oip.triton_config import model_config
 from service.oip.triton_statistics import model_statistics
-from service.repository.table import LoadedModel, ModelStore
+from service.repository.loader import LoadedModel
+from service.repository.repository import ModelStore
 from service.settings import Settings
 
 _FAILURES: dict[int | str, dict[str, Any]] = {

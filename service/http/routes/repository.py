@@ -10,15 +10,15 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import Field, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from models.cards.aliases import LABEL_PATTERN
+from models.cards.aliases import ALIAS_PATTERN
 from scs.errors import ModelError
 from service.api.repository import IndexRequest, LoadRequest, ModelIndex, UnloadRequest
 from service.repository.reload import Reloading
-from service.repository.table import ModelStore
+from service.repository.repository import ModelStore
 
 T = TypeVar("T")
 _Labels = TypeAdapter(
-    dict[Annotated[str, Field(pattern=LABEL_PATTERN)], Annotated[int, Field(strict=True, gt=0)] | None]
+    dict[Annotated[str, Field(pattern=ALIAS_PATTERN)], Annotated[int, Field(strict=True, gt=0)] | None]
 )
 
 
@@ -114,7 +114,7 @@ async def post_labels(request: Request, name: str) -> dict[str, int]:
     reloading = _changes(request)
     labels = await _read(request, _Labels)
     try:
-        return await reloading.run(reloading.store.move_labels, name, labels)
+        return await reloading.run(reloading.store.move_aliases, name, labels)
     except ModelError as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
 

@@ -37,7 +37,7 @@ from service.oip.metadata import usable_models
 from service.oip.triton_config import model_config
 from service.oip.triton_statistics import model_statistics
 from service.repository.reload import Reloading
-from service.repository.table import ModelStore
+from service.repository.repository import ModelStore
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)

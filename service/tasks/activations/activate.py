@@ -15,7 +15,7 @@ from service.api.activations import ActivationOptions
 from service.api.files import NamedBytes, Upload
 from service.api.ranking import Ranking, Timing
 from service.pictures.decode import Picture, resize_image
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.activations.feature_match import (
     Box,

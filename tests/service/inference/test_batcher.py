@@ -12,7 +12,8 @@ from models.cards.card import ServingCard
 from scs.errors import BusyError, DeadlineError, ModelError, TooLargeError
 from service.inference.batcher import Engine
 from service.observability.metrics import Metrics
-from service.repository.table import LoadedModel, ModelStore
+from service.repository.loader import LoadedModel
+from service.repository.repository import ModelStore
 from service.settings import Settings
 
 POISON = 255

@@ -7,7 +7,7 @@ import pytest
 from scs.errors import BusyError, DeadlineError
 from service.inference.thread_pool import Jobs
 from service.observability.metrics import Metrics
-from service.repository.table import ModelStore
+from service.repository.repository import ModelStore
 
 
 @pytest.fixture

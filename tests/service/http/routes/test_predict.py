@@ -8,11 +8,11 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from skimage import data
 
+from service.api.files import NamedBytes, Upload
 from service.api.predict import PredictOptions
 from service.app import create_app
-from service.api.files import NamedBytes, Upload
 from service.pictures.decode import decode_image, resize_image
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.tasks.predict import predict, rank, softmax
 
 ORIENTATION = 0x0112
