@@ -13,7 +13,7 @@ from service.inference.thread_pool import ThreadPool
 from service.observability.metrics import Metrics
 from service.oip.data_plane import DataPlane
 from service.repository.reload import Reloading
-from service.repository.table import ModelStore
+from service.repository.repository import ModelStore
 from service.settings import Settings
 from service.shutdown import Stopping
 from service.tasks.predict import Predictor

@@ -1,4 +1,7 @@
-"""Names for versions of a model, such as ``stable`` and ``canary``, kept in its folder as ``labels.json``."""
+"""Aliases of a model's versions, such as ``stable`` and ``canary``, kept in its folder as ``labels.json``.
+
+Users know them as *labels*; the code says *aliases*, since a model's labels are its classes.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 from models.cards.confined import read_confined
 from scs.errors import ModelError, OptionError, UnknownNameError
 
-LABELS_FILE = "labels.json"
-DEFAULT_LABEL = "default"  # the version of this label answers where none is asked for
-LABEL_PATTERN = r"^[a-z][a-z0-9._-]{0,63}$"  # not a number, which would be a version
+ALIASES_FILE = "labels.json"
+DEFAULT_ALIAS = "default"  # the version of this alias answers where none is asked for
+ALIAS_PATTERN = r"^[a-z][a-z0-9._-]{0,63}$"  # not a number, which would be a version
 _MOST_BYTES = 2**16
 _KIND = TypeAdapter(dict[str, Annotated[int, Field(strict=True)]])
 
 
-def read_labels(root: Path, folder: Path, versions: Collection[int]) -> dict[str, int]:
-    """The labels in a model's folder, none where it has no such file.
+def read_aliases(root: Path, folder: Path, versions: Collection[int]) -> dict[str, int]:
+    """The aliases in a model's folder, none where it has no such file.
 
     Args:
         root: the repository.
@@ -28,30 +31,30 @@ def read_labels(root: Path, folder: Path, versions: Collection[int]) -> dict[str
         versions: those there are.
 
     Raises:
-        ModelError: the file is not ``{label: version}``, or names a version that there is not.
+        ModelError: the file is not ``{alias: version}``, or names a version that there is not.
     """
     try:
-        labels = _KIND.validate_json(read_confined(root, folder / LABELS_FILE, _MOST_BYTES))
-        check_labels(labels, versions)
+        aliases = _KIND.validate_json(read_confined(root, folder / ALIASES_FILE, _MOST_BYTES))
+        check_aliases(aliases, versions)
     except FileNotFoundError:
         return {}
     except ValidationError:
-        raise ModelError(f'{LABELS_FILE} needs to be {{"label": version, …}}; something else came') from None
+        raise ModelError(f'{ALIASES_FILE} needs to be {{"label": version, …}}; something else came') from None
     except (OptionError, UnknownNameError) as error:
-        raise ModelError(f"{LABELS_FILE}: {error}") from None
-    return labels
+        raise ModelError(f"{ALIASES_FILE}: {error}") from None
+    return aliases
 
 
-def check_labels(labels: Mapping[str, int], versions: Collection[int]) -> None:
-    """Make sure that labels are well-formed and that their versions exist.
+def check_aliases(aliases: Mapping[str, int], versions: Collection[int]) -> None:
+    """Make sure that aliases are well-formed and that their versions exist.
 
     Raises:
-        OptionError: a label that cannot be one.
+        OptionError: an alias that cannot be one.
         UnknownNameError: a version that there is not.
     """
-    for label, version in labels.items():
-        if not re.fullmatch(LABEL_PATTERN, label):
-            raise OptionError(f"a label is up to 64 of a-z, 0-9, '.', '_' and '-', a letter first; {label[:60]!r} came")
+    for alias, version in aliases.items():
+        if not re.fullmatch(ALIAS_PATTERN, alias):
+            raise OptionError(f"a label is up to 64 of a-z, 0-9, '.', '_' and '-', a letter first; {alias[:60]!r} came")
         if version not in versions:
             known = ", ".join(map(str, sorted(versions))) or "none"
-            raise UnknownNameError(f"{label} needs a version there is; {version} came and there are: {known}")
+            raise UnknownNameError(f"{alias} needs a version there is; {version} came and there are: {known}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from models.cards.aliases import DEFAULT_LABEL, LABELS_FILE, read_labels
+from models.cards.aliases import ALIASES_FILE, DEFAULT_ALIAS, read_aliases
 from models.cards.card import CARD_FILE, MODEL_FILES, NAME_PATTERN, ModelCard, read_card
 from models.cards.confined import read_confined
 from scs.errors import ModelError, UnknownNameError
@@ -108,20 +108,20 @@ def find(repository: Path, name: str, version: int | str | None = None) -> Entry
     Args:
         repository: folder of models.
         name: of the model.
-        version: a number or a label; unless told, the version labelled ``default``, or the newest.
+        version: a number or an alias; unless told, the version of the alias ``default``, or the newest.
 
     Raises:
         UnknownNameError: the message names what there is.
-        ModelError: the labels cannot be read.
+        ModelError: the aliases cannot be read.
     """
     found = {entry.version: entry for entry in versions(repository, name)}
     if not found:
         known = ", ".join(dict.fromkeys(entry.name for entry in entries(repository))) or "none"
         raise UnknownNameError(f"no model {name[:64]!r}; there are: {known}")
-    labels = {str(number): number for number in found} | read_labels(repository, repository / name, found)
-    number = labels.get(DEFAULT_LABEL, max(found)) if version is None else labels.get(str(version))
+    ways = {str(number): number for number in found} | read_aliases(repository, repository / name, found)
+    number = ways.get(DEFAULT_ALIAS, max(found)) if version is None else ways.get(str(version))
     if number is None:
-        raise UnknownNameError(f"no version {str(version)[:64]} of {name}; there are: {', '.join(labels)}")
+        raise UnknownNameError(f"no version {str(version)[:64]} of {name}; there are: {', '.join(ways)}")
     return found[number]
 
 
@@ -136,7 +136,7 @@ def _versions(folder: Path, name: str) -> list[Entry]:
 
 
 def _signature(folder: Path, name: str) -> Signature:
-    paths = [folder / LABELS_FILE]
+    paths = [folder / ALIASES_FILE]
     for entry in _versions(folder, name):
         paths += [entry.folder / file for file in (CARD_FILE, *MODEL_FILES.values())]
     found = []

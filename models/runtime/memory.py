@@ -1,4 +1,7 @@
-"""Memory that nobody uses any more goes back to the operating system."""
+"""Hand memory that nobody uses any more back to the operating system, while other threads go on.
+
+A training wants the opposite: :mod:`models.training.allocator` keeps what it frees.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,11 @@ _WORTH_IT = 2**20  # bytes
 _MADV_DONTNEED = getattr(mmap, "MADV_DONTNEED", None)  # not on every system
 
 
-def give_back() -> None:
-    """Hand back what is free, where the C library would keep it: glibc does, in pieces between what is still in use."""
+def trim_heap() -> None:
+    """Hand the free memory of the heap back.
+
+    glibc keeps it where it lies between pieces that are still in use. With another C library, nothing is done.
+    """
     trim = _trim()
     if trim is not None:
         trim(0)
@@ -30,14 +36,15 @@ def _trim() -> Callable[[int], int] | None:
     return found
 
 
-def empty(array: NDArray[Any]) -> None:
-    """Hand the pages of an array back that is about to be freed; what it held is gone.
+def release(array: NDArray[Any]) -> None:
+    """Hand back the pages of an array that is about to be freed; nobody may look at the array afterwards.
 
-    Python frees an array with its lock held, and the system takes a tenth of a second to take half a gigabyte back, in
-    which nobody else is answered. This call does not hold the lock, and little is left for the freeing.
+    Freeing it alone would do the same with the interpreter's lock held, a tenth of a second for half a gigabyte. This
+    call does not hold the lock, and little is left for the freeing. Arrays of less than 1 MiB, arrays that are not
+    contiguous, and systems without ``madvise`` are left to the freeing.
 
     Args:
-        array: of memory that nothing else looks at any more.
+        array: the only one that looks at its memory; its values are lost.
     """
     advise = _madvise()
     if advise is None or array.nbytes < _WORTH_IT or not array.flags.c_contiguous:

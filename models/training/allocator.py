@@ -1,4 +1,7 @@
-"""What becomes of memory that a training frees, thousands of times a minute."""
+"""Keep the memory that a training frees, since its next step wants it again.
+
+A service wants the opposite: :mod:`models.runtime.memory` hands memory back.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.cards.aliases import LABEL_PATTERN
+from models.cards.aliases import ALIAS_PATTERN
 from models.cards.card import ModelCard
 
 
@@ -19,7 +19,7 @@ State = Literal["READY", "LOADING", "UNAVAILABLE"]  # as the repository extensio
 VersionOption = Annotated[
     str | None,
     Field(
-        pattern=rf"^[1-9][0-9]{{0,17}}$|{LABEL_PATTERN}",
+        pattern=rf"^[1-9][0-9]{{0,17}}$|{ALIAS_PATTERN}",
         coerce_numbers_to_str=True,
         description="A number or a label; unless given, the version labelled `default`, or the newest.",
     ),

@@ -13,7 +13,7 @@ from service.api.predict import PredictOptions, PredictResponse
 from service.inference.batcher import Batcher
 from service.inference.thread_pool import ThreadPool
 from service.observability.metrics import Metrics
-from service.repository.table import LoadedModel, load_entry
+from service.repository.loader import LoadedModel, load_entry
 from service.settings import Settings, read_settings
 from service.tasks.predict import Predictor
 

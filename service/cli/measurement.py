@@ -14,7 +14,7 @@ from models.evaluation.equivariance import MOST_IMAGES, equivariance_error
 from service.cli.printing.accuracy import accuracy_figures, print_accuracy
 from service.cli.printing.shifts import print_shifts, shift_figures
 from service.cli.progress import ImageBar
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 
 if TYPE_CHECKING:
     from models.onnx.as_torch import TorchGraph

@@ -21,7 +21,7 @@ from service.inference.batch_queue import BatchLimits, BatchQueue, Waiting
 from service.inference.event_loop import SHORT_RUN_S
 from service.observability.meter import ModelMeter
 from service.observability.metrics import Metrics
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)

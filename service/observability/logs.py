@@ -10,7 +10,7 @@ import time
 from contextvars import ContextVar
 from typing import Literal
 
-from service.observability.access_log import AccessRecord
+from service.observability.access_log import Answered
 from service.observability.tracing import trace_id
 
 LogFormat = Literal["auto", "json", "text"]
@@ -43,8 +43,8 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, without its end."""
-        if isinstance(record, AccessRecord):
-            return record.json(self._time(record.created))
+        if isinstance(record.msg, Answered):
+            return record.msg.json(record.levelname, self._time(record.created))
         line = {
             "time": self._time(record.created),
             "level": record.levelname,
@@ -76,7 +76,7 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the base class's name)
         """The line, less what follows of an exception."""
-        about = record.request_id if isinstance(record, AccessRecord) else request_id.get()
+        about = record.msg.request_id if isinstance(record.msg, Answered) else request_id.get()
         return super().formatMessage(record) + (f" [{about}]" if about else "")
 
 

@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from service.repository.table import ModelStore
+from service.repository.repository import ModelStore
 
 # From a small picture's decoding to a request at its deadline.
 _SECONDS = (

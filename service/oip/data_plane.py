@@ -22,8 +22,9 @@ from service.oip.messages import InferRequest, InferResponse, OutputTensor, Requ
 from service.oip.metadata import OUTPUT
 from service.oip.triton_config import model_config
 from service.oip.triton_statistics import model_statistics
+from service.repository.loader import LoadedModel
 from service.repository.reload import Reloading
-from service.repository.table import LoadedModel, VersionState
+from service.repository.table import VersionState
 from service.settings import Settings
 from service.shutdown import Stopping
 from service.tasks.predict import Predictor

@@ -8,7 +8,7 @@ from typing import Any
 
 from models.cards.card import Format, ModelCard
 from service.oip.images import INPUT
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 
 NAME = "scs-serve"
 OUTPUT = "logits"

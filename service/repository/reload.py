@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from models.cards import catalogue
-from service.repository.table import ModelStore
+from service.repository.repository import ModelStore
 
 _log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -76,7 +76,7 @@ class Reloading:
 
     async def _look(self) -> dict[str, catalogue.Signature] | None:
         try:
-            return await self.run(catalogue.signatures, self.store.repository)
+            return await self.run(catalogue.signatures, self.store.folder)
         except OSError as error:
             _log.error("the repository cannot be looked at: %s", error.strerror)
             return None

@@ -20,7 +20,7 @@ from service.inference.batcher import Batcher
 from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_PIXELS
 from service.inference.thread_pool import ThreadPool
 from service.observability.tracing import stage
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.decoding import NamedPictures, decode
 from service.tasks.ranking import rank

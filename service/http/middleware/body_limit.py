@@ -1,4 +1,4 @@
-"""What a request may bring, seen before and while its body arrives."""
+"""Limit the size of request bodies, and refuse compressed ones."""
 
 from __future__ import annotations
 
@@ -19,19 +19,25 @@ _PIECE = 64 * 1024
 class BodyLimit:
     """ASGI middleware that refuses a body of more than ``most`` bytes, or one that is compressed.
 
-    A declared length is refused before a byte is read; an undeclared one as soon as it has gone over. A body in many
-    small pieces is handed on in large ones, since a list of them takes many times their size. Routes of the inference
-    protocol expand compressed bodies themselves.
+    A declared length is refused before a byte is read; an undeclared one as soon as it has gone over. Routes of the
+    inference protocol expand compressed bodies themselves.
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self.app, self.most = app, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, counting what arrives."""
+        """Pass a request on, its body limited, or refuse it for what its head says."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self.app(scope, _LimitedBody(receive, self.most), send)
+        else:
+            await refuse(refusal, scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
         length, encoding = b"", b""
         for name, value in scope["headers"]:
             if name == b"content-length":
@@ -39,38 +45,59 @@ class BodyLimit:
             elif name == b"content-encoding":
                 encoding = value
         if length.isdigit() and int(length) > self.most:
-            error = self._error(int(length))
-            await refuse(failure(scope["path"], status_of(error), str(error)), scope, receive, send)
-            return
+            error = _too_large(self.most, int(length))
+            return failure(scope["path"], status_of(error), str(error))
         if encoding and encoding.lower() != b"identity" and not is_protocols(scope["path"]):
-            detail = f"a body is sent as it is; one with content-encoding {encoding.decode('latin-1')[:60]!r} came"
-            response = failure(scope["path"], HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
-            response.headers["accept-encoding"] = "identity"
-            await refuse(response, scope, receive, send)
-            return
-        arrived = 0
+            return _compressed(scope["path"], encoding)
+        return None
 
-        async def counted() -> Message:
-            nonlocal arrived
-            message = await receive()
-            arrived += len(message.get("body", b""))
-            if message.get("more_body"):
-                pieces = bytearray(message.get("body", b""))
-                while message.get("more_body") and len(pieces) < _PIECE and arrived <= self.most:
-                    message = await receive()
-                    piece = message.get("body", b"")
-                    pieces += piece
-                    arrived += len(piece)
-                if message["type"] == "http.request":
-                    message["body"] = bytes(pieces)
-            if arrived > self.most:
-                raise self._error(arrived)
-            return message
 
-        await self.app(scope, counted, send)
+class _LimitedBody:
+    """The ``receive`` of a request: counts its body, and hands small pieces on in large ones.
 
-    def _error(self, came: int) -> TooLargeError:
-        return TooLargeError(f"a body may have {self.most} bytes; at least {came} came")
+    A list of small pieces takes many times the memory of the body itself.
+    """
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._most, self._arrived = receive, most, 0
+
+    async def __call__(self) -> Message:
+        """The next piece of the body, or the client's disconnection.
+
+        Raises:
+            TooLargeError: the body has gone over the limit.
+        """
+        message = await self._next()
+        if message.get("more_body"):
+            message = await self._joined(message)
+        if self._arrived > self._most:
+            raise _too_large(self._most, self._arrived)
+        return message
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._arrived += len(message.get("body", b""))
+        return message
+
+    async def _joined(self, message: Message) -> Message:
+        pieces = bytearray(message.get("body", b""))
+        while message.get("more_body") and len(pieces) < _PIECE and self._arrived <= self._most:
+            message = await self._next()
+            pieces += message.get("body", b"")
+        if message["type"] == "http.request":
+            message["body"] = bytes(pieces)
+        return message
+
+
+def _too_large(most: int, came: int) -> TooLargeError:
+    return TooLargeError(f"a body may have {most} bytes; at least {came} came")
+
+
+def _compressed(path: str, encoding: bytes) -> Response:
+    detail = f"a body is sent as it is; one with content-encoding {encoding.decode('latin-1')[:60]!r} came"
+    response = failure(path, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+    response.headers["accept-encoding"] = "identity"
+    return response
 
 
 async def refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

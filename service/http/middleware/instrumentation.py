@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.problems import failure, unforeseen
-from service.observability.access_log import LOGGER, AccessRecord
+from service.observability.access_log import Answered, log_answer
 from service.observability.logs import request_id
 from service.observability.metrics import Metrics
 from service.observability.tracing import trace_id
@@ -25,8 +25,6 @@ _OTHER = "other"  # the documentation, and every path that there is no route for
 _QUIET = {"/metrics", "/v2/health/live", "/v2/health/ready"}  # asked every few seconds, by machines
 _CLOSE = (b"connection", b"close")
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # an answer is what its content type says, whatever is in it
-
-_access = logging.getLogger(LOGGER)
 
 
 class Instrumentation:
@@ -103,9 +101,7 @@ class Instrumentation:
         series[0].inc()
         series[1].observe(seconds)
         level = logging.DEBUG if template in _QUIET else logging.INFO
-        if _access.isEnabledFor(level):
-            fields = (scope["method"], template, status, seconds, model, size)
-            _access.handle(AccessRecord(time.time(), level, fields, identity, trace_id()))
+        log_answer(level, Answered(scope["method"], template, status, seconds, model, size, identity, trace_id()))
 
 
 def _given_id(scope: Scope) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from models.runtime.memory import empty
 from service.api.activations import ActivationOptions, ActivationsResponse
 from service.api.files import Upload
 from service.http.accept import accepted_form
@@ -15,7 +15,7 @@ from service.http.disconnect import cancel_on_disconnect
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
 from service.http.uploads import REQUEST_BODY, read_upload
 from service.pictures.colour_maps import to_png
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.services import Services
 from service.settings import Settings
 from service.tasks.activations.activate import Activations, activate
@@ -58,11 +58,8 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
 
 
 def _answer(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str) -> Response:
-    activations = activate(model, upload, options, settings)
-    response = Response(_WRITERS[form](activations, options.overlay), media_type=form)
-    for layer in activations.layers:
-        empty(layer.maps)
-    return response
+    with closing(activate(model, upload, options, settings)) as activations:
+        return Response(_WRITERS[form](activations, options.overlay), media_type=form)
 
 
 _WRITERS: dict[str, Callable[[Activations, bool], str | bytes]] = {

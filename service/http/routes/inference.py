@@ -25,7 +25,7 @@ from service.oip.schemas import (
     ResponseBody,
     ServerMetadata,
 )
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.services import Services
 
 _FAILURES: dict[int | str, dict[str, Any]] = {

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 
 from service.api.models import ModelDetail, ModelList, ModelState, VersionOption
 from service.http.problems import RESPONSES
-from service.repository.table import ModelStore, VersionState
+from service.repository.repository import ModelStore
+from service.repository.table import VersionState
 from service.services import Services
 
 router = APIRouter(prefix="/models", tags=["models"], responses=RESPONSES)
@@ -40,5 +41,5 @@ def _fields(state: VersionState, store: ModelStore) -> dict[str, object]:
         "kernels": state.model.runtime.kernels if state.model else None,
         "default": state.name == store.default_model,
         "default_version": state.version == store.default_version(state.name),
-        "labels": [label for label, version in store.labels(state.name).items() if version == state.version],
+        "labels": [label for label, version in store.aliases(state.name).items() if version == state.version],
     }

@@ -9,14 +9,14 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import Field, TypeAdapter, ValidationError
 
-from models.cards.aliases import LABEL_PATTERN
+from models.cards.aliases import ALIAS_PATTERN
 from scs.errors import ModelError
 from service.api.repository import IndexRequest, LoadRequest, ModelIndex, UnloadRequest
 from service.services import Services
 
 T = TypeVar("T")
 _Labels = TypeAdapter(
-    dict[Annotated[str, Field(pattern=LABEL_PATTERN)], Annotated[int, Field(strict=True, gt=0)] | None]
+    dict[Annotated[str, Field(pattern=ALIAS_PATTERN)], Annotated[int, Field(strict=True, gt=0)] | None]
 )
 
 
@@ -108,7 +108,7 @@ async def post_labels(request: Request, name: str) -> dict[str, int]:
     services.data_plane.check_changes_allowed()
     labels = await _read(request, _Labels)
     try:
-        return await services.reloading.run(services.models.move_labels, name, labels)
+        return await services.reloading.run(services.models.move_aliases, name, labels)
     except ModelError as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
 

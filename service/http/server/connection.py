@@ -1,4 +1,4 @@
-"""A connection of a client, which can be parted from without cutting the client off."""
+"""A client's connection that can be closed without a reset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _LINGER_S = 1.0  # for the other side to close as well
 
 
 class Connection(HttpToolsProtocol):
-    """The server's own protocol, and how it ends."""
+    """uvicorn's protocol, and whether and how it can be closed by a graceful shutdown."""
 
     _is_left = False
 
@@ -26,7 +26,7 @@ class Connection(HttpToolsProtocol):
         return self.cycle.response_complete and self.scope is self.cycle.scope
 
     def leave(self) -> None:
-        """Say that nothing more is answered here, and wait for the other side to close.
+        """Close this side of the connection, and wait a second for the client to close the other.
 
         Closing at once would answer a request that is on its way with a reset, and a reset may take with it an answer
         that the client has not read yet. The end of the stream does neither.

@@ -1,4 +1,4 @@
-"""What a client may do before its request reaches the application: how long a head, and how slowly."""
+"""Limits that the server sets before a request reaches the application: size and time of a head, time of a body."""
 
 from __future__ import annotations
 

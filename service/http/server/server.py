@@ -1,19 +1,16 @@
-"""The HTTP server, and how it stops: nothing that it accepted is lost."""
+"""The HTTP server and its graceful shutdown: what it has accepted, it answers."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import selectors
 import socket
-import struct
-import sys
 import threading
 import time
-from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -25,23 +22,22 @@ _NEWCOMERS_S = 0.1  # for the request of a connection that was accepted last
 _CUT_OFF_S = 1.0  # for refusals to be sent to those whose requests were not finished
 _MARGIN_S = 3.0  # for what follows the last answer: models, traces, threads
 
-# Of Linux: a socket's filter of packets, and its instruction to end with a packet's length.
-_ATTACH_FILTER, _RETURN = 26, 6
+_TRIES = 100  # to be the last in the queue of a port that others knock at as well
 
 _log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with a stop of its own.
+    """uvicorn's server with a graceful shutdown that loses no connection.
 
-    At the first SIGTERM or SIGINT nothing is ready any more, and each answer asks for its connection to be closed.
-    Then: for ``drain_s`` everything is served as before, so that whoever sends the requests here can find out and go
-    elsewhere; the port is closed; for ``grace_s`` what was accepted is answered; what is left gets a 503. A second
-    signal ends the process at once.
+    At the first SIGTERM or SIGINT the readiness check fails, and each answer asks for its connection to be closed.
+    Then it drains: for ``drain_s`` everything is served as before, so that a load balancer can find out and send
+    requests elsewhere. Then the port is closed, and for ``grace_s`` what was accepted is answered. What is left gets
+    a 503. A second signal ends the process at once.
 
     Args:
         config: of uvicorn, with a `Connection` for its ``http``.
-        stopping: where the stop is announced.
+        stopping: where the shutdown is announced.
         drain_s: seconds from the signal to the closing of the port.
         grace_s: seconds from then for requests to be answered.
     """
@@ -51,7 +47,7 @@ class Server(uvicorn.Server):
         self.stopping, self.drain_s, self.grace_s = stopping, drain_s, grace_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; at the second signal, stop."""
+        """Begin the graceful shutdown; at the second signal, end the process."""
         if self.should_exit:
             os._exit(128 + sig)
         self.should_exit = self.stopping.begun = True
@@ -61,7 +57,7 @@ class Server(uvicorn.Server):
         last.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, answer what was accepted, and end the application."""
+        """Drain, close the port, answer what was accepted, and end the application."""
         self.stopping.begun = True
         _log.info("stopping: %d connections, %d requests", len(self._connections), len(self.server_state.tasks))
         await asyncio.sleep(self.drain_s)
@@ -79,9 +75,9 @@ class Server(uvicorn.Server):
         return self.server_state.connections  # type: ignore[return-value]
 
     async def _close_port(self) -> None:
-        """Close the port, and accept those who had already been let in by the operating system.
+        """Close the port, and serve the connections in its accept queue.
 
-        They may have sent their requests, and would see a reset if they were closed with the port.
+        The operating system has let them in. They may have sent their requests, and closing the port would reset them.
         """
         loop = asyncio.get_running_loop()
         accepted = []
@@ -89,9 +85,7 @@ class Server(uvicorn.Server):
             listeners = [socket.socket(fileno=os.dup(listener.fileno())) for listener in server.sockets]
             server.close()
             for listener in listeners:
-                with listener:
-                    _let_nobody_in(listener)
-                    accepted.extend(_accept_all(listener))
+                accepted.extend(_accept_the_last(listener))
         for connection in accepted:
             await loop.connect_accepted_socket(self._new_connection, connection)
         await asyncio.sleep(_NEWCOMERS_S)
@@ -103,10 +97,7 @@ class Server(uvicorn.Server):
         return made
 
     def _leave_idle(self) -> None:
-        """Part from those who have asked nothing, or have had their answers.
-
-        Not from those of whom something has arrived that was not read yet: they are served first.
-        """
+        """Close the connections that wait for a request, less those of which something has arrived unread."""
         with selectors.DefaultSelector() as selector:
             for connection in self._connections:
                 if connection.is_idle() and not connection.transport.is_closing():
@@ -129,18 +120,35 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)
 
 
-def _let_nobody_in(listener: socket.socket) -> None:
-    """Have the operating system overlook who knocks, until the port is closed and they are refused.
+def _accept_the_last(listener: socket.socket) -> list[socket.socket]:
+    """Empty the accept queue of a port, and close the port before anybody else gets into the queue.
 
-    Between the last that is accepted and the closing somebody else could be let in, and would see a reset. Where this
-    is not allowed, as in some containers, that stays possible.
+    The queue is cut down to one place, and a connection of our own takes it: until the port is closed, others' packets
+    are dropped, and their second try is refused. If our own connection cannot be made, the port is closed without it,
+    and whoever gets in between sees a reset.
     """
-    if sys.platform != "linux":  # where this is known to work
-        return
-    instruction = ctypes.create_string_buffer(struct.pack("HBBI", _RETURN, 0, 0, 0), 8)  # nothing of any packet
-    program = struct.pack("HL", 1, ctypes.addressof(instruction))
-    with suppress(OSError):
-        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+    accepted = []
+    with listener:
+        listener.listen(0)  # which leaves one place
+        for _ in range(_TRIES):
+            accepted.extend(_accept_all(listener))
+            own = socket.socket(listener.family, listener.type)
+            if _gets_in(own, listener.getsockname()):
+                break
+            own.close()
+    own.close()
+    return accepted
+
+
+def _gets_in(own: socket.socket, address: Any) -> bool:
+    """Connect to a port of this machine, which takes no waiting, and say whether there was a place in its queue."""
+    own.setblocking(False)
+    try:
+        own.connect_ex(address)
+        own.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _accept_all(listener: socket.socket) -> list[socket.socket]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from models.cards.card import LayerCard, ModelCard
 from models.runtime.load import Array
+from models.runtime.memory import release
 from scs.errors import OptionError, TooLargeError
 from service.api.activations import ActivationOptions
 from service.api.box import parse_box
@@ -16,7 +17,7 @@ from service.api.files import NamedBytes, Upload
 from service.api.ranking import Ranking, Timing
 from service.pictures.picture import Picture
 from service.pictures.resize import resize_image
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.activations.choice import chosen_channels, chosen_class, chosen_layers
 from service.tasks.activations.feature_match import (
@@ -68,6 +69,11 @@ class Activations:
     layers: list[SeenLayer]
     class_map: SeenClass | None
     timing: Timing
+
+    def close(self) -> None:
+        """Give the memory of the maps back; nobody may look at these activations afterwards."""
+        for layer in self.layers:
+            release(layer.maps)
 
 
 def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings) -> Activations:

@@ -18,14 +18,14 @@ def test_memory_in_small_pieces_goes_back_to_the_system():
     kept = [bytearray(50_000) for _ in range(4_000)]
     before = resident()
     del kept[::2], kept[:-1]
-    memory.give_back()
+    memory.trim_heap()
     assert before - resident() > 150
 
 
 def test_a_system_that_cannot_is_left_alone(monkeypatch):
     asked = []
     monkeypatch.setattr(memory, "_trim", lambda: asked.append(1))
-    memory.give_back()
+    memory.trim_heap()
     assert asked == [1]
 
 
@@ -33,7 +33,7 @@ def test_a_system_that_cannot_is_left_alone(monkeypatch):
 def test_the_pages_of_a_large_array_go_back_before_it_is_freed():
     array = np.ones((64, 2**20), np.float32)
     before = resident()
-    memory.empty(array)
+    memory.release(array)
     assert before - resident() > 200
     assert not array[1:-1].any()
 
@@ -41,9 +41,9 @@ def test_the_pages_of_a_large_array_go_back_before_it_is_freed():
 def test_what_is_small_or_not_in_one_piece_is_left_as_it_is(monkeypatch):
     small, pieces = np.ones(1000), np.ones((2**12, 2**10), np.float32)[:, ::2]
     for array in (small, pieces):
-        memory.empty(array)
+        memory.release(array)
         assert array.all()
     monkeypatch.setattr(memory, "_madvise", lambda: None)
     large = np.ones(2**20)
-    memory.empty(large)
+    memory.release(large)
     assert large.all()

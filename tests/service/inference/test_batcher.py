@@ -12,7 +12,7 @@ from models.cards.card import ServingCard
 from scs.errors import BusyError, DeadlineError, ModelError, TooLargeError
 from service.inference.batcher import Batcher
 from service.observability.metrics import Metrics
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 
 POISON = 255

@@ -7,8 +7,7 @@ import warnings
 
 import pytest
 
-from service.observability.access_log import AccessRecord
-from service.observability.logs import JsonFormatter, TextFormatter, configure_logging, request_id
+from service.observability.logs import JsonFormatter, configure_logging, request_id
 
 
 @pytest.fixture
@@ -24,17 +23,6 @@ def configured(capsys):
 
 def lines(capsys) -> list[dict[str, object]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-
-
-def access(**changes):
-    given = {
-        "created": 1_700_000_000.25,
-        "level": logging.INFO,
-        "fields": ("POST", "/predict", 200, 0.0123, "cat", 321),
-        "request_id": "mine",
-        "trace_id": "",
-    }
-    return AccessRecord(**{**given, **changes})
 
 
 def test_a_record_is_one_line_of_json(configured, capsys):
@@ -108,44 +96,6 @@ def test_where_there_is_no_terminal_the_form_is_json_unless_told(configured, cap
     as_json, as_text = capsys.readouterr().err.splitlines()
     assert json.loads(as_json)["message"] == "a"
     assert as_text.endswith(" INFO x: b")
-
-
-def test_the_line_of_a_request_has_what_is_known_of_it():
-    assert json.loads(JsonFormatter().format(access())) == {
-        "time": "2023-11-14T22:13:20.250Z",
-        "level": "INFO",
-        "logger": "service.access",
-        "message": "request answered",
-        "request_id": "mine",
-        "method": "POST",
-        "route": "/predict",
-        "status": 200,
-        "seconds": 0.0123,
-        "model": "cat",
-        "bytes": 321,
-    }
-
-
-def test_what_a_client_chose_cannot_break_the_line_of_a_request():
-    evil = access(fields=('G"T', "/x", 200, 0.1, '"\\', 1), request_id='", "level": "ERROR\\')
-    line = json.loads(JsonFormatter().format(evil))
-    assert (line["method"], line["model"], line["request_id"]) == ('G"T', '"\\', '", "level": "ERROR\\')
-    assert line["level"] == "INFO"
-
-
-def test_the_line_of_a_traced_request_names_its_trace():
-    assert json.loads(JsonFormatter().format(access(trace_id="ab" * 16)))["trace_id"] == "ab" * 16
-
-
-def test_the_line_of_a_request_for_people():
-    text = TextFormatter().format(access())
-    assert text.endswith(" INFO service.access: POST /predict 200 12.3 ms 321 bytes cat [mine]")
-
-
-def test_the_line_of_a_request_is_a_record_that_other_formatters_take():
-    form = "%(levelname)s %(name)s %(filename)s:%(lineno)d %(threadName)s %(message)s"
-    text = logging.Formatter(form).format(access())
-    assert text == "INFO service.access :0  POST /predict 200 12.3 ms 321 bytes cat"
 
 
 def test_lines_of_the_server_itself_have_the_same_form():

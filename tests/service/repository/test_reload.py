@@ -43,8 +43,8 @@ def wait_until(true):
 class Store:
     """Notes what it is asked for."""
 
-    def __init__(self, repository):
-        self.repository, self.reloaded = repository, []
+    def __init__(self, folder):
+        self.folder, self.reloaded = folder, []
 
     def reload(self, names):
         self.reloaded.append(set(names))

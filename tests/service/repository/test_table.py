@@ -11,7 +11,8 @@ import pytest
 from models.cards.catalogue import find
 from models.runtime.load import load_model
 from scs.errors import ModelError, OptionError, UnknownNameError
-from service.repository.table import ModelStore, load_entry
+from service.repository.loader import load_entry
+from service.repository.repository import ModelStore
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def no_answer(images):
     ],
 )
 def test_a_model_that_does_not_answer_a_blank_image_cannot_be_used(repository, monkeypatch, logits, reason):
-    monkeypatch.setattr("service.repository.table.load_model", lambda *_: Stub(logits))
+    monkeypatch.setattr("service.repository.loader.load_model", lambda *_: Stub(logits))
     with pytest.raises(ModelError, match=reason):
         load_entry(find(repository, "shapes-scs"), "cpu", allow_torchscript=False)
 
@@ -223,7 +224,7 @@ def test_a_label_names_a_version_and_the_default_label_the_one_that_answers(copi
     store = loaded(copied)
     assert store.get().card.version == store.default_version("shapes-scs") == 1
     assert store.get("shapes-scs", "canary").card.version == store.get("shapes-scs", "2").card.version == 2
-    assert store.labels("shapes-scs") == {"canary": 2, "default": 1}
+    assert store.aliases("shapes-scs") == {"canary": 2, "default": 1}
     with pytest.raises(UnknownNameError, match="no version stable of shapes-scs; there are: 1, 2, canary, default"):
         store.get("shapes-scs", "stable")
 
@@ -232,10 +233,10 @@ def test_labels_are_moved_all_at_once_and_taken_away(copied):
     add_version(copied, 2)
     write_labels(copied, {"stable": 1, "canary": 2})
     store = loaded(copied)
-    assert store.move_labels("shapes-scs", {"stable": 2, "canary": None, "default": 1}) == {"stable": 2, "default": 1}
+    assert store.move_aliases("shapes-scs", {"stable": 2, "canary": None, "default": 1}) == {"stable": 2, "default": 1}
     assert store.get("shapes-scs", "stable").card.version == 2
     assert store.get().card.version == 1
-    store.move_labels("shapes-scs", {"default": None})
+    store.move_aliases("shapes-scs", {"default": None})
     assert store.get().card.version == 2
 
 
@@ -254,20 +255,20 @@ def test_a_label_that_cannot_be_moved_moves_none(copied, labels, error, words):
     replace_model(add_version(copied, 2), b"this is no graph")
     store = loaded(copied)
     with pytest.raises(error, match=words):
-        store.move_labels("shapes-scs", {"good": 1, **labels})
-    assert store.labels("shapes-scs") == {}
+        store.move_aliases("shapes-scs", {"good": 1, **labels})
+    assert store.aliases("shapes-scs") == {}
 
 
 def test_moved_labels_stay_until_the_file_of_labels_changes(copied):
     add_version(copied, 2)
     write_labels(copied, {"stable": 1})
     store = loaded(copied)
-    store.move_labels("shapes-scs", {"stable": 2})
+    store.move_aliases("shapes-scs", {"stable": 2})
     store.reload()
-    assert store.labels("shapes-scs") == {"stable": 2}
+    assert store.aliases("shapes-scs") == {"stable": 2}
     write_labels(copied, {"stable": 1, "old": 1})
     store.reload()
-    assert store.labels("shapes-scs") == {"stable": 1, "old": 1}
+    assert store.aliases("shapes-scs") == {"stable": 1, "old": 1}
 
 
 @pytest.mark.parametrize(
@@ -370,7 +371,7 @@ def test_others_answer_and_the_service_is_ready_while_a_model_is_loaded(copied, 
         seen.append((store.ready(), store.get() is before, [s.state for s in store.states() if s.name == "late"]))
         return load_model(*arguments)
 
-    monkeypatch.setattr("service.repository.table.load_model", watch)
+    monkeypatch.setattr("service.repository.loader.load_model", watch)
     store.reload()
     assert seen == [(True, True, ["LOADING"]), (True, True, ["READY"])]
     assert store.get() is not before
@@ -386,14 +387,14 @@ def test_a_model_that_is_being_loaded_says_so(copied, monkeypatch):
             store.get("shapes-conv")
         return load_model(*arguments)
 
-    monkeypatch.setattr("service.repository.table.load_model", ask)
+    monkeypatch.setattr("service.repository.loader.load_model", ask)
     store.load("shapes-conv")
 
 
 def test_an_unloaded_model_says_so_and_stays_so_until_it_is_loaded(copied):
     write_labels(copied, {"stable": 1}, "shapes-conv")
     store = loaded(copied)
-    store.move_labels("shapes-conv", {"canary": 1})
+    store.move_aliases("shapes-conv", {"canary": 1})
     store.unload("shapes-conv")
     store.reload()
     assert not store.is_ready("shapes-conv")
@@ -403,7 +404,7 @@ def test_an_unloaded_model_says_so_and_stays_so_until_it_is_loaded(copied):
     assert store.ready(), "it was the operator's wish"
     store.load("shapes-conv")
     assert store.get("shapes-conv", "stable")
-    assert store.labels("shapes-conv") == {"stable": 1}
+    assert store.aliases("shapes-conv") == {"stable": 1}
 
 
 def test_the_service_is_not_ready_without_its_default_model(copied):
@@ -456,7 +457,7 @@ def test_loads_of_one_model_at_once_load_it_once(copied, monkeypatch):
     store = loaded(copied)
     store.unload("shapes-conv")
     count = []
-    monkeypatch.setattr("service.repository.table.load_model", lambda *given: count.append(1) or load_model(*given))
+    monkeypatch.setattr("service.repository.loader.load_model", lambda *given: count.append(1) or load_model(*given))
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(store.load, ["shapes-conv"] * 8))
     assert len(count) == 1

@@ -15,7 +15,7 @@ from PIL import Image
 from models.cards.catalogue import bundled_repository
 from service.app import create_app
 from service.inference.thread_pool import ThreadPool
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.ranking import softmax
 

@@ -14,7 +14,7 @@ from service.app import create_app
 from service.cli.local_models import predict_here
 from service.pictures.decode import decode_image
 from service.pictures.resize import resize_image
-from service.repository.table import LoadedModel
+from service.repository.loader import LoadedModel
 from service.tasks.ranking import rank, softmax
 
 ORIENTATION = 0x0112

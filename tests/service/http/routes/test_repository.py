@@ -214,7 +214,7 @@ def test_the_loop_answers_while_a_model_is_loaded_and_loads_of_it_wait_in_line(k
         ThreadPoolExecutor(64) as threads,
     ):
         service.post(f"{MODELS}/shapes-conv/unload")
-        monkeypatch.setattr("service.repository.table.load_model", slow)
+        monkeypatch.setattr("service.repository.loader.load_model", slow)
         try:
             loads = [threads.submit(service.post, f"{MODELS}/shapes-conv/load") for _ in range(60)]
             assert begun.wait(30)

@@ -301,25 +301,26 @@ def ask_until_refused(server: Process, whole: bytes, tally: Tally):
             connection = None
 
 
-# A moment in which the process is not running, between the last connection that it accepts and the closing of its port.
+# Moments in which the process is not running: after the last connection that it accepts, and before the port is closed.
 HELD_UP = """
 import time
-import service.http.server.server
+import service.http.server.server as server
 
-accept_all = service.http.server.server._accept_all
+def held_up(function):
+    def slow(*arguments):
+        result = function(*arguments)
+        time.sleep(0.02)
+        return result
+    return slow
 
-def accept_all_and_be_held_up(listener):
-    accepted = accept_all(listener)
-    time.sleep(0.02)
-    return accepted
-
-service.http.server.server._accept_all = accept_all_and_be_held_up
+server.{name} = held_up(server.{name})
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a filter that Linux has")
-def test_nobody_is_let_in_and_then_reset_while_the_port_is_closed():
-    with small(drain_s=0.3, before=HELD_UP) as server:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs an accept queue as Linux has it")
+@pytest.mark.parametrize("name", ["_accept_all", "_gets_in"])
+def test_nobody_is_let_in_and_then_reset_while_the_port_is_closed(name):
+    with small(drain_s=0.3, before=HELD_UP.format(name=name)) as server:
         tallies = [Tally() for _ in range(12)]
         threads = [threading.Thread(target=ask_until_refused, args=(server, request(), tally)) for tally in tallies]
         for thread in threads:
@@ -332,28 +333,19 @@ def test_nobody_is_let_in_and_then_reset_while_the_port_is_closed():
     assert [tally.failures for tally in tallies] == [[]] * 12
 
 
-NOT_ALLOWED = """
-import socket
+NO_WAY_IN = """
 import service.http.server.server
 
-class Strict(socket.socket):
-    def setsockopt(self, level, option, *others):
-        if option == service.http.server.server._ATTACH_FILTER:
-            raise PermissionError(1, "Operation not permitted")
-        return super().setsockopt(level, option, *others)
-
-let_nobody_in = service.http.server.server._let_nobody_in
-
-def let_nobody_in_strictly(listener):
-    let_nobody_in(Strict(fileno=socket.dup(listener.fileno())))
-
-service.http.server.server._let_nobody_in = let_nobody_in_strictly
+service.http.server.server._gets_in = lambda own, address: False
 """
 
 
-def test_a_stop_is_an_ordinary_one_where_no_filter_is_allowed():
-    with small(before=NOT_ALLOWED) as server:
+def test_a_stop_is_an_ordinary_one_where_the_server_cannot_connect_to_itself():
+    with small(before=NO_WAY_IN) as server, server.connect() as connection:
+        connection.sendall(request("/slow"))
+        time.sleep(0.3)
         server.tell()
+        assert read_answer(connection)[0] == 200
         assert server.end() == 0
 
 

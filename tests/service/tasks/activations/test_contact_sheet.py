@@ -5,7 +5,7 @@ import pytest
 from service.api.activations import ActivationOptions
 from service.api.files import NamedBytes, Upload
 from service.pictures.sheet import draw_sheet
-from service.repository.table import ModelStore
+from service.repository.repository import ModelStore
 from service.tasks.activations.activate import activate
 from service.tasks.activations.contact_sheet import draw_activations
 

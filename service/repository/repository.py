@@ -1,0 +1,203 @@
+"""The models of a folder, kept in a table: they are loaded, reloaded and unloaded here, and their aliases moved."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from models.cards import catalogue
+from models.cards.card import ModelCard
+from models.cards.catalogue import Entry
+from models.runtime.load import Device
+from models.runtime.memory import trim_heap
+from scs.errors import ForbiddenError, MissingPackageError, ModelError, ScsError, UnknownNameError
+from service.repository.loader import load_entry
+from service.repository.table import ModelTable, Versions, VersionState
+
+_log = logging.getLogger(__name__)
+
+UNLOADED = "it was unloaded"
+
+
+class ModelStore(ModelTable):
+    """Every version of every model of a repository.
+
+    Changes are made one at a time, on the thread that asks for them; who asks for a model never waits for one.
+
+    Args:
+        folder: of models.
+        device: where they run.
+        default_model: the one that answers when none is named.
+        allow_torchscript: whether models are loaded whose files are programs.
+    """
+
+    def __init__(self, folder: Path, device: Device, default_model: str, allow_torchscript: bool = False) -> None:
+        super().__init__(default_model)
+        self.folder, self.device, self.allow_torchscript = folder, device, allow_torchscript
+        self._changing = threading.Lock()
+
+    def index(self) -> list[VersionState]:
+        """Every version that is known here, and those on disk that nobody has loaded yet."""
+        known = {(state.name, state.version): state for state in self.states()}
+        for entry in catalogue.entries(self.folder):
+            absent = VersionState(entry.name, entry.version, reason="it was not loaded yet")
+            known.setdefault((entry.name, entry.version), absent)
+        return [state for _, state in sorted(known.items())]
+
+    def load_all(self) -> None:
+        """Load what the repository holds; a model that fails is kept as unavailable, with its reason."""
+        with self._changing:
+            for name in catalogue.misnamed(self.folder):
+                _log.warning("folder %r is passed over: a model's name is of a-z, 0-9, '.', '_' and '-'", name)
+            for name in catalogue.names(self.folder):
+                self._load(name, required=True)
+
+    def load(self, name: str) -> None:
+        """Load a model, or what has changed of it, and drop the versions that have gone.
+
+        A version that fails leaves the one that was there answering, with the reason in its state; one whose card and
+        file are those that are loaded stays as it is.
+
+        Raises:
+            UnknownNameError: there is no such model on disk.
+            ModelError: not all of it could be loaded; the message says why.
+        """
+        with self._changing:
+            if not self._load(name, required=False):
+                known = ", ".join(dict.fromkeys(entry.name for entry in catalogue.entries(self.folder))) or "none"
+                raise UnknownNameError(f"no model {name[:64]!r} in the repository; there are: {known}")
+            states = self.versions_of(name).states.values()
+        trim_heap()
+        failed = [f"version {state.version}: {state.reason}" for state in states if state.reason]
+        if failed:
+            raise ModelError(f"{name} was not loaded whole: {'; '.join(failed)}")
+
+    def unload(self, name: str) -> None:
+        """Let go of every version of a model; requests that have begun end well.
+
+        Raises:
+            UnknownNameError: there is no such model.
+        """
+        with self._changing:
+            self.put(name, _without_models(self.versions_of(name)))
+        trim_heap()
+        _log.info("%s was unloaded", name)
+
+    def reload(self, names: Collection[str] | None = None) -> None:
+        """Take what has changed on disk: new and changed versions are loaded, those that have gone are dropped.
+
+        What was unloaded stays so. What fails is logged, and kept with its reason.
+
+        Args:
+            names: models to look at; all unless given.
+        """
+        with self._changing:
+            if not self.folder.is_dir():
+                _log.error("nothing is reloaded: the repository cannot be read")
+                return
+            there = catalogue.names(self.folder)
+            for name in sorted({*self.names(), *there} if names is None else names):
+                known = self.find(name)
+                if name in there and known is not None and known.unloaded:
+                    continue
+                if name not in there or not self._load(name, required=False):
+                    self.put(name, None)
+                    _log.info("%s has gone", name)
+        trim_heap()
+
+    def move_aliases(self, name: str, changes: Mapping[str, int | None]) -> dict[str, int]:
+        """Let aliases name other versions, all at once, until ``labels.json`` is changed or the model loaded anew.
+
+        Args:
+            name: of a model.
+            changes: the version that each shall name, or None to take it away.
+
+        Returns:
+            All aliases of the model, and the version of each.
+
+        Raises:
+            UnknownNameError: there is no such model, version, or alias to take away.
+            OptionError: an alias that cannot be one.
+            ModelError: a version that cannot be used.
+        """
+        with self._changing:
+            versions = self.versions_of(name)
+            aliases = versions.aliases.moved(name, changes, versions.states)
+            for number in changes.values():
+                if number is not None:
+                    self.get(name, number)
+            self.put(name, replace(versions, aliases=aliases))
+        _log.info("labels of %s: %s", name, aliases.current)
+        return dict(aliases.current)
+
+    def _load(self, name: str, required: bool) -> bool:
+        """Load what has changed of one model; False where there is nothing on disk."""
+        try:
+            entries = {entry.version: entry for entry in catalogue.versions(self.folder, name)}
+        except OSError as error:
+            _log.error("the folder of %s cannot be read: %s", name, error.strerror)
+            return self.find(name) is not None
+        if not entries:
+            return False
+        known = self.find(name) or Versions({})
+        begun = {number: _begin(known.states.get(number, VersionState(name, number))) for number in entries}
+        self.put(name, replace(known, states={**known.states, **begun}))
+        try:
+            aliases = known.aliases.read_again(self.folder, name, entries, afresh=known.unloaded)
+        except (ScsError, OSError) as error:
+            # Without its aliases nobody knows which version should answer, so nothing of the new is taken.
+            states = {number: _failed(state, _why(error), required) for number, state in begun.items()}
+            self.put(name, replace(known, states={**known.states, **states}, unloaded=False))
+            _log.warning("%s is not loaded: %s", name, _why(error))
+            return True
+        states = {number: self._load_version(entry, begun[number], required) for number, entry in entries.items()}
+        broken = [alias for alias, number in aliases.current.items() if states[number].model is None]
+        if broken and any(state.model for state in known.states.values()):
+            _log.warning("labels of %s stay as they were: %s would name a version that cannot be used", name, broken[0])
+            aliases = known.aliases.limited_to(states)  # the file is read again once that version has been mended
+        self.put(name, Versions(states, aliases))
+        return True
+
+    def _load_version(self, entry: Entry, known: VersionState, required: bool) -> VersionState:
+        try:
+            loaded = load_entry(entry, self.device, self.allow_torchscript, known.model)
+        except (ScsError, OSError) as error:
+            optional = isinstance(error, MissingPackageError | ForbiddenError)
+            failed = _failed(known, _why(error), required and not optional)
+            what = "goes on as it was" if failed.model else "is not available"
+            _log.warning("%s %d %s: %s", entry.name, entry.version, what, failed.reason)
+            return failed if failed.model else replace(failed, card=_or_none(entry.card))
+        if loaded is not known.model:
+            _log.info("%s %d is ready on %s", entry.name, entry.version, loaded.runtime.device)
+        return VersionState(entry.name, entry.version, loaded.card, loaded)
+
+
+def _begin(state: VersionState) -> VersionState:
+    return state if state.model else replace(state, loading=True, reason=None)
+
+
+def _without_models(versions: Versions) -> Versions:
+    states = {
+        number: replace(state, model=None, reason=UNLOADED, required=False) for number, state in versions.states.items()
+    }
+    return replace(versions, states=states, unloaded=True)
+
+
+def _failed(state: VersionState, reason: str, required: bool) -> VersionState:
+    """A version that could not be loaded: what answered goes on answering."""
+    needed = state.model is None and (required or state.required)
+    return replace(state, reason=reason, required=needed, loading=False)
+
+
+def _why(error: ScsError | OSError) -> str:
+    return str(error) if isinstance(error, ScsError) else f"its files cannot be read: {error.strerror}"
+
+
+def _or_none(read: Callable[[], ModelCard]) -> ModelCard | None:
+    try:
+        return read()
+    except (ScsError, OSError):
+        return None
