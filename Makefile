@@ -34,7 +34,8 @@ native: ## build the C++ kernels for the CPU, seconds; `make serve` does so by i
 test: $(DEVELOPMENT) ## run the whole suite
 	$(BIN)/python -m pytest $(ARGS)
 
-docs: $(DEVELOPMENT) ## draw every picture and fill every table of the documentation, minutes
+docs: $(DEVELOPMENT) ## write docs/api.md, draw every picture and fill every table of the documentation, minutes
+	$(BIN)/python docs/api.py
 	$(BIN)/python docs/draw.py
 	$(BIN)/scs lab all --out docs/lab/pictures
 	$(BIN)/python docs/tables

@@ -48,6 +48,12 @@ class ScoreMap:
             for a signal.
         flat: share of the patches, 0 to 1, that have no angle to the template, because they or the template are
             constant (for the methods that remove no mean: zero). It is 0 for the methods that are not normalised.
+
+    Example:
+        >>> blank = np.zeros((40, 50), np.uint8)
+        >>> found = score_map(blank, np.eye(8, dtype=np.uint8))
+        >>> isinstance(found, ScoreMap), found.scores.shape, found.flat
+        (True, (33, 43), 1.0)
     """
 
     scores: Scores
@@ -89,7 +95,7 @@ def score_map(
         Scores in float32. Normalised ones lie in [-1, 1] ([0, 1] for sqdiff_normed) and are within 1e-5 of the
         definition in exact arithmetic. A flat patch, or a flat template, has no angle: it scores 0 (sqdiff_normed: 1,
         the worst). Scores that are not normalised are as exact as float32 can hold the largest of their block, and
-            scaled down to what float32 can hold.
+        scaled down to what float32 can hold.
 
     Raises:
         ShapeError: the shapes do not fit each other; the message gives both.

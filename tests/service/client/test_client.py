@@ -8,12 +8,11 @@ from PIL import Image
 
 from scs.errors import ServerError
 from service.api.activations import ActivationOptions
+from service.api.files import MatchUpload, NamedBytes, Upload
 from service.api.match import MatchOptions
 from service.api.predict import PredictOptions
 from service.app import create_app
 from service.client.client import Client, _detail
-from service.api.files import NamedBytes, Upload
-from service.api.files import MatchUpload
 
 
 @pytest.fixture(scope="module")
