@@ -37,7 +37,8 @@ test: $(DEVELOPMENT) ## run the whole suite
 gpu-check: $(DEVELOPMENT) ## check and time on a GPU all that can run on one, minutes; where there is none it says so
 	$(BIN)/python bench/gpu.py $(ARGS)
 
-docs: $(DEVELOPMENT) ## draw every picture and fill every table of the documentation, minutes
+docs: $(DEVELOPMENT) ## write docs/api.md, draw every picture and fill every table of the documentation, minutes
+	$(BIN)/python docs/api.py
 	$(BIN)/python docs/draw.py
 	$(BIN)/python docs/rooms.py
 	$(BIN)/scs lab all --out docs/lab/pictures

@@ -6,7 +6,16 @@ status, the command line into its exit status.
 
 
 class ScsError(Exception):
-    """Root of the tree; catch it to catch whatever this project raises on purpose."""
+    """Root of the tree; catch it to catch whatever this project raises on purpose.
+
+    Example:
+        >>> import scs
+        >>> try:
+        ...     scs.Search(top=0)
+        ... except scs.ScsError as error:
+        ...     print(error)
+        top is 1 or more; 0 came
+    """
 
 
 class ShapeError(ScsError, ValueError):

@@ -1,4 +1,4 @@
-"""Old names of what has moved, which work for one version more."""
+"""Modules that have moved, under their old names for one version."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from typing import Any
 
 
 def moved(old: str, new: str) -> Callable[[str], Any]:
-    """Make a module's ``__getattr__`` that finds in another module what it does not have, and warns.
-
-    The other module is imported when it is asked, so that nothing here depends on it.
+    """Make the ``__getattr__`` of a module that has moved: everything is taken from its new place, with a warning.
 
     Args:
-        old: name of the module that has become empty.
-        new: name of the one that has what it had.
+        old: name of the module that is asked.
+        new: name of the module that has what was there. It is imported when something is asked for.
     """
 
-    def find(name: str) -> Any:
-        found = getattr(import_module(new), name)
-        message = f"{old}.{name} is {new}.{name} now; the old name will go in version 0.2"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return found
+    def get(name: str) -> Any:
+        if name.startswith("__"):  # what tools ask any module for
+            raise AttributeError(f"module {old!r} has no attribute {name!r}")
+        value = getattr(import_module(new), name)
+        warnings.warn(f"{old} is now {new}; the old name goes with version 0.2", DeprecationWarning, stacklevel=2)
+        return value
 
-    return find
+    return get

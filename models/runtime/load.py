@@ -72,10 +72,21 @@ def load_model(content: bytes, card: ModelCard, device: Device) -> RunnableModel
         card: its card.
         device: where it shall run.
 
+    Returns:
+        A model whose ``logits(images)`` are ``(N, classes)``, and whose ``layers(images, names)`` are also the maps of
+        its layers by their names on the card; images are ``(N, H, W, C)``, uint8.
+
     Raises:
         ModelError: the file is broken, or does not have what its card promises.
         DeviceError: the device is not there.
         MissingPackageError: a TorchScript model where torch is not installed.
+
+    Example:
+        >>> from models.cards.catalogue import bundled_repository, find
+        >>> entry = find(bundled_repository(), "mnist-scs")
+        >>> model = load_model(entry.verified_bytes(), entry.card(), "cpu")
+        >>> model.logits(np.zeros((1, 28, 28, 1), np.uint8)).shape
+        (1, 10)
     """
     return OnnxModel(content, card, device) if card.format == "onnx" else TorchScriptModel(content, card, device)
 

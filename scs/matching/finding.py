@@ -49,6 +49,11 @@ class Match:
             small to tell.
         present: whether the match is more than chance: the chance is below a hundredth or, where it is None, the score
             is at least 0.8 before sharpening (for the methods without an angle: Pearson's r there).
+
+    Example:
+        >>> match = Match(0, 0.97, x=50, y=35, width=40, height=30, angle=0, scale=1, psr=9, chance=1e-6, present=True)
+        >>> match.corners.tolist()
+        [[30.0, 20.0], [70.0, 20.0], [70.0, 50.0], [30.0, 50.0]]
     """
 
     template: int
@@ -77,6 +82,11 @@ class Found:
     Attributes:
         matches: best first.
         flat: for each template the share of the scene, 0 to 1, that has no angle to it; see ``ScoreMap``.
+
+    Example:
+        >>> found = find(np.eye(40, dtype=np.float32), [np.eye(10, dtype=np.float32)])
+        >>> isinstance(found, Found), len(found.matches), len(found.flat)
+        (True, 1, 1)
     """
 
     matches: list[Match]
@@ -99,6 +109,14 @@ class Search:
         overlap: largest intersection over union of two matches of one template.
         device: where torch computes scores; see ``score_map``. The search over angles and scales, and the method
             ``parts``, run on the CPU all the same.
+
+    Raises:
+        OptionError: an unknown method, or an option out of range.
+
+    Example:
+        >>> search = Search(method="scs", p=3.0, angles="-30:30", top=5)
+        >>> search.posed
+        True
     """
 
     method: str = "ccoeff_normed"
@@ -149,6 +167,9 @@ def find(
         search: how; None is ``Search()``.
         masks: one, or None, for each template; see ``score_map``. Not for the method ``parts``.
 
+    Returns:
+        The matches of all templates, best first, and for each template the share of the scene that is flat.
+
     Raises:
         ShapeError: the shapes do not fit each other; the message gives both.
         OptionError: an option that makes no sense.
@@ -198,6 +219,11 @@ def heatmap(
 
     Returns:
         Scores for the windows of the upright box that holds the template in this pose, as far as the scene does.
+
+    Example:
+        >>> scene = np.random.default_rng(0).random((60, 80), np.float32)
+        >>> heatmap(scene, scene[10:30, 20:50], Search()).scores.shape
+        (41, 51)
     """
     if search.method == PARTS:
         return ScoreMap(parts_map(scene, template), 0.0)

@@ -47,6 +47,11 @@ class PartsTemplate:
         pixels: of the template, ``(h, w)`` or ``(h, w, C)``.
         reference: the picture around it, if any.
         corner: column and row of the template in its reference.
+
+    Example:
+        >>> reference = np.random.default_rng(0).integers(0, 256, (100, 200, 3), dtype=np.uint8)
+        >>> PartsTemplate.from_box(reference, (30, 20, 40, 35)).pixels.shape
+        (35, 40, 3)
     """
 
     pixels: Picture

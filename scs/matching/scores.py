@@ -73,7 +73,7 @@ def score_map(
         Scores in float32. Normalised ones lie in [-1, 1] ([0, 1] for sqdiff_normed) and are within 1e-5 of the
         definition in exact arithmetic. A flat patch, or a flat template, has no angle: it scores 0 (sqdiff_normed: 1,
         the worst). Scores that are not normalised are as exact as float32 can hold the largest of their block, and
-            scaled down to what float32 can hold.
+        scaled down to what float32 can hold.
 
     Raises:
         ShapeError: the shapes do not fit each other; the message gives both.

@@ -100,7 +100,13 @@ class _SharpenedCosineSimilarity(nn.Module):
 
 
 class SharpenedCosineSimilarity1d(_SharpenedCosineSimilarity):
-    """Sharpened cosine similarity as a layer for signals ``(N, C, L)``; see :class:`SharpenedCosineSimilarity2d`."""
+    """Sharpened cosine similarity as a layer for signals ``(N, C, L)``; see :class:`SharpenedCosineSimilarity2d`.
+
+    Example:
+        >>> layer = SharpenedCosineSimilarity1d(2, 16, kernel_size=5, padding="same")
+        >>> layer(torch.zeros(1, 2, 100)).shape
+        torch.Size([1, 16, 100])
+    """
 
     axes = 1
 
@@ -131,13 +137,25 @@ class SharpenedCosineSimilarity2d(_SharpenedCosineSimilarity):
 
     Source:
         B. Rohrer, "Sharpened cosine similarity" (2022); the gain follows the experience of its users.
+
+    Example:
+        >>> layer = SharpenedCosineSimilarity2d(3, 32, kernel_size=3, padding="same", gain=True)
+        >>> layer(torch.zeros(1, 3, 24, 32)).shape
+        torch.Size([1, 32, 24, 32])
     """
 
     axes = 2
 
 
 class MaxAbsPool1d(nn.Module):
-    """Keep the value of largest magnitude, with its sign, of every window of a signal ``(N, C, L)``."""
+    """Keep the value of largest magnitude, with its sign, of every window of a signal ``(N, C, L)``.
+
+    See :class:`MaxAbsPool2d`.
+
+    Example:
+        >>> MaxAbsPool1d(2)(torch.tensor([[[1.0, -3.0, 2.0, 0.0]]]))
+        tensor([[[-3.,  2.]]])
+    """
 
     def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0) -> None:
         super().__init__()
@@ -161,6 +179,10 @@ class MaxAbsPool2d(nn.Module):
 
     Source:
         B. Rohrer, "Sharpened cosine similarity" (2022).
+
+    Example:
+        >>> MaxAbsPool2d(2)(torch.tensor([[[[1.0, -3.0], [2.0, 0.0]]]]))
+        tensor([[[[-3.]]]])
     """
 
     def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0) -> None:

@@ -28,6 +28,10 @@ def max_abs_pool(x: Tensor, kernel_size: int, stride: int | None = None, padding
 
     Source:
         B. Rohrer, "Sharpened cosine similarity" (2022).
+
+    Example:
+        >>> max_abs_pool(torch.tensor([[[1.0, -3.0, 2.0, 0.0]]]), kernel_size=2)
+        tensor([[[-3.,  2.]]])
     """
     stride = stride or kernel_size
     halves = (kernel_size, stride, padding) == (2, 2, 0) and min(x.shape[2:]) >= 2

@@ -9,7 +9,17 @@ from scs.errors import OptionError
 
 @dataclass(frozen=True)
 class NamedBytes:
-    """A file as it was sent; nothing of it has been read."""
+    """A file as it was sent; nothing of it has been read.
+
+    Attributes:
+        name: what the answer calls it.
+        content: an encoded picture, or an array as ``numpy.save`` writes it.
+        is_npy: whether it is an array.
+
+    Example:
+        >>> NamedBytes("scene.npy", b"...", is_npy=True).name
+        'scene.npy'
+    """
 
     name: str
     content: bytes
@@ -18,7 +28,16 @@ class NamedBytes:
 
 @dataclass(frozen=True)
 class Upload:
-    """The files of one request: pictures, and for some routes a template."""
+    """The files of one request: pictures, and for some routes a template.
+
+    Attributes:
+        images: the pictures.
+        template: what to look for in the features of a layer.
+
+    Example:
+        >>> len(Upload([NamedBytes("cat.jpg", b"...")]).images)
+        1
+    """
 
     images: list[NamedBytes]
     template: NamedBytes | None = None
@@ -28,8 +47,19 @@ class Upload:
 class MatchUpload:
     """The files of a match; nothing of them has been read.
 
+    Attributes:
+        scene: where to look.
+        templates: what to look for, one or more.
+        masks: which pixels of a template count: one for all templates, or one for each.
+        reference: in place of templates, a picture that the option ``box`` cuts what to look for out of.
+
     Raises:
         OptionError: there is nothing to look for, or two kinds of it, or the masks are not one or one a template.
+
+    Example:
+        >>> scene, template = NamedBytes("cat.jpg", b"..."), NamedBytes("eye.png", b"...")
+        >>> len(MatchUpload(scene, [template]).templates)
+        1
     """
 
     scene: NamedBytes

@@ -1,5 +1,5 @@
 """``python -m service.cli`` is ``scs``."""
 
-from service.cli.main import main
+from service.cli.start import run_scs
 
-main()
+run_scs()

@@ -33,6 +33,18 @@ class Client:
 
     Every method raises :class:`scs.errors.ServerError` where the service cannot be reached, or with what it said where
     it refused.
+
+    Example:
+        >>> from pathlib import Path
+        >>> client = Client("http://127.0.0.1:8000")
+        >>> cat = NamedBytes("cat.jpg", Path("docs/pictures/cat.jpg").read_bytes())
+        >>> client.predict([cat], PredictOptions(top_k=1)).predictions[0].classes[0].label
+        'cat'
+        >>> [layer.name for layer in client.activations(Upload([cat]), ActivationOptions(layers="stem")).layers]
+        ['stem']
+        >>> eye = MatchUpload(cat, reference=cat)
+        >>> client.match(eye, MatchOptions(box="300,230,150,120", top=1)).matches[0].present
+        True
     """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:

@@ -29,6 +29,13 @@ class ScoreMap:
             for a signal.
         flat: share of the patches, 0 to 1, that have no angle to the template, because they or the template are
             constant (for the methods that remove no mean: zero). It is 0 for the methods that are not normalised.
+
+    Example:
+        >>> from scs.matching.scores import score_map
+        >>> blank = np.zeros((40, 50), np.uint8)
+        >>> found = score_map(blank, np.eye(8, dtype=np.uint8))
+        >>> isinstance(found, ScoreMap), found.scores.shape, found.flat
+        (True, (33, 43), 1.0)
     """
 
     scores: Scores

@@ -1,0 +1,51 @@
+# The door as type checkers and editors see it; __init__.py imports these names when they are used. A stub, because
+# only here may `scs` name `models` and `service`: nothing in it is ever imported.
+from models.runtime.load import load_model as load_model
+from scs.errors import ScsError as ScsError
+from scs.matching.finding import Found as Found
+from scs.matching.finding import Match as Match
+from scs.matching.finding import Search as Search
+from scs.matching.finding import find as find
+from scs.matching.finding import heatmap as heatmap
+from scs.matching.parts import PartsTemplate as PartsTemplate
+from scs.matching.scores import ScoreMap as ScoreMap
+from scs.matching.scores import score_map as score_map
+from scs.nn.layers import MaxAbsPool1d as MaxAbsPool1d
+from scs.nn.layers import MaxAbsPool2d as MaxAbsPool2d
+from scs.nn.layers import SharpenedCosineSimilarity1d as SharpenedCosineSimilarity1d
+from scs.nn.layers import SharpenedCosineSimilarity2d as SharpenedCosineSimilarity2d
+from scs.nn.pooling import max_abs_pool as max_abs_pool
+from scs.nn.similarity import sharpened_cosine_similarity as sharpened_cosine_similarity
+from service.api.activations import ActivationOptions as ActivationOptions
+from service.api.files import MatchUpload as MatchUpload
+from service.api.files import NamedBytes as NamedBytes
+from service.api.files import Upload as Upload
+from service.api.match import MatchOptions as MatchOptions
+from service.api.predict import PredictOptions as PredictOptions
+from service.client.client import Client as Client
+
+__all__ = [
+    "ActivationOptions",
+    "Client",
+    "Found",
+    "Match",
+    "MatchOptions",
+    "MatchUpload",
+    "MaxAbsPool1d",
+    "MaxAbsPool2d",
+    "NamedBytes",
+    "PartsTemplate",
+    "PredictOptions",
+    "ScoreMap",
+    "ScsError",
+    "Search",
+    "SharpenedCosineSimilarity1d",
+    "SharpenedCosineSimilarity2d",
+    "Upload",
+    "find",
+    "heatmap",
+    "load_model",
+    "max_abs_pool",
+    "score_map",
+    "sharpened_cosine_similarity",
+]

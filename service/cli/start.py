@@ -1,0 +1,30 @@
+"""The installed commands ``scs`` and ``scs-serve``, which say what is missing where the packages for serving are."""
+
+import sys
+
+from scs.solver import warn_of_solver
+
+USAGE_ERROR = 2
+
+
+def run_scs() -> None:
+    """Run ``scs``; one line on stderr and status 2 where a package that it needs is not installed."""
+    warn_of_solver()  # `import scs` has done so, unless the solver's own scs/__init__.py has overwritten ours
+    try:
+        from service.cli.main import main
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        print(
+            f"scs: this command needs {package}, which is not installed: pip install 'scs-serve[cpu]', "
+            "or 'scs-serve[gpu]' for an NVIDIA GPU",
+            file=sys.stderr,
+        )
+        sys.exit(USAGE_ERROR)
+    main()
+
+
+def run_scs_serve() -> None:
+    """Run ``scs-serve``, which is ``scs serve``; ``scs-serve --version`` is ``scs --version``."""
+    arguments = sys.argv[1:]
+    sys.argv = ["scs", *arguments] if arguments == ["--version"] else ["scs", "serve", *arguments]
+    run_scs()
