@@ -8,10 +8,8 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from models.cards.catalogue import find
 from models.runtime.load import load_model
 from scs.errors import ModelError, OptionError, UnknownNameError
-from service.repository.loader import load_entry
 from service.repository.repository import ModelStore
 
 
@@ -68,11 +66,6 @@ def test_the_newest_version_is_the_highest_number_and_not_the_last_by_alphabet(c
     store = loaded(copied)
     assert store.get().card.version == 10
     assert store.get(version=2).card.version == 2
-
-
-def test_a_model_that_runs_has_answered_a_blank_image(repository):
-    model = load_entry(find(repository, "shapes-scs"), "cpu", allow_torchscript=False)
-    assert model.runtime.logits(np.zeros((2, 5, 9, 3), np.uint8)).shape == (2, 3)
 
 
 def not_onnx(folder):
@@ -152,35 +145,6 @@ def test_a_broken_model_is_kept_with_its_reason_and_the_rest_is_loaded(copied, c
     with pytest.raises(ModelError, match="shapes-conv 1 is not available"):
         store.get("shapes-conv")
     assert "shapes-conv 1 is not available" in caplog.text
-
-
-class Stub:
-    """A runtime that loads, whose logits are made by a function of ours."""
-
-    device = "cpu"
-
-    def __init__(self, logits):
-        self.logits = logits
-
-    def layers(self, images, names):
-        return {}
-
-
-def no_answer(images):
-    raise RuntimeError("out of memory")
-
-
-@pytest.mark.parametrize(
-    ("logits", "reason"),
-    [
-        (no_answer, "did not answer a blank image: out of memory"),
-        (lambda images: np.zeros((1, 7), np.float32), r"needs 3 logits an image; \(1, 7\) came"),
-    ],
-)
-def test_a_model_that_does_not_answer_a_blank_image_cannot_be_used(repository, monkeypatch, logits, reason):
-    monkeypatch.setattr("service.repository.loader.load_model", lambda *_: Stub(logits))
-    with pytest.raises(ModelError, match=reason):
-        load_entry(find(repository, "shapes-scs"), "cpu", allow_torchscript=False)
 
 
 def test_names_that_are_not_there_are_refused_with_those_that_are(repository):
