@@ -31,7 +31,7 @@ from service.observability.metrics import Metrics
 from service.observability.tracing import telemetry
 from service.oip.data_plane import Inference
 from service.repository.reload import Reloading
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 from service.settings import Settings, read_settings
 from service.tasks.match.warmup import settle, warming
 from service.tasks.predictor import Predictor
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or read_settings()
     over_grpc = _grpc(settings)
-    store = ModelStore(
+    store = ModelRepository(
         settings.model_repository, choose_device(settings.device), settings.default_model, settings.allow_torchscript
     )
     reloading = Reloading(store, settings.repository_poll_s)
@@ -131,7 +131,7 @@ def _grpc(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager
     return serving_grpc
 
 
-def _why_not_cuda(settings: Settings, store: ModelStore) -> str:
+def _why_not_cuda(settings: Settings, store: ModelRepository) -> str:
     return f": {cuda_obstacle()}" if settings.device == "auto" and store.device == "cpu" else ""
 
 

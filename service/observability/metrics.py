@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 
 # From a small picture's decoding to a request at its deadline.
 _SECONDS = (
@@ -87,7 +87,7 @@ class Metrics:
         in_flight: requests that are being answered.
     """
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: ModelRepository) -> None:
         registry = self._registry = CollectorRegistry()
         self.requests = Counter(
             "scs_requests_total", "Requests answered.", ("route", "model", "status"), registry=registry
@@ -169,7 +169,7 @@ class Metrics:
 class _Models(Collector):
     """Asks the store, so that what is loaded and unloaded has no second record here."""
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: ModelRepository) -> None:
         self._store = store
 
     def collect(self) -> Iterable[GaugeMetricFamily]:

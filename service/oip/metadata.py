@@ -9,7 +9,7 @@ from typing import Any
 from models.cards.card import Format, ModelCard
 from service.oip.images import INPUT
 from service.repository.loader import LoadedModel
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 
 NAME = "scs-serve"
 OUTPUT = "logits"
@@ -39,6 +39,6 @@ def model_metadata(card: ModelCard, usable: Sequence[LoadedModel]) -> dict[str, 
     }
 
 
-def usable_models(store: ModelStore, name: str | None = None) -> list[LoadedModel]:
+def usable_models(store: ModelRepository, name: str | None = None) -> list[LoadedModel]:
     """Every version that can be asked, of one model or of all."""
     return [state.model for state in store.states() if state.model is not None and name in (None, state.name)]

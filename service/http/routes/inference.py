@@ -30,7 +30,7 @@ from service.oip.schemas import (
 from service.oip.triton_config import model_config
 from service.oip.triton_statistics import model_statistics
 from service.repository.loader import LoadedModel
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 from service.settings import Settings
 
 _FAILURES: dict[int | str, dict[str, Any]] = {
@@ -176,7 +176,7 @@ def _read_packed(body: bytes, coding: str, most: int, json_length: int | None) -
 
 
 def _model(request: Request, name: str, version: str | None) -> LoadedModel:
-    store: ModelStore = request.app.state.models
+    store: ModelRepository = request.app.state.models
     model = store.get(name, version)
     request.state.model = model.card.name
     return model

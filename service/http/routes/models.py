@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from service.api.models import ModelDetail, ModelList, ModelState, VersionOption
 from service.http.problems import RESPONSES
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 from service.repository.table import VersionState
 
 router = APIRouter(prefix="/models", tags=["models"], responses=RESPONSES)
@@ -17,19 +17,19 @@ router = APIRouter(prefix="/models", tags=["models"], responses=RESPONSES)
 @router.get("", summary="List the models")
 async def list_models(request: Request) -> ModelList:
     """Every version of every model, whether it can be used, and what it is called."""
-    store: ModelStore = request.app.state.models
+    store: ModelRepository = request.app.state.models
     return ModelList(models=[ModelState(**_fields(state, store)) for state in store.states()])
 
 
 @router.get("/{name}", summary="A model's card")
 async def show_model(request: Request, name: str, version: Annotated[VersionOption, Query()] = None) -> ModelDetail:
     """The card of a model, of the version that answers unless another is named, and where it runs."""
-    store: ModelStore = request.app.state.models
+    store: ModelRepository = request.app.state.models
     state = store.state(name, version)
     return ModelDetail(card=state.card, **_fields(state, store))
 
 
-def _fields(state: VersionState, store: ModelStore) -> dict[str, object]:
+def _fields(state: VersionState, store: ModelRepository) -> dict[str, object]:
     return {
         "name": state.name,
         "version": state.version,

@@ -14,7 +14,7 @@ from models.cards.aliases import ALIAS_PATTERN
 from scs.errors import ModelError
 from service.api.repository import IndexRequest, LoadRequest, ModelIndex, UnloadRequest
 from service.repository.reload import Reloading
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 
 T = TypeVar("T")
 _Labels = TypeAdapter(
@@ -52,7 +52,7 @@ router = APIRouter(prefix="/v2/repository", tags=["repository"])
 async def post_index(request: Request) -> list[ModelIndex]:
     """Every version of every model, loaded or on disk, with its state; only those that answer with `ready`."""
     wanted = await _read(request, TypeAdapter(IndexRequest))
-    store: ModelStore = request.app.state.models
+    store: ModelRepository = request.app.state.models
     return [
         ModelIndex(name=each.name, version=str(each.version), state=each.state, reason=each.reason or "")
         for each in await run_in_threadpool(store.index)

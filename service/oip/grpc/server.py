@@ -37,7 +37,7 @@ from service.oip.metadata import usable_models
 from service.oip.triton_config import model_config
 from service.oip.triton_statistics import model_statistics
 from service.repository.reload import Reloading
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -116,8 +116,8 @@ class _Calls:
         self._state = app.state
 
     @property
-    def _store(self) -> ModelStore:
-        store: ModelStore = self._state.models
+    def _store(self) -> ModelRepository:
+        store: ModelRepository = self._state.models
         return store
 
     async def ServerLive(self, sent: Any) -> Content:  # noqa: N802

@@ -13,7 +13,7 @@ from scs.errors import BusyError, DeadlineError, ModelError, TooLargeError
 from service.inference.batcher import Engine
 from service.observability.metrics import Metrics
 from service.repository.loader import LoadedModel
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 from service.settings import Settings
 
 POISON = 255
@@ -52,7 +52,7 @@ def bench(card, tmp_path):
 
     def make(serving=None, concurrent_runs=1, **settings):
         given = Settings(**settings)
-        metrics = Metrics(ModelStore(tmp_path, "cpu", "none", False))
+        metrics = Metrics(ModelRepository(tmp_path, "cpu", "none", False))
         own = card.model_copy(update={"serving": ServingCard(**(serving or {}))})
         model = LoadedModel(own, Echo(concurrent_runs))
         return Engine(given, metrics), model, metrics.of(card.name, card.version)

@@ -7,12 +7,12 @@ import pytest
 from scs.errors import BusyError, DeadlineError
 from service.inference.thread_pool import Jobs
 from service.observability.metrics import Metrics
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 
 
 @pytest.fixture
 def metrics(tmp_path):
-    return Metrics(ModelStore(tmp_path, "cpu", "none", False)).jobs("heavy")
+    return Metrics(ModelRepository(tmp_path, "cpu", "none", False)).jobs("heavy")
 
 
 @pytest.fixture

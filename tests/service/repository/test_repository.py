@@ -10,7 +10,7 @@ import pytest
 
 from models.runtime.load import load_model
 from scs.errors import ModelError, OptionError, UnknownNameError
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def images():
 
 
 def loaded(repository, default="shapes-scs"):
-    store = ModelStore(repository, "cpu", default, allow_torchscript=True)
+    store = ModelRepository(repository, "cpu", default, allow_torchscript=True)
     store.load_all()
     return store
 
@@ -48,7 +48,7 @@ def test_every_version_of_every_model_is_loaded(repository):
 
 
 def test_nothing_is_ready_before_it_is_loaded(repository):
-    store = ModelStore(repository, "cpu", "shapes-scs")
+    store = ModelRepository(repository, "cpu", "shapes-scs")
     assert not store.ready()
     with pytest.raises(UnknownNameError, match="there are: none"):
         store.get()
@@ -428,7 +428,7 @@ def test_loads_of_one_model_at_once_load_it_once(copied, monkeypatch):
 
 
 def test_torchscript_is_loaded_only_where_it_is_allowed(copied):
-    store = ModelStore(copied, "cpu", "shapes-scs")
+    store = ModelRepository(copied, "cpu", "shapes-scs")
     store.load_all()
     assert store.ready()
     with pytest.raises(ModelError, match="shapes-script 1 is TorchScript, .* SCS_ALLOW_TORCHSCRIPT=true"):
