@@ -42,7 +42,8 @@ from timing import interleaved, show, summary
 
 from models.cards.catalogue import bundled_repository, find
 from models.onnx.op import SIMILARITY
-from models.runtime.load import cuda_obstacle, load_model, open_session
+from models.runtime.device import cuda_obstacle, open_session
+from models.runtime.load import load_model
 from scs.matching.scores import score_maps
 from scs.matching.scoring import torch_scores
 from scs.matching.threads import available_threads

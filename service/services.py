@@ -13,7 +13,7 @@ from service.inference.thread_pool import ThreadPool
 from service.observability.metrics import Metrics
 from service.oip.data_plane import DataPlane
 from service.repository.reload import Reloading
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 from service.settings import Settings
 from service.shutdown import Stopping
 from service.tasks.predict import Predictor
@@ -39,7 +39,7 @@ class Services:
     """
 
     settings: Settings
-    models: ModelStore
+    models: ModelRepository
     reloading: Reloading
     metrics: Metrics
     stopping: Stopping
@@ -66,7 +66,7 @@ def make_services(settings: Settings) -> Services:
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
     """
-    models = ModelStore(
+    models = ModelRepository(
         settings.model_repository, choose_device(settings.device), settings.default_model, settings.allow_torchscript
     )
     metrics = Metrics()

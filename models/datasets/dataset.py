@@ -1,19 +1,14 @@
-"""The data sets that the networks are trained and measured on: read from a folder, or fetched from their publisher.
+"""Read the data sets that the networks are trained and measured on.
 
 Only NumPy is needed to read one: an exported model is evaluated where there is no torch.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import os
-import struct
-import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import BadZipFile
 from zlib import error as ZlibError
@@ -21,7 +16,8 @@ from zlib import error as ZlibError
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.errors import DataError, UnknownNameError
+from models.datasets.published import publication
+from scs.errors import DataError
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -44,142 +40,6 @@ def evenly(entries: NDArray[Any], most: int) -> NDArray[Any]:
     return entries[:: max(1, len(entries) // most)][:most]
 
 
-@dataclass(frozen=True)
-class PublishedFile:
-    """A file as its publisher serves it."""
-
-    url: str
-    size: int  # bytes
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What a data set holds, where it is published, and how the publisher's files are read."""
-
-    image_shape: tuple[int, int, int]  # (H, W, C)
-    classes: tuple[str, ...]
-    files: tuple[PublishedFile, ...]
-    read: Callable[[Sequence[Path]], dict[str, Images]]  # -> x_train, y_train, x_test, y_test
-
-
-def read_mnist(paths: Sequence[Path]) -> dict[str, Images]:
-    """Read four gzipped IDX files: images and labels to train on, images and labels to test on."""
-    return {key: read_idx(path) for key, path in zip(("x_train", "y_train", "x_test", "y_test"), paths, strict=True)}
-
-
-def read_idx(path: Path) -> Images:
-    """Read one gzipped IDX file of bytes: 0, 0, type, number of dimensions, each dimension, then the values."""
-    content = gzip.decompress(path.read_bytes())
-    dimensions = content[3]
-    shape = struct.unpack_from(f">{dimensions}I", content, 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-
-
-def read_cifar10(paths: Sequence[Path]) -> dict[str, Images]:
-    """Read the binary archive, whose records are a label and the 32x32 red, then green, then blue values."""
-    (path,) = paths
-    with tarfile.open(path) as archive:  # one pass from front to back: a gzipped archive cannot be sought in cheaply
-        batches = {Path(member.name).name: file.read() for member in archive if (file := archive.extractfile(member))}
-
-    def split(*names: str) -> tuple[Images, Images]:
-        records = np.frombuffer(b"".join(batches[name] for name in names), np.uint8).reshape(-1, 1 + 3 * 32 * 32)
-        return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), records[:, 0]
-
-    x_train, y_train = split(*(f"data_batch_{number}.bin" for number in range(1, 6)))
-    x_test, y_test = split("test_batch.bin")
-    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-
-
-# Sizes and checksums are those of TensorFlow Datasets (url_checksums/*.txt), checksums of the first two also those of
-# torchvision (prototype/datasets/_builtin/mnist.py). MNIST's own site no longer serves its files; torchvision takes
-# them from the mirror named here. Fashion-MNIST comes from the publisher's repository, which unlike its bucket has
-# TLS. CIFAR-10 comes in its binary form, as the other one is a pickle, which can run code.
-_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
-_FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
-_CIFAR = "https://www.cs.toronto.edu/~kriz"
-
-DATASETS: dict[str, Publication] = {
-    "mnist": Publication(
-        image_shape=(28, 28, 1),
-        classes=tuple("0123456789"),
-        files=(
-            PublishedFile(
-                f"{_MNIST}/train-images-idx3-ubyte.gz",
-                9_912_422,
-                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            ),
-            PublishedFile(
-                f"{_MNIST}/train-labels-idx1-ubyte.gz",
-                28_881,
-                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            ),
-            PublishedFile(
-                f"{_MNIST}/t10k-images-idx3-ubyte.gz",
-                1_648_877,
-                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            ),
-            PublishedFile(
-                f"{_MNIST}/t10k-labels-idx1-ubyte.gz",
-                4_542,
-                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            ),
-        ),
-        read=read_mnist,
-    ),
-    "fashion-mnist": Publication(
-        image_shape=(28, 28, 1),
-        classes=(
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
-        files=(
-            PublishedFile(
-                f"{_FASHION}/train-images-idx3-ubyte.gz",
-                26_421_880,
-                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            ),
-            PublishedFile(
-                f"{_FASHION}/train-labels-idx1-ubyte.gz",
-                29_515,
-                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-            ),
-            PublishedFile(
-                f"{_FASHION}/t10k-images-idx3-ubyte.gz",
-                4_422_102,
-                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-            ),
-            PublishedFile(
-                f"{_FASHION}/t10k-labels-idx1-ubyte.gz",
-                5_148,
-                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-            ),
-        ),
-        read=read_mnist,
-    ),
-    "cifar10": Publication(
-        image_shape=(32, 32, 3),
-        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-        files=(
-            PublishedFile(
-                f"{_CIFAR}/cifar-10-binary.tar.gz",
-                170_052_171,
-                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-            ),
-        ),
-        read=read_cifar10,
-    ),
-}
-
-
 def data_folder(folder: Path | None = None) -> Path | None:
     """Return the folder that was named, else the one that ``SCS_DATA`` names, else None."""
     named = os.environ.get("SCS_DATA")
@@ -200,7 +60,7 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
         UnknownNameError: there is no data set of that name.
         DataError: the file is missing, or does not hold such images and labels.
     """
-    publication = _publication(name)
+    published = publication(name)
     folder = data_folder(folder)
     path = folder and folder / f"{name}.npz"
     if path is None or not path.is_file():
@@ -210,89 +70,9 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
             "or fetch it from its publisher with --download"
         )
     arrays = _read_arrays(path)
-    classes = _checked_classes(path, arrays.get("classes", np.array(publication.classes)))
-    splits = [_checked_split(path, arrays, split, publication.image_shape, len(classes)) for split in ("train", "test")]
+    classes = _checked_classes(path, arrays.get("classes", np.array(published.classes)))
+    splits = [_checked_split(path, arrays, split, published.image_shape, len(classes)) for split in ("train", "test")]
     return Dataset(name, *splits[0], *splits[1], classes)
-
-
-def download_dataset(name: str, folder: Path, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Fetch a data set from its publisher into ``<folder>/<name>.npz``; one that is already there is kept.
-
-    The file appears only once it is whole, and a failure leaves nothing behind.
-
-    Args:
-        name: one of ``DATASETS``.
-        folder: where the file shall lie; made where it is missing.
-        progress: called after each piece with the bytes received so far and the bytes there are in all.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        UnknownNameError: there is no data set of that name.
-        DataError: the publisher's files could not be fetched, are not what their checksums say, or cannot be stored.
-    """
-    publication = _publication(name)
-    path = folder / f"{name}.npz"
-    if path.is_file():
-        return path
-    total = sum(file.size for file in publication.files)
-    received = 0
-
-    def report(piece: int) -> None:
-        nonlocal received
-        received += piece
-        if progress:
-            progress(received, total)
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder, prefix=f".{name}-") as scratch:  # beside its target, so that a rename moves
-            parts = [Path(scratch) / str(index) for index in range(len(publication.files))]
-            for file, part in zip(publication.files, parts, strict=True):
-                _fetch(file, part, report)
-            whole = Path(scratch) / path.name
-            np.savez(whole, allow_pickle=False, classes=np.array(publication.classes), **publication.read(parts))
-            whole.replace(path)
-    except OSError as error:
-        raise DataError(f"{path.name} could not be stored in {folder}: {error.strerror or error}") from error
-    return path
-
-
-def _fetch(file: PublishedFile, target: Path, report: Callable[[int], None]) -> None:
-    import httpx2 as httpx  # here, because reading a data set does without it
-
-    digest = hashlib.sha256()
-    size = 0
-    try:
-        # "identity", and the raw bytes: some servers offer to unpack a .gz on the way, and the checksum is of the .gz
-        with (
-            httpx.stream(
-                "GET", file.url, headers={"Accept-Encoding": "identity"}, follow_redirects=True, timeout=30
-            ) as response,
-            target.open("wb") as output,
-        ):
-            if not response.is_success:
-                raise DataError(f"{file.url} could not be fetched: the server answered {response.status_code}")
-            for piece in response.iter_raw():
-                output.write(piece)
-                digest.update(piece)
-                size += len(piece)
-                report(len(piece))
-    except httpx.HTTPError as error:
-        raise DataError(f"{file.url} could not be fetched: {str(error) or type(error).__name__}") from error
-    if digest.hexdigest() != file.sha256:
-        raise DataError(
-            f"{file.url} should be {file.size} bytes with SHA-256 {file.sha256}, "
-            f"but {size} bytes with SHA-256 {digest.hexdigest()} came"
-        )
-
-
-def _publication(name: str) -> Publication:
-    try:
-        return DATASETS[name]
-    except KeyError:
-        raise UnknownNameError(f"no data set is called {name!r}; there are {', '.join(DATASETS)}") from None
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -1,67 +1,26 @@
-"""Run an exported model: ONNX on ONNX Runtime, or TorchScript where torch is installed.
+"""Load an exported model: ONNX on ONNX Runtime, or TorchScript where torch is installed.
 
 Both kinds answer the same two questions: what are the logits of these images, and what do these layers look like.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-import time
-from collections.abc import Sequence
-from contextlib import nullcontext
-from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol
-
-import numpy as np
-import numpy.typing as npt
-import onnx
-import onnxruntime as ort
-
 from models.cards.card import ModelCard
-from models.onnx import native
-from models.onnx.external_data import refers_to_files
-from models.onnx.graph import keep_only, needed_nodes
-from scs.errors import DeviceError, MissingPackageError, ModelError
+from models.runtime.device import Device, choose_device, cuda_obstacle, usable_cores
+from models.runtime.onnx_session import OnnxModel
+from models.runtime.session import Array, Images, RunnableModel
+from models.runtime.torchscript import TorchScriptModel
 
-if TYPE_CHECKING:
-    import torch
-
-Device = Literal["cpu", "cuda"]
-Images = npt.NDArray[np.uint8]  # (N, H, W, C)
-Array = npt.NDArray[np.float32]
-
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-# Unless told otherwise, the runtime rounds what it multiplies on CUDA to TF32, three decimal digits, and times every
-# algorithm there is on each new size and number of pictures, while somebody waits.
-_PROVIDER_OPTIONS: dict[Device, dict[str, str]] = {
-    "cpu": {},
-    "cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
-}
-_ONNX_ERRORS_ONLY = 3
-# The runtime keeps the memory of its largest run. For dense maps of a photograph that is most of a gigabyte a model, so
-# it is handed back after pictures above this size; below it, keeping it is faster.
-_PIXELS_WORTH_KEEPING_MEMORY_FOR = 2**18
-_SMALL_S = 0.002  # a picture that takes longer on one thread gets all of them
-# Two runs that each want every core take turns on them, and the memory of both: one after the other is as fast.
-_all_cores = threading.Lock()
-_MOST_CONCURRENT = 3  # more runs of small pictures at once than one event loop can feed
-
-
-class RunnableModel(Protocol):
-    """A model that is loaded and ready to run. Safe to call from several threads."""
-
-    device: Device
-    concurrent_runs: int  # that together keep the cores busy and not each other waiting
-    kernels: native.Kernels | None  # what runs its SCS layers; None where it has none, or no choice
-
-    def logits(self, images: Images) -> Array:
-        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
-        ...
-
-    def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
-        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
-        ...
+__all__ = [
+    "Array",
+    "Device",
+    "Images",
+    "RunnableModel",
+    "choose_device",
+    "cuda_obstacle",
+    "load_model",
+    "usable_cores",
+]
 
 
 def load_model(content: bytes, card: ModelCard, device: Device) -> RunnableModel:
@@ -82,6 +41,7 @@ def load_model(content: bytes, card: ModelCard, device: Device) -> RunnableModel
         MissingPackageError: a TorchScript model where torch is not installed.
 
     Example:
+        >>> import numpy as np
         >>> from models.cards.catalogue import bundled_repository, find
         >>> entry = find(bundled_repository(), "mnist-scs")
         >>> model = load_model(entry.verified_bytes(), entry.card(), "cpu")
@@ -89,249 +49,3 @@ def load_model(content: bytes, card: ModelCard, device: Device) -> RunnableModel
         (1, 10)
     """
     return OnnxModel(content, card, device) if card.format == "onnx" else TorchScriptModel(content, card, device)
-
-
-def choose_device(wish: Literal["auto", "cpu", "cuda"]) -> Device:
-    """Decide where models run: on CUDA where it really works and was not ruled out, else on the CPU.
-
-    Raises:
-        DeviceError: CUDA was asked for and does not work; the message says what is missing.
-    """
-    if wish == "cpu":
-        return "cpu"
-    obstacle = cuda_obstacle()
-    if obstacle is None:
-        return "cuda"
-    if wish == "cuda":
-        raise DeviceError(f"SCS_DEVICE=cuda needs a working CUDA device, but {obstacle}")
-    return "cpu"
-
-
-@cache
-def cuda_obstacle() -> str | None:
-    """What keeps models from running on CUDA here, or None where a small graph really ran there."""
-    if _PROVIDERS["cuda"] not in ort.get_available_providers():
-        return "this ONNX Runtime is built without it: install scs-serve[gpu] in place of scs-serve[cpu]"
-    if hasattr(ort, "preload_dlls"):
-        ort.preload_dlls()  # CUDA and cuDNN from their wheels
-    probe = onnx.parser.parse_model(
-        '<ir_version: 10, opset_import: ["": 20]> probe (float[1] x) => (float[1] y) { y = Exp (x) }'
-    )
-    content = probe.SerializeToString()
-    try:
-        # Where the provider does not load, the runtime takes it off the list; a session that refuses the CPU would say
-        # no more than that its nodes are there.
-        loaded = ort.InferenceSession(content, providers=[_PROVIDERS["cuda"]], enable_fallback=0).get_providers()
-        if _PROVIDERS["cuda"] not in loaded:
-            return "ONNX Runtime could not load its CUDA part; what it printed above this names the library or driver"
-        session = open_session(content, "cuda")
-        session.run(None, {"x": np.zeros(1, np.float32)})
-    except Exception as error:  # the runtime raises a class of its own for each cause
-        return f"a test on it failed: {_first_line(error)}"
-    return None
-
-
-class OnnxModel:
-    """An ONNX model: sessions for logits, fused as far as the runtime can, and one that keeps every layer.
-
-    On the CPU there are two for logits: one thread is best for a small picture, because waking others takes longer than
-    the run, and leaves the other cores to other requests; for a large one all cores are.
-    """
-
-    def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
-        self.device = device
-        self.kernels: native.Kernels | None = None
-        self._tensors = {layer.name: layer.tensor for layer in card.layers}
-        # What a bank's sums in float64 take is handed back after every picture, however small.
-        self._keeps_memory = card.bank is None
-        try:
-            graph = onnx.load_from_string(content)
-            if refers_to_files(graph):
-                raise ModelError(f"{card.name} needs to be one file; it refers to others")
-            self.kernels = _choose_kernels(graph, device)
-            lean = self._prepared(_without_unused(graph))
-            self._narrow = self._session(lean, threads=1, keeps_memory=self._keeps_memory)
-            self._wide = self._session(lean, keeps_memory=self._keeps_memory) if device == "cpu" else self._narrow
-            opened = self._prepared(_with_outputs(graph, list(self._tensors.values())))
-            self._open = self._session(opened, keeps_memory=False)
-            _check_interface(self._narrow, card)
-            blank = np.zeros((1, card.input.height, card.input.width, card.input.channels), np.uint8)
-            self._small_pixels = blank[..., 0].size * _SMALL_S / self._seconds(blank)
-        except (ModelError, DeviceError):
-            raise
-        except Exception as error:  # onnx and the runtime each raise classes of their own for a broken file
-            raise ModelError(f"{card.name} {card.version} could not be loaded: {_first_line(error)}") from None
-        self.concurrent_runs = 1
-        if device == "cpu" and blank[..., 0].size <= self._small_pixels:
-            self.concurrent_runs = min(_MOST_CONCURRENT, usable_cores())
-
-    def logits(self, images: Images) -> Array:
-        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
-        is_small = images[0, ..., 0].size <= self._small_pixels
-        options = ort.RunOptions()
-        if self._keeps_memory and self.device == "cpu" and images[..., 0].size > _PIXELS_WORTH_KEEPING_MEMORY_FOR:
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        with nullcontext() if is_small else _all_cores:
-            session = self._narrow if is_small else self._wide
-            (logits,) = session.run(["logits"], {"image": images}, options)
-        return logits  # type: ignore[no-any-return]
-
-    def _prepared(self, graph: onnx.ModelProto) -> bytes:
-        prepared: bytes = (native.joined(graph) if self.kernels == "native" else graph).SerializeToString()
-        return prepared
-
-    def _session(
-        self, content: bytes, *, threads: int | None = None, keeps_memory: bool = True
-    ) -> ort.InferenceSession:
-        is_native = self.kernels == "native"
-        return open_session(content, self.device, threads=threads, keeps_memory=keeps_memory, is_native=is_native)
-
-    def _seconds(self, images: Images) -> float:
-        """Seconds that a run takes on one thread, once it has found its memory."""
-        times = []
-        for _ in range(3):
-            started = time.perf_counter()
-            self._narrow.run(["logits"], {"image": images})
-            times.append(time.perf_counter() - started)
-        return min(times)
-
-    def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
-        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
-        wanted = ["logits", *(self._tensors[name] for name in names)]
-        with _all_cores:
-            values = self._open.run(wanted, {"image": images})
-        return dict(zip(["logits", *names], values, strict=True))
-
-
-class TorchScriptModel:
-    """A TorchScript model, which has ``forward`` for the logits and ``layers`` for those and every map."""
-
-    def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
-        try:
-            import io
-
-            import torch
-        except ImportError:
-            raise MissingPackageError(
-                f"{card.name} {card.version} is TorchScript and needs torch, which is not installed: "
-                "pip install 'scs-serve[train]'"
-            ) from None
-        if device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError(f"{card.name} {card.version} needs a torch that sees CUDA; this one does not")
-        self.device = device
-        self.concurrent_runs = 1
-        self.kernels: native.Kernels | None = None
-        try:
-            self._module = torch.jit.load(io.BytesIO(content), map_location=device)
-        except RuntimeError as error:
-            raise ModelError(f"{card.name} {card.version} could not be loaded: {_first_line(error)}") from None
-
-    def logits(self, images: Images) -> Array:
-        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
-        import torch
-
-        with torch.inference_mode():
-            return _to_numpy(self._module(torch.from_numpy(_writable(images)).to(self.device)))
-
-    def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
-        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
-        import torch
-
-        with torch.inference_mode():
-            maps = self._module.layers(torch.from_numpy(_writable(images)).to(self.device))
-            return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
-
-
-def _choose_kernels(graph: onnx.ModelProto, device: Device) -> native.Kernels | None:
-    if not native.calls_op(graph):
-        return None
-    return "native" if device == "cpu" and native.available() else "portable"
-
-
-def open_session(
-    content: bytes,
-    device: Device,
-    *,
-    threads: int | None = None,
-    keeps_memory: bool = True,
-    is_native: bool = False,
-) -> ort.InferenceSession:
-    """Open a session as models are run by: on one device, and on no other.
-
-    Args:
-        content: a model file.
-        device: where every node shall run.
-        threads: of one run on the CPU; None is every core.
-        keeps_memory: whether the CPU's memory of the largest run is kept for the next.
-        is_native: whether the native kernels run the nodes that they know.
-
-    Raises:
-        DeviceError: the device is not there.
-    """
-    if _PROVIDERS[device] not in ort.get_available_providers():
-        raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
-    options = ort.SessionOptions()
-    options.enable_cpu_mem_arena = keeps_memory
-    options.log_severity_level = _ONNX_ERRORS_ONLY
-    options.intra_op_num_threads = threads or usable_cores()
-    if is_native:
-        native.register(options)
-    if device == "cuda":
-        # Fail rather than let the runtime leave a node, and two copies of its tensors, to the CPU.
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    providers = [(_PROVIDERS[device], _PROVIDER_OPTIONS[device])]
-    # A run that fails says why, instead of being tried again on the CPU, for good.
-    session = ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
-    if session.get_providers()[0] != _PROVIDERS[device]:
-        raise DeviceError(f"{_PROVIDERS[device]} was asked for; {session.get_providers()[0]} came")
-    return session
-
-
-def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without nodes that no output needs, such as the layers of a bank: the runtime would run them."""
-    needed = needed_nodes(model.graph)
-    if len(needed) == len(model.graph.node):
-        return model
-    lean = onnx.ModelProto()
-    lean.CopyFrom(model)
-    keep_only(lean.graph, needed)
-    return lean
-
-
-def _with_outputs(graph: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
-    made = {name for node in graph.graph.node for name in node.output}
-    for tensor in tensors:
-        if tensor not in made:
-            raise ModelError(f"the card names a layer's tensor '{tensor}' that the graph does not have")
-        graph.graph.output.append(onnx.ValueInfoProto(name=tensor))
-    return graph
-
-
-def _check_interface(session: ort.InferenceSession, card: ModelCard) -> None:
-    takes = [(i.name, i.type, i.shape[-1]) for i in session.get_inputs()]
-    needed = [("image", "tensor(uint8)", card.input.channels)]
-    if takes != needed:
-        raise ModelError(f"{card.name} {card.version} needs the input {needed[0]}; it has {takes}")
-    gives = [(o.name, o.shape[-1]) for o in session.get_outputs()]
-    if gives != [("logits", len(card.labels))]:
-        raise ModelError(
-            f"{card.name} {card.version} needs the output logits of {len(card.labels)} classes; it has {gives}"
-        )
-
-
-def _writable(images: Images) -> Images:
-    """The images, or a copy where they may not be written to, as of bytes: torch's tensors always may."""
-    return np.require(images, requirements="W")
-
-
-def _to_numpy(tensor: torch.Tensor) -> Array:
-    return tensor.cpu().numpy()
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

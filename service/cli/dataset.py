@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from models.datasets.dataset import Dataset, data_folder, download_dataset, load_dataset
+from models.datasets.dataset import Dataset, data_folder, load_dataset
+from models.datasets.download import download_dataset
 from scs.errors import OptionError
 
 

@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 
 # From a small picture's decoding to a request at its deadline.
 _SECONDS = (
@@ -147,7 +147,7 @@ class Metrics:
             )
         return found
 
-    def watch(self, store: ModelStore) -> None:
+    def watch(self, store: ModelRepository) -> None:
         """Ask a store at each scrape which models can be used."""
         self._registry.register(_Models(store))
 
@@ -169,7 +169,7 @@ class Metrics:
 class _Models(Collector):
     """Asks the store, so that what is loaded and unloaded has no second record here."""
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: ModelRepository) -> None:
         self._store = store
 
     def collect(self) -> Iterable[GaugeMetricFamily]:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from models.cards import catalogue
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 
 _log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -31,7 +31,7 @@ class Reloading:
             it the same: nobody is writing it any more.
     """
 
-    def __init__(self, store: ModelStore, poll_s: float) -> None:
+    def __init__(self, store: ModelRepository, poll_s: float) -> None:
         self.store, self.poll_s = store, poll_s
         self._polling: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 UNLOADED = "it was unloaded"
 
 
-class ModelStore(ModelTable):
+class ModelRepository(ModelTable):
     """Every version of every model of a repository.
 
     Changes are made one at a time, on the thread that asks for them; who asks for a model never waits for one.

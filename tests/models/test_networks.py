@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import correlate1d
 from torch import nn
 
-from models.datasets.dataset import DATASETS
+from models.datasets.published import DATASETS
 from models.networks import FAMILIES, Network, blurred
 from models.training.recipes import recipe_for
 from scs.errors import OptionError, UnknownNameError

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from service.api.models import ModelDetail, ModelList, ModelState, VersionOption
 from service.http.problems import RESPONSES
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 from service.repository.table import VersionState
 from service.services import Services
 
@@ -30,7 +30,7 @@ async def show_model(request: Request, name: str, version: Annotated[VersionOpti
     return ModelDetail(card=state.card, **_fields(state, store))
 
 
-def _fields(state: VersionState, store: ModelStore) -> dict[str, object]:
+def _fields(state: VersionState, store: ModelRepository) -> dict[str, object]:
     return {
         "name": state.name,
         "version": state.version,

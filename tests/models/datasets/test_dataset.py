@@ -22,7 +22,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.datasets.dataset import DATASETS, PublishedFile, download_dataset, evenly, load_dataset
+from models.datasets.dataset import evenly, load_dataset
+from models.datasets.download import download_dataset
+from models.datasets.published import DATASETS, PublishedFile
 from scs.errors import DataError, UnknownNameError
 
 Arrays = dict[str, NDArray[np.uint8]]

@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import pytest
 
-from models.cards.catalogue import bundled_repository, find
+from models.cards.catalogue import find
 from models.export.parity import decided
-from models.runtime import load as runtime
-from models.runtime.load import OnnxModel, TorchScriptModel, choose_device, cuda_obstacle, load_model
+from models.runtime.load import cuda_obstacle, load_model
+from models.runtime.onnx_session import OnnxModel
+from models.runtime.torchscript import TorchScriptModel
 from models.training.train import load_network
 from scs.errors import DeviceError, MissingPackageError, ModelError
 
@@ -172,58 +173,13 @@ def test_a_model_that_shall_run_on_a_device_that_is_not_there_is_refused(stored)
         load_model(*stored, "cuda")
 
 
-@without_cuda
-def test_cuda_that_was_asked_for_and_is_not_there_is_said_in_one_line():
-    with pytest.raises(DeviceError, match=r"\ASCS_DEVICE=cuda needs a working CUDA device, but .+\Z"):
-        choose_device("cuda")
-    assert choose_device("auto") == "cpu"
-
-
-@pytest.mark.parametrize(
-    "wish, obstacle, device",
-    [("auto", None, "cuda"), ("cuda", None, "cuda"), ("auto", "it is broken", "cpu"), ("cpu", None, "cpu")],
-)
-def test_cuda_is_taken_where_it_works_and_was_not_ruled_out(wish, obstacle, device, monkeypatch):
-    monkeypatch.setattr(runtime, "cuda_obstacle", lambda: obstacle)
-    assert choose_device(wish) == device
-
-
-def test_a_cuda_session_keeps_to_float32_and_to_cuda_and_searches_no_algorithms(monkeypatch):
-    asked = []
-
-    def refuse(content, options, providers, enable_fallback):
-        kept = options.get_session_config_entry("session.disable_cpu_ep_fallback"), enable_fallback
-        asked.append((kept, providers))
-        raise RuntimeError("no GPU here")
-
-    monkeypatch.setattr(runtime.ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(runtime.ort, "InferenceSession", refuse)
-    entry = find(bundled_repository(), "mnist-scs")
-    with pytest.raises(ModelError, match="no GPU here"):
-        OnnxModel(entry.verified_bytes(), entry.card(), "cuda")
-    given = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-    assert asked == [(("1", 0), [("CUDAExecutionProvider", given)])]
-
-
-def test_a_cuda_part_that_does_not_load_is_not_mistaken_for_nodes_on_the_cpu(monkeypatch):
-    monkeypatch.setattr(runtime.ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(runtime.ort, "preload_dlls", lambda: None, raising=False)
-    monkeypatch.setattr(runtime.ort, "InferenceSession", lambda *_, **__: OnTheCpu())
-    assert "could not load its CUDA part" in cuda_obstacle.__wrapped__()
-
-
-class OnTheCpu:
-    def get_providers(self):
-        return ["CPUExecutionProvider"]
-
-
 def test_the_runtimes_telemetry_is_off_unless_the_user_says_otherwise():
     code = "import os, models.runtime.load; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     assert in_a_fresh_process(code) == "1\n"
     assert in_a_fresh_process(code, ORT_DISABLE_TELEMETRY="0") == "0\n"
 
 
-@pytest.mark.parametrize("module", ["runtime", "catalogue", "evaluation"])
+@pytest.mark.parametrize("module", ["runtime.load", "cards.catalogue", "evaluation.accuracy"])
 def test_running_listing_and_measuring_models_needs_no_torch(module):
     code = f"import sys, models.{module}; print('torch' in sys.modules)"
     assert in_a_fresh_process(code) == "False\n"
@@ -239,9 +195,9 @@ def test_the_memory_of_dense_maps_is_handed_back():
 import re
 import numpy as np
 from models.cards import catalogue
-from models.runtime import load as runtime
+from models.runtime.load import load_model
 entry = catalogue.find(catalogue.bundled_repository(), "cifar10-scs")
-model = runtime.load_model(entry.verified_bytes(), entry.card(), "cpu")
+model = load_model(entry.verified_bytes(), entry.card(), "cpu")
 photograph = np.random.default_rng(0).integers(0, 256, (1, 768, 1024, 3), dtype=np.uint8)
 def in_use():
     return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024

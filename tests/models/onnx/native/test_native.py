@@ -15,7 +15,7 @@ import scs.native
 from models.cards.catalogue import bundled_repository, find
 from models.onnx import native
 from models.onnx import op as onnx_op
-from models.runtime.load import OnnxModel
+from models.runtime.onnx_session import OnnxModel
 
 INSTRUCTION_SETS = "x86_64_v4", "x86_64_v3", "baseline"
 SCS_MODELS = "mnist-scs", "cifar10-scs"

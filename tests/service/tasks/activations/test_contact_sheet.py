@@ -5,7 +5,7 @@ import pytest
 from service.api.activations import ActivationOptions
 from service.api.files import NamedBytes, Upload
 from service.pictures.sheet import draw_sheet
-from service.repository.repository import ModelStore
+from service.repository.repository import ModelRepository
 from service.tasks.activations.activate import activate
 from service.tasks.activations.contact_sheet import draw_activations
 
@@ -13,7 +13,7 @@ from service.tasks.activations.contact_sheet import draw_activations
 @pytest.fixture
 def drawn(repository, settings, jpeg, monkeypatch):
     """Draw with the options given; what was drawn, as :func:`service.pictures.sheet.draw_sheet` was told."""
-    store = ModelStore(repository, "cpu", "shapes-scs")
+    store = ModelRepository(repository, "cpu", "shapes-scs")
     store.load_all()
 
     def draw(**options):

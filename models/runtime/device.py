@@ -1,0 +1,114 @@
+"""Where models run: the choice of a device, and sessions of ONNX Runtime on it."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from models.onnx import native
+from scs.errors import DeviceError
+
+Device = Literal["cpu", "cuda"]
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# Unless told otherwise, the runtime rounds what it multiplies on CUDA to TF32, three decimal digits, and times every
+# algorithm there is on each new size and number of pictures, while somebody waits.
+_PROVIDER_OPTIONS: dict[Device, dict[str, str]] = {
+    "cpu": {},
+    "cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
+}
+_ONNX_ERRORS_ONLY = 3
+
+
+def choose_device(wish: Literal["auto", "cpu", "cuda"]) -> Device:
+    """Decide where models run: on CUDA where it really works and was not ruled out, else on the CPU.
+
+    Raises:
+        DeviceError: CUDA was asked for and does not work; the message says what is missing.
+    """
+    if wish == "cpu":
+        return "cpu"
+    obstacle = cuda_obstacle()
+    if obstacle is None:
+        return "cuda"
+    if wish == "cuda":
+        raise DeviceError(f"SCS_DEVICE=cuda needs a working CUDA device, but {obstacle}")
+    return "cpu"
+
+
+@cache
+def cuda_obstacle() -> str | None:
+    """What keeps models from running on CUDA here, or None where a small graph really ran there."""
+    if _PROVIDERS["cuda"] not in ort.get_available_providers():
+        return "this ONNX Runtime is built without it: install scs-serve[gpu] in place of scs-serve[cpu]"
+    if hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # CUDA and cuDNN from their wheels
+    probe = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 20]> probe (float[1] x) => (float[1] y) { y = Exp (x) }'
+    )
+    content = probe.SerializeToString()
+    try:
+        # Where the provider does not load, the runtime takes it off the list; a session that refuses the CPU would say
+        # no more than that its nodes are there.
+        loaded = ort.InferenceSession(content, providers=[_PROVIDERS["cuda"]], enable_fallback=0).get_providers()
+        if _PROVIDERS["cuda"] not in loaded:
+            return "ONNX Runtime could not load its CUDA part; what it printed above this names the library or driver"
+        session = open_session(content, "cuda")
+        session.run(None, {"x": np.zeros(1, np.float32)})
+    except Exception as error:  # the runtime raises a class of its own for each cause
+        return f"a test on it failed: {first_line(error)}"
+    return None
+
+
+def open_session(
+    content: bytes,
+    device: Device,
+    *,
+    threads: int | None = None,
+    keeps_memory: bool = True,
+    is_native: bool = False,
+) -> ort.InferenceSession:
+    """Open a session of ONNX Runtime on a device, and on no other.
+
+    Args:
+        content: an ONNX file.
+        device: where it runs.
+        threads: of a run on the CPU; all usable cores unless told.
+        keeps_memory: whether the memory of the largest run is kept for the next.
+        is_native: whether the file needs the native kernels.
+
+    Raises:
+        DeviceError: this ONNX Runtime has no such device, or would not run the file there.
+    """
+    if _PROVIDERS[device] not in ort.get_available_providers():
+        raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
+    options = ort.SessionOptions()
+    options.enable_cpu_mem_arena = keeps_memory
+    options.log_severity_level = _ONNX_ERRORS_ONLY
+    options.intra_op_num_threads = threads or usable_cores()
+    if is_native:
+        native.register(options)
+    if device == "cuda":
+        # Fail rather than let the runtime leave a node, and two copies of its tensors, to the CPU.
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    providers = [(_PROVIDERS[device], _PROVIDER_OPTIONS[device])]
+    # A run that fails says why, instead of being tried again on the CPU, for good.
+    session = ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
+    if session.get_providers()[0] != _PROVIDERS[device]:
+        raise DeviceError(f"{_PROVIDERS[device]} was asked for; {session.get_providers()[0]} came")
+    return session
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a runtime's error, whose message may have many; its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,31 @@
+"""The one interface of a loaded model, whatever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from models.onnx import native
+from models.runtime.device import Device
+
+Images = npt.NDArray[np.uint8]  # (N, H, W, C)
+Array = npt.NDArray[np.float32]
+
+
+class RunnableModel(Protocol):
+    """A model that is loaded and ready to run. Safe to call from several threads."""
+
+    device: Device
+    concurrent_runs: int  # that together keep the cores busy and not each other waiting
+    kernels: native.Kernels | None  # what runs its SCS layers; None where it has none, or no choice
+
+    def logits(self, images: Images) -> Array:
+        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        ...
+
+    def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
+        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        ...

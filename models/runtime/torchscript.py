@@ -1,0 +1,64 @@
+"""Run a TorchScript model, where torch is installed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.cards.card import ModelCard
+from models.onnx import native
+from models.runtime.device import Device, first_line
+from models.runtime.session import Array, Images
+from scs.errors import DeviceError, MissingPackageError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TorchScriptModel:
+    """A TorchScript model, which has ``forward`` for the logits and ``layers`` for those and every map."""
+
+    def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
+        try:
+            import torch
+        except ImportError:
+            raise MissingPackageError(
+                f"{card.name} {card.version} is TorchScript and needs torch, which is not installed: "
+                "pip install 'scs-serve[train]'"
+            ) from None
+        if device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError(f"{card.name} {card.version} needs a torch that sees CUDA; this one does not")
+        self.device = device
+        self.concurrent_runs = 1
+        self.kernels: native.Kernels | None = None
+        try:
+            self._module = torch.jit.load(io.BytesIO(content), map_location=device)
+        except RuntimeError as error:
+            raise ModelError(f"{card.name} {card.version} could not be loaded: {first_line(error)}") from None
+
+    def logits(self, images: Images) -> Array:
+        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        import torch
+
+        with torch.inference_mode():
+            return _to_numpy(self._module(torch.from_numpy(_writable(images)).to(self.device)))
+
+    def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
+        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        import torch
+
+        with torch.inference_mode():
+            maps = self._module.layers(torch.from_numpy(_writable(images)).to(self.device))
+            return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
+
+
+def _writable(images: Images) -> Images:
+    """The images, or a copy where they may not be written to, as of bytes: torch's tensors always may."""
+    return np.require(images, requirements="W")
+
+
+def _to_numpy(tensor: torch.Tensor) -> Array:
+    return tensor.cpu().numpy()
