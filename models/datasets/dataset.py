@@ -29,7 +29,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled images in two splits, in the order of their file: whoever trains on them shuffles them."""
+    """Labelled images in a training and a test split, in the order of their file (not shuffled)."""
 
     name: str
     train_images: Images  # (N, H, W, C)
@@ -40,7 +40,7 @@ class Dataset:
 
 
 def evenly(entries: NDArray[Any], most: int) -> NDArray[Any]:
-    """At most so many images or labels, evenly spread, for a file may be sorted by class."""
+    """Return at most ``most`` images or labels at even intervals, because a file may be sorted by class."""
     return entries[:: max(1, len(entries) // most)][:most]
 
 
@@ -216,7 +216,7 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
 
 
 def download_dataset(name: str, folder: Path, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Fetch a data set from its publisher into ``<folder>/<name>.npz``; one that is already there is kept.
+    """Download a data set from its publisher to ``<folder>/<name>.npz``, unless the file is already there.
 
     The file appears only once it is whole, and a failure leaves nothing behind.
 
@@ -312,7 +312,7 @@ def _checked_classes(path: Path, classes: NDArray[Any]) -> tuple[str, ...]:
 def _checked_split(
     path: Path, arrays: Mapping[str, NDArray[Any]], split: str, image_shape: tuple[int, int, int], classes: int
 ) -> tuple[Images, Labels]:
-    """Return the split's images with a channel axis and its labels as int64, or say what is wrong with them."""
+    """Return the split's images with a channel axis and its labels as int64, or raise what is wrong with them."""
     x, y = f"x_{split}", f"y_{split}"
     if missing := {x, y} - arrays.keys():
         raise DataError(f"{path} should hold {x} and {y}, but has no {' and no '.join(sorted(missing))}")

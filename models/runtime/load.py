@@ -43,29 +43,29 @@ _ONNX_ERRORS_ONLY = 3
 # it is handed back after pictures above this size; below it, keeping it is faster.
 _PIXELS_WORTH_KEEPING_MEMORY_FOR = 2**18
 _SMALL_S = 0.002  # a picture that takes longer on one thread gets all of them
-# Two runs that each want every core take turns on them, and the memory of both: one after the other is as fast.
+# Two runs at once on all cores would share them and need twice the memory: one after the other is as fast.
 _all_cores = threading.Lock()
 _MOST_CONCURRENT = 3  # more runs of small pictures at once than one event loop can feed
 
 
 class RunnableModel(Protocol):
-    """A model that is loaded and ready to run. Safe to call from several threads."""
+    """A loaded model that is ready to run and thread-safe."""
 
     device: Device
-    concurrent_runs: int  # that together keep the cores busy and not each other waiting
-    kernels: native.Kernels | None  # what runs its SCS layers; None where it has none, or no choice
+    concurrent_runs: int  # how many runs at once keep the cores busy without waiting for each other
+    kernels: native.Kernels | None  # that run its SCS layers; None where it has no such layers, or no choice
 
     def logits(self, images: Images) -> Array:
-        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        """Return the logits ``(N, classes)`` of images ``(N, H, W, C)``."""
         ...
 
     def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
-        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        """Return the logits, under the name ``logits``, and the feature maps ``(N, K, H', W')`` of the layers named."""
         ...
 
 
 def load_model(content: bytes, card: ModelCard, device: Device) -> RunnableModel:
-    """Load a model file's bytes.
+    """Load a model from the bytes of its file.
 
     Args:
         content: the file, its SHA-256 already checked.
@@ -92,7 +92,7 @@ def load_model(content: bytes, card: ModelCard, device: Device) -> RunnableModel
 
 
 def choose_device(wish: Literal["auto", "cpu", "cuda"]) -> Device:
-    """Decide where models run: on CUDA where it really works and was not ruled out, else on the CPU.
+    """Choose the device that models run on: CUDA where it works and the CPU was not asked for, else the CPU.
 
     Raises:
         DeviceError: CUDA was asked for and does not work; the message says what is missing.
@@ -109,7 +109,7 @@ def choose_device(wish: Literal["auto", "cpu", "cuda"]) -> Device:
 
 @cache
 def cuda_obstacle() -> str | None:
-    """What keeps models from running on CUDA here, or None where a small graph really ran there."""
+    """Return why models cannot run on CUDA here, or None where a small test graph ran on it."""
     if _PROVIDERS["cuda"] not in ort.get_available_providers():
         return "this ONNX Runtime is built without it: install scs-serve[gpu] in place of scs-serve[cpu]"
     if hasattr(ort, "preload_dlls"):
@@ -132,7 +132,7 @@ def cuda_obstacle() -> str | None:
 
 
 class OnnxModel:
-    """An ONNX model: sessions for logits, fused as far as the runtime can, and one that keeps every layer.
+    """An ONNX model: fused ONNX Runtime sessions for logits, and one session that keeps every feature map.
 
     On the CPU there are two for logits: one thread is best for a small picture, because waking others takes longer than
     the run, and leaves the other cores to other requests; for a large one all cores are.
@@ -166,7 +166,7 @@ class OnnxModel:
             self.concurrent_runs = min(_MOST_CONCURRENT, usable_cores())
 
     def logits(self, images: Images) -> Array:
-        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        """Return the logits ``(N, classes)`` of images ``(N, H, W, C)``."""
         is_small = images[0, ..., 0].size <= self._small_pixels
         options = ort.RunOptions()
         if self._keeps_memory and self.device == "cpu" and images[..., 0].size > _PIXELS_WORTH_KEEPING_MEMORY_FOR:
@@ -187,7 +187,7 @@ class OnnxModel:
         return open_session(content, self.device, threads=threads, keeps_memory=keeps_memory, is_native=is_native)
 
     def _seconds(self, images: Images) -> float:
-        """Seconds that a run takes on one thread, once it has found its memory."""
+        """Time a run on one thread in seconds: the fastest of three, since the first also allocates memory."""
         times = []
         for _ in range(3):
             started = time.perf_counter()
@@ -196,7 +196,7 @@ class OnnxModel:
         return min(times)
 
     def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
-        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        """Return the logits, under the name ``logits``, and the feature maps ``(N, K, H', W')`` of the layers named."""
         wanted = ["logits", *(self._tensors[name] for name in names)]
         with _all_cores:
             values = self._open.run(wanted, {"image": images})
@@ -204,7 +204,7 @@ class OnnxModel:
 
 
 class TorchScriptModel:
-    """A TorchScript model, which has ``forward`` for the logits and ``layers`` for those and every map."""
+    """A TorchScript model: ``forward`` gives the logits, ``layers`` a dictionary of those and every feature map."""
 
     def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
         try:
@@ -227,14 +227,14 @@ class TorchScriptModel:
             raise ModelError(f"{card.name} {card.version} could not be loaded: {_first_line(error)}") from None
 
     def logits(self, images: Images) -> Array:
-        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        """Return the logits ``(N, classes)`` of images ``(N, H, W, C)``."""
         import torch
 
         with torch.inference_mode():
             return _to_numpy(self._module(torch.from_numpy(_writable(images)).to(self.device)))
 
     def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
-        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        """Return the logits, under the name ``logits``, and the feature maps ``(N, K, H', W')`` of the layers named."""
         import torch
 
         with torch.inference_mode():
@@ -256,7 +256,7 @@ def open_session(
     keeps_memory: bool = True,
     is_native: bool = False,
 ) -> ort.InferenceSession:
-    """Open a session as models are run by: on one device, and on no other.
+    """Open an ONNX Runtime session that runs every node on one device, without fallback to another.
 
     Args:
         content: a model file.
@@ -288,7 +288,7 @@ def open_session(
 
 
 def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without nodes that no output needs, such as the layers of a bank: the runtime would run them."""
+    """Return the model without nodes that no output needs, which the runtime would run (dead-code elimination)."""
     needed = needed_nodes(model.graph)
     if len(needed) == len(model.graph.node):
         return model
@@ -320,7 +320,7 @@ def _check_interface(session: ort.InferenceSession, card: ModelCard) -> None:
 
 
 def _writable(images: Images) -> Images:
-    """The images, or a copy where they may not be written to, as of bytes: torch's tensors always may."""
+    """Return the images, copied where they are read-only, such as a view of ``bytes``: torch needs writable arrays."""
     return np.require(images, requirements="W")
 
 
@@ -329,7 +329,7 @@ def _to_numpy(tensor: torch.Tensor) -> Array:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
