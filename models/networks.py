@@ -1,4 +1,4 @@
-"""Two families of classifiers on one skeleton: sharpened cosine similarity, and convolution."""
+"""Two families of classifiers with one architecture: sharpened cosine similarity, and convolution."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLASS_MAP = "class_map"
 
 @dataclass(frozen=True)
 class Family:
-    """What the skeleton is filled with: how maps are compared with kernels, pooled, and handed to the head."""
+    """The building blocks of a family: its layers, its pooling, and what comes between the last maps and the head."""
 
     unit: Callable[[int, int, int], nn.Module]  # channels in, kernels, kernel size
     pool: Callable[[int], nn.Module]  # stride; windows are 2x2
@@ -25,7 +25,7 @@ class Family:
 
 
 def scs_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:
-    """One layer of sharpened cosine similarity; no activation and no normalisation follow it.
+    """Build a layer of sharpened cosine similarity, with no activation or normalisation after it.
 
     Its noise floor starts near the norms of the patches: far below them, faint patches would count as much as strong
     ones, and networks learn worse (docs/decisions.md has the figures).
@@ -34,7 +34,7 @@ def scs_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:
 
 
 def convolution_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:
-    """Convolution, batch normalisation, ReLU."""
+    """Build a convolution with batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels, kernels, kernel_size, padding=kernel_size // 2, bias=False),
         nn.BatchNorm2d(kernels),
@@ -43,7 +43,7 @@ def convolution_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module
 
 
 def depthwise_unit(channels: int) -> nn.Module:
-    """A 3x3 filter for each channel, normalised, its negative side cut off: the same in both families.
+    """Build a 3x3 depthwise convolution with batch normalisation and ReLU, the same in both families.
 
     A patch of one channel has a strength but hardly a direction, so that comparing it by angle loses more than it gains
     (docs/scs-or-conv.md has the figures).
@@ -62,7 +62,7 @@ FAMILIES = {
 
 
 def blurred(pool: Callable[[int], nn.Module]) -> nn.Module:
-    """Pooling that halves maps after a blur: what changes from pixel to pixel is taken out, and cannot alias.
+    """Build anti-aliased pooling (blur pooling), which blurs feature maps before it halves them.
 
     The largest of every 2x2 at every place, then two means of 2x2, of which the second halves: together the kernel
     ``[1, 2, 1] / 4`` along either axis, the edge repeated at the border. Sizes are those without a blur.
@@ -139,11 +139,11 @@ class Network(nn.Module):
 
     @property
     def smallest_image(self) -> int:
-        """Pixels on a side below which pooling leaves nothing."""
+        """Smallest side of an image in pixels; pooling leaves nothing of a smaller one."""
         return int(2 ** len(self.stages))
 
     def layers(self, image: Tensor) -> dict[str, Tensor]:
-        """Feature maps of every layer by name: ``(N, H, W, C)`` uint8 to ``(N, K, H', W')`` each."""
+        """Return the feature maps ``(N, K, H', W')`` of every layer by name, of images ``(N, H, W, C)`` uint8."""
         x = image.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift  # (N, C, H, W)
         x = self.stem(x.contiguous(memory_format=torch.channels_last) if self.training else x)
         maps = {"stem": x}
@@ -154,9 +154,9 @@ class Network(nn.Module):
         return maps
 
     def logits(self, maps: dict[str, Tensor]) -> Tensor:
-        """Logits ``(N, classes)`` of what :meth:`layers` gave."""
+        """Return the logits ``(N, classes)`` of the feature maps that :meth:`layers` gave."""
         return maps[CLASS_MAP].mean((2, 3)) + self.bias
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits ``(N, classes)`` of images ``(N, H, W, C)``, uint8, of any size from ``smallest_image`` up."""
+        """Return the logits ``(N, classes)`` of uint8 images ``(N, H, W, C)``, of ``smallest_image`` or larger."""
         return self.logits(self.layers(image))

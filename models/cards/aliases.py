@@ -23,7 +23,7 @@ _KIND = TypeAdapter(dict[str, Annotated[int, Field(strict=True)]])
 
 
 def read_aliases(root: Path, folder: Path, versions: Collection[int]) -> dict[str, int]:
-    """The aliases in a model's folder, none where it has no such file.
+    """Read the aliases in a model's folder, none where it has no such file.
 
     Args:
         root: the repository.
@@ -46,7 +46,7 @@ def read_aliases(root: Path, folder: Path, versions: Collection[int]) -> dict[st
 
 
 def check_aliases(aliases: Mapping[str, int], versions: Collection[int]) -> None:
-    """Make sure that aliases are well-formed and that their versions exist.
+    """Check that aliases are well-formed and that their versions exist.
 
     Raises:
         OptionError: an alias that cannot be one.

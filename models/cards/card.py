@@ -36,12 +36,12 @@ class InputCard(_Part):
 
     @property
     def smallest_size(self) -> tuple[int, int]:
-        """Pixels across and down below which the network leaves nothing."""
+        """Smallest width and height of an image in pixels; the network leaves nothing of a smaller one."""
         return (self.smallest, self.smallest) if isinstance(self.smallest, int) else self.smallest
 
 
 class ReceptiveFieldCard(_Part):
-    """Unit ``i`` of a layer sees ``size`` pixels from ``offset + i * stride`` on, along either axis."""
+    """The receptive field of a layer: unit ``i`` sees ``size`` pixels from ``offset + i * stride`` on each axis."""
 
     size: int = Field(gt=0, description="Pixels; down only, where there is a width.")
     width: int | None = Field(None, gt=0, description="Pixels across, where these are others than down.")
@@ -50,7 +50,7 @@ class ReceptiveFieldCard(_Part):
 
     @property
     def across(self) -> int:
-        """Pixels across."""
+        """Width of the receptive field in pixels."""
         return self.width or self.size
 
 
@@ -86,7 +86,7 @@ class AccuracyCard(_Part):
 
 
 class FollowedCard(_Part):
-    """How a model follows a shift of its pictures: errors are 0 where it does, 1 where nothing is left in common."""
+    """How well a model follows a shift of its pictures: its errors are 0 for exactly, 1 for nothing in common."""
 
     layers: dict[str, float] = Field(description="Error of each layer's maps, see docs/lab/equivariance.md.")
     logits: float = Field(ge=0, description="Error of the logits, which should stay.")
@@ -94,7 +94,7 @@ class FollowedCard(_Part):
 
 
 class EquivarianceCard(_Part):
-    """What a shift of the pictures changes, down or across, around the border."""
+    """Shift equivariance of a model under circular shifts of the pictures, down and across."""
 
     dataset: str
     images: int = Field(gt=0)
@@ -104,7 +104,7 @@ class EquivarianceCard(_Part):
 
 
 class SeedCard(_Part):
-    """How one of the seeds that were tried came out, as a network before export."""
+    """Accuracy of the network trained with one of the seeds that were tried, before export."""
 
     seed: int
     validation_accuracy: float
@@ -122,7 +122,7 @@ class TrainingCard(_Part):
 
 
 class ServingCard(_Part):
-    """How this model is served, where that is not as the service's settings have it."""
+    """Serving settings of this model that override those of the service."""
 
     max_batch_size: int | None = Field(None, gt=0, description="Most images that go through the network together.")
     max_queue_delay_us: int | None = Field(None, ge=0, description="Microseconds to wait for more of them.")
@@ -160,12 +160,12 @@ class ModelCard(_Part):
         return MODEL_FILES[self.format]
 
     def layer(self, name: str) -> LayerCard | None:
-        """The layer of that name, or None."""
+        """Return the layer of that name, or None."""
         return next((layer for layer in self.layers if layer.name == name), None)
 
 
 def read_card(path: Path, root: Path | None = None) -> ModelCard:
-    """Read a card.
+    """Read and validate a model card.
 
     Args:
         path: the card.
@@ -185,7 +185,7 @@ def read_card(path: Path, root: Path | None = None) -> ModelCard:
 
 
 def write_card(card: ModelCard, path: Path) -> None:
-    """Write a card, indented, one line a field, so that a change to it can be read; whole, or not at all."""
+    """Write a card atomically, as indented JSON with one line a field, so that its diffs can be read."""
     unfinished = path.with_name(f".{path.name}")
     unfinished.write_text(card.model_dump_json(indent=2) + "\n")
     unfinished.replace(path)

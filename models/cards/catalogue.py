@@ -1,4 +1,4 @@
-"""The models on disk: a folder a name, in it a folder a version, in that a model file and its card."""
+"""The models on disk: a folder ``<name>/<version>/`` for each version, with a model file and its card."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Entry:
 
     @property
     def repository(self) -> Path:
-        """The folder that no link of the entry may lead out of."""
+        """The folder of all models, which no link of the entry may lead out of."""
         return self.folder.parents[1]
 
     def card(self) -> ModelCard:
-        """The card.
+        """Read the card.
 
         Raises:
             ModelError: there is none, it is not a card, or it belongs to another name or version.
@@ -47,7 +47,7 @@ class Entry:
         return card
 
     def verified_bytes(self, card: ModelCard | None = None) -> bytes:
-        """The model file, whole, after its SHA-256 was found to be the one on the card.
+        """Read the whole model file, after checking that its SHA-256 is the one on the card.
 
         Args:
             card: the one on disk unless given.
@@ -69,22 +69,22 @@ class Entry:
 
 
 def bundled_repository() -> Path:
-    """The folder of the models that come with this package, however it was installed."""
+    """Return the folder of the models that come with this package, however it was installed."""
     return Path(str(files("models"))) / "repository"
 
 
 def names(repository: Path) -> list[str]:
-    """The folders that may hold a model, in order; those whose names no model can have are passed over."""
+    """List the folders that may hold a model, sorted, skipping those whose names no model can have."""
     return [name for name in _folders(repository) if re.fullmatch(NAME_PATTERN, name)]
 
 
 def misnamed(repository: Path) -> list[str]:
-    """The folders that are passed over though they are not hidden."""
+    """List the folders that are not hidden but are skipped, because no model can have their names."""
     return [name for name in _folders(repository) if not re.fullmatch(NAME_PATTERN, name) and name[0] != "."]
 
 
 def versions(repository: Path, name: str) -> list[Entry]:
-    """The versions of a model, by number; none where there is no such model.
+    """List the versions of a model, by number; none where there is no such model.
 
     A name from elsewhere is looked up among those there are, and no path is made of it before it was found.
     """
@@ -92,18 +92,18 @@ def versions(repository: Path, name: str) -> list[Entry]:
 
 
 def entries(repository: Path) -> Iterator[Entry]:
-    """Every version of every model, by name, then by version."""
+    """Yield every version of every model, by name, then by version."""
     for name in names(repository):
         yield from _versions(repository / name, name)
 
 
 def signatures(repository: Path) -> dict[str, Signature]:
-    """What tells a change of each model's files without reading them: their names, inodes, sizes and times."""
+    """Return names, inodes, sizes and times of each model's files, which tell a change without reading the files."""
     return {name: _signature(repository / name, name) for name in names(repository)}
 
 
 def find(repository: Path, name: str, version: int | str | None = None) -> Entry:
-    """One version of a model.
+    """Find a version of a model by its number or alias.
 
     Args:
         repository: folder of models.
@@ -130,7 +130,7 @@ def _folders(repository: Path) -> list[str]:
 
 
 def _versions(folder: Path, name: str) -> list[Entry]:
-    """Folders that are not versions are passed over."""
+    """List the versions in a model's folder, skipping folders that are not versions."""
     found = [child for child in folder.iterdir() if re.fullmatch(_VERSION_PATTERN, child.name) and child.is_dir()]
     return [Entry(name, int(child.name), child) for child in sorted(found, key=lambda child: int(child.name))]
 

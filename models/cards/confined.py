@@ -1,4 +1,4 @@
-"""Files of a repository, read without being led out of it."""
+"""Reading of a repository's files without path traversal: links that lead out of it are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 
 
 
 def read_confined(root: Path, path: Path, most: int) -> bytes:
-    """Read a file that lies below a folder, wherever links in its path lead.
+    """Read a file, refusing one that lies outside a folder once the links in its path are resolved.
 
     Args:
         root: the folder.

@@ -1,4 +1,4 @@
-"""What a network would cost if each of its layers were dense: its card has all that this takes."""
+"""Parameter counts of a network if each of its layers were dense (fully connected), from its card alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scs.parameters import Shape, dense
 
 @dataclass(frozen=True)
 class TwinLayer:
-    """A layer of the same maps, each number of which sees every number of the maps before it.
+    """A dense (fully connected) layer with the output shape of a layer on a card.
 
     Attributes:
         name: of the layer on the card.
@@ -24,7 +24,7 @@ class TwinLayer:
 
 
 def dense_twin(card: ModelCard) -> list[TwinLayer]:
-    """The layers of a card as dense ones, one after the other; a block of several layers becomes one."""
+    """Replace the layers of a card by dense ones of the same output shapes; a block of several layers becomes one."""
     seen: Shape = (card.input.height, card.input.width, card.input.channels)
     twin = []
     for layer in card.layers:
@@ -36,7 +36,7 @@ def dense_twin(card: ModelCard) -> list[TwinLayer]:
 
 
 def _maps(layer: LayerCard, card: ModelCard) -> Shape:
-    """Padding is the same on both sides, so that the offset of the first unit says how much of it there is."""
+    """Return the shape of a layer's maps; padding is symmetric, so the first unit's offset says how much there is."""
     field = layer.receptive_field
     down, across = (
         (pixels - 2 * field.offset - size) // field.stride + 1

@@ -1,4 +1,4 @@
-"""Spoil pictures in the ways that cameras, light and carelessness do, a little or a lot. Needs no torch.
+"""Image corruptions at five severities, such as noise, blur, occlusion and JPEG compression, without torch.
 
 The idea, named corruptions at severities 1 to 5, is that of D. Hendrycks and T. Dietterich, "Benchmarking Neural
 Network Robustness to Common Corruptions and Perturbations" (2019). The amounts are our own, chosen for pictures of 28
@@ -25,38 +25,38 @@ _DIRECTIONS = np.array([(0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1,
 
 
 def brighter(images: Images, levels: float, luck: Generator) -> Images:
-    """Add to every value."""
+    """Add ``levels`` to every value (brightness)."""
     return _to_bytes(images + np.float32(levels))
 
 
 def darker(images: Images, levels: float, luck: Generator) -> Images:
-    """Take from every value."""
+    """Subtract ``levels`` from every value (brightness)."""
     return _to_bytes(images - np.float32(levels))
 
 
 def dimmer(images: Images, share: float, luck: Generator) -> Images:
-    """Leave a share of the light: every value times it."""
+    """Multiply every value by ``share``, as less light does."""
     return _to_bytes(images * np.float32(share))
 
 
 def contrast(images: Images, share: float, luck: Generator) -> Images:
-    """Leave a share of every value's distance to the image's mean, channel by channel."""
+    """Reduce contrast: scale each value's distance to the mean of its image and channel by ``share``."""
     mean = images.mean((1, 2), keepdims=True, dtype=np.float32)
     return _to_bytes(mean + np.float32(share) * (images - mean))
 
 
 def blur(images: Images, sigma: float, luck: Generator) -> Images:
-    """Blur by a Gaussian."""
+    """Blur by a Gaussian of standard deviation ``sigma``."""
     return _each(images, lambda image, _: cv2.GaussianBlur(image, (0, 0), sigma))
 
 
 def noise(images: Images, deviation: float, luck: Generator) -> Images:
-    """Add Gaussian noise, to each value its own."""
+    """Add Gaussian noise, independent for each value."""
     return _to_bytes(images + np.float32(deviation) * luck.standard_normal(images.shape, np.float32))
 
 
 def jpeg(images: Images, quality: float, luck: Generator) -> Images:
-    """Compress as JPEG, and read that."""
+    """Compress as JPEG and decode again."""
 
     def compressed(image: Images, _: int) -> NDArray[np.uint8]:
         is_grey = image.shape[2] == 1
@@ -67,7 +67,7 @@ def jpeg(images: Images, quality: float, luck: Generator) -> Images:
 
 
 def occlusion(images: Images, side: float, luck: Generator) -> Images:
-    """Put a grey square somewhere, its side a share of the image's shorter one."""
+    """Cover a random place with a grey square, its side a share of the image's shorter one."""
     count, height, width, _ = images.shape
     pixels = round(side * min(height, width))
     top, left = (luck.random((count, 2)) * (height - pixels + 1, width - pixels + 1)).astype(int).T[..., None, None]
@@ -77,13 +77,13 @@ def occlusion(images: Images, side: float, luck: Generator) -> Images:
 
 
 def shift(images: Images, pixels: float, luck: Generator) -> Images:
-    """Move along a row, a column or a diagonal; what comes in is mirrored."""
+    """Shift in a random direction along a row, a column or a diagonal, with mirrored borders."""
     moves = pixels * _DIRECTIONS[luck.integers(0, len(_DIRECTIONS), len(images))]
     return _warped(images, np.array([[[1, 0, right], [0, 1, down]] for right, down in moves], float))
 
 
 def rotation(images: Images, degrees: float, luck: Generator) -> Images:
-    """Turn about the centre, one way or the other; what comes in is mirrored."""
+    """Rotate about the centre, clockwise or anticlockwise at random, with mirrored borders."""
     _, height, width, _ = images.shape
     centre = (width - 1) / 2, (height - 1) / 2
     ways = degrees * luck.choice([-1, 1], len(images))
@@ -92,7 +92,7 @@ def rotation(images: Images, degrees: float, luck: Generator) -> Images:
 
 @dataclass(frozen=True)
 class Corruption:
-    """A way to spoil pictures, and how much of it each severity from 1 to 5 is; grey levels are of 0 to 255."""
+    """An image corruption and its amounts at severities 1 to 5, in ``unit``; grey levels are from 0 to 255."""
 
     change: Callable[[Images, float, Generator], Images]
     amounts: tuple[float, float, float, float, float]
@@ -114,16 +114,16 @@ CORRUPTIONS = {
 
 
 def corrupt(images: Images, name: str, severity: int, seed: int = 0) -> Images:
-    """Spoil images in one way.
+    """Corrupt images in one way, at a severity from 1 to 5.
 
-    What luck decides (the noise, where the square lies, the direction) is each image's own, comes from the seed and the
+    What is random (the noise, where the square lies, the direction) is each image's own, comes from the seed and the
     image's number, and is the same at every severity, which only says how much: results differ by nothing else.
 
     Args:
         images: ``(N, H, W, C)`` uint8, C 1 or 3 (RGB).
         name: one of ``CORRUPTIONS``.
         severity: 1 to 5.
-        seed: decides what luck decides.
+        seed: decides what is random.
 
     Returns:
         New images of that shape, uint8.
@@ -148,13 +148,13 @@ def _to_bytes(values: NDArray[np.float32]) -> Images:
 
 
 def _warped(images: Images, matrices: NDArray[np.float64]) -> Images:
-    """Move each image by its matrix, which takes places of the old one to places of the new one."""
+    """Warp each image by its affine matrix, which maps coordinates of the old image to those of the new one."""
     size = images.shape[2], images.shape[1]
     return _each(images, lambda image, i: cv2.warpAffine(image, matrices[i], size, borderMode=cv2.BORDER_REFLECT_101))
 
 
 def _each(images: Images, change: Callable[[Images, int], NDArray[np.generic]]) -> Images:
-    """Change one image after the other; OpenCV drops the channel axis of grey ones."""
+    """Change one image after the other, and restore the channel axis that OpenCV drops of grey ones."""
     changed = np.empty_like(images)
     for i, image in enumerate(images):
         changed[i] = np.asarray(change(image, i)).reshape(image.shape)

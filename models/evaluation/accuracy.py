@@ -1,4 +1,4 @@
-"""Measure a model that was exported: accuracy with its interval, where it errs, how sure it is. Needs no torch."""
+"""Evaluation of an exported model without torch: accuracy with its interval, confusion matrix, calibration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Z_95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model made of the test images: ``confusion[true, predicted]`` counts them."""
+    """The results of a model on test images: the confusion matrix ``confusion[true, predicted]`` and calibration."""
 
     classes: tuple[str, ...]
     confusion: npt.NDArray[np.int64]
@@ -29,17 +29,17 @@ class Evaluation:
 
     @property
     def images(self) -> int:
-        """How many images were shown."""
+        """Number of test images."""
         return int(self.confusion.sum())
 
     @property
     def correct(self) -> int:
-        """How many were put in their class."""
+        """Number of images that were classified correctly."""
         return int(self.confusion.trace())
 
     @property
     def accuracy(self) -> float:
-        """Share put in their class."""
+        """Share of images that were classified correctly, 0 to 1."""
         return self.correct / self.images
 
     @property
@@ -49,15 +49,15 @@ class Evaluation:
 
     @property
     def precision(self) -> npt.NDArray[np.float64]:
-        """For each class, the share of the images put there that belonged there; 0 where none was put."""
+        """For each class, the share of the images predicted as it that belong to it; 0 where it was never predicted."""
         return _share(self.confusion.diagonal(), self.confusion.sum(0))
 
     def interval(self) -> tuple[float, float]:
-        """The 95% Wilson interval of the accuracy."""
+        """Return the 95% Wilson interval of the accuracy."""
         return wilson_interval(self.correct, self.images)
 
     def card(self, dataset: str, note: str) -> AccuracyCard:
-        """The part of a model's card that these figures fill."""
+        """Return these figures as the accuracy part of a model card."""
         low, high = (round(bound, 4) for bound in self.interval())
         return AccuracyCard(
             dataset=dataset,
@@ -73,7 +73,7 @@ class Evaluation:
 def evaluate(
     model: RunnableModel, dataset: Dataset, on_images: Callable[[int], None] = lambda done: None
 ) -> Evaluation:
-    """Show a model every test image of a data set.
+    """Evaluate a model on every test image of a data set.
 
     Args:
         model: an exported model.
@@ -85,7 +85,7 @@ def evaluate(
 
 
 def logits_of(model: RunnableModel, images: Images, on_images: Callable[[int], None] = lambda done: None) -> Array:
-    """Logits ``(N, classes)`` of images ``(N, H, W, C)``, as many batches at once as keep the cores busy.
+    """Compute the logits ``(N, classes)`` of images ``(N, H, W, C)``, with batches in parallel on a thread pool.
 
     Args:
         model: an exported model.
@@ -109,7 +109,7 @@ def judge(logits: Array, labels: Labels, classes: tuple[str, ...]) -> Evaluation
 
 
 def wilson_interval(correct: int, images: int) -> tuple[float, float]:
-    """The 95% interval of a share that was counted.
+    """Return the 95% Wilson score interval of a proportion.
 
     Source:
         E. B. Wilson, "Probable inference, the law of succession, and statistical inference" (1927).

@@ -1,4 +1,4 @@
-"""Change images as little as may be and as badly as can be: attacks that know the network, and whether to trust them.
+"""White-box adversarial attacks on images (FGSM and PGD), and a check for gradient masking.
 
 Images are floating point ``(N, H, W, C)`` from 0 to 255, and stay so: what an attack changes is not rounded to bytes.
 A budget is the most that any value may change (the L-infinity norm), in grey levels: 8 is written 8/255 elsewhere.
@@ -19,8 +19,8 @@ Model = Callable[[Tensor], Tensor]  # images (N, H, W, C) to logits (N, classes)
 
 BUDGETS = 1.0, 2.0, 4.0, 8.0
 STEPS = 20
-# Steps of this share of the budget, all together: an image can go from its random start to any place of its budget, and
-# has some left to go back (A. Madry et al., as below, in the code they published).
+# All steps of PGD together, in budgets: enough to go from a random start to any place within the budget, and part of
+# the way back (A. Madry et al., as below, in the code they published).
 _WAY = 2.5
 
 _BATCH = 100
@@ -31,7 +31,7 @@ _MOST_BLANK = 0.01
 
 
 def fgsm(model: Model, images: Tensor, labels: Tensor, budgets: Sequence[float] = BUDGETS) -> list[Tensor]:
-    """Move every value by the whole budget, the way that raises the loss (fast gradient sign method).
+    """Attack images by the fast gradient sign method (FGSM): one step of the whole budget that raises the loss.
 
     Args:
         model: what is attacked.
@@ -59,7 +59,7 @@ def pgd(
     seed: int = 0,
     until_fooled: bool = True,
 ) -> Tensor:
-    """Go up the loss in small steps from a random place within the budget (projected gradient descent).
+    """Attack images by projected gradient descent (PGD): small steps up the loss from a random start in the budget.
 
     Args:
         model: what is attacked.
@@ -96,7 +96,7 @@ def pgd(
 
 @dataclass(frozen=True)
 class Withstood:
-    """Which images ``(N,)`` are put into their class: as they are, and after each attack, a row a budget.
+    """Which images are classified correctly: unchanged ``(N,)``, and after each attack ``(budgets, N)``.
 
     An image that is wrong as it is counts as wrong under attack, and one that PGD fools with a smaller budget is fooled
     with the larger ones, which hold that change too.
@@ -113,7 +113,7 @@ def attack(
     labels: NDArray[np.int64],
     on_images: Callable[[int], None] = lambda done: None,
 ) -> Withstood:
-    """Attack images by both methods at every one of ``BUDGETS``.
+    """Attack images by FGSM and PGD at each of ``BUDGETS``, and record which are still classified correctly.
 
     Args:
         model: what is attacked.
@@ -142,7 +142,7 @@ def attack(
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What tells a network that withstands attacks from one whose gradients only hide the way.
+    """Losses under attack that tell a robust network from one that only hides its gradients (gradient masking).
 
     Losses are means of the cross-entropy over the same images, all changes of the same budget.
 
@@ -159,7 +159,7 @@ class GradientCheck:
 
     @property
     def doubts(self) -> list[str]:
-        """What speaks against the gradients, a sentence each; nothing where they lead an attack as they should."""
+        """Signs of gradient masking, a sentence each; empty where the attacks raise the loss as they should."""
         found = []
         if not self.blank <= _MOST_BLANK:
             found.append(f"the gradient of {self.blank:.1%} of the images is zero everywhere")
@@ -177,7 +177,7 @@ class GradientCheck:
 def check_gradients(
     model: Model, images: NDArray[np.uint8], labels: NDArray[np.int64], budget: float = BUDGETS[-1]
 ) -> GradientCheck:
-    """Look whether attacks on a model can be trusted, on at most 250 images spread evenly over ``images``.
+    """Check whether gradient masking makes attacks on a model unreliable, on at most 250 of ``images``, spread evenly.
 
     Args:
         model: what is attacked.

@@ -1,4 +1,4 @@
-"""Is a model as often right as it says? Needs its logits only."""
+"""Calibration of a model from its logits: whether its confidence matches its accuracy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidence beside accuracy, in ``BINS`` bins of equal width: bin i is above i / BINS, up to (i + 1) / BINS.
+    """A reliability diagram (confidence and accuracy by bin) and the log loss; bin i is (i / BINS, (i + 1) / BINS].
 
     ``counts`` are the images whose confidence, the probability of the class named, lies in each bin; ``confidence`` and
     ``accuracy`` are their means, 0 where there are none. ``negative_log_likelihood`` is the mean over all images of
@@ -26,7 +26,7 @@ class Calibration:
 
     @property
     def expected_error(self) -> float:
-        """Expected calibration error, 0 to 1: how far apart accuracy and confidence are, over all images.
+        """Expected calibration error (ECE), 0 to 1: the mean gap between accuracy and confidence over all images.
 
         Source:
             C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural Networks" (2017).
@@ -36,7 +36,7 @@ class Calibration:
 
 
 def calibration_of(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> Calibration:
-    """Compare the probabilities that logits ``(N, classes)`` stand for with the true classes ``(N,)``; N is not 0."""
+    """Measure how well the probabilities of logits ``(N, classes)`` are calibrated on true classes ``(N,)``, N > 0."""
     log_probabilities = _log_softmax(logits)
     confidence = np.exp(log_probabilities.max(1))
     correct = logits.argmax(1) == labels

@@ -1,4 +1,4 @@
-"""Measure a model that was exported on images that were spoilt. Needs no torch."""
+"""Robustness of an exported model to corrupted images, measured without torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CORRUPTED_VIEWS = len(CORRUPTIONS) * len(SEVERITIES)
 def evaluate_corrupted(
     model: RunnableModel, dataset: Dataset, on_images: Callable[[int], None] = lambda done: None
 ) -> dict[str, list[Evaluation]]:
-    """Show a model every test image of a data set once more, spoilt in each way of :mod:`models.datasets.corruptions`.
+    """Evaluate a model on the test images under every corruption and severity of :mod:`models.datasets.corruptions`.
 
     Args:
         model: an exported model.

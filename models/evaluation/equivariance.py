@@ -1,4 +1,4 @@
-"""Does an exported model follow when its pictures are shifted? Needs no torch."""
+"""Shift equivariance of an exported model, measured without torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOGITS = "logits"
 
 @dataclass(frozen=True)
 class Followed:
-    """How a model follows a shift: errors as in :class:`scs.shifts.ShiftError`, and the share that keeps its class."""
+    """Shift errors of a model (see :class:`scs.shifts.ShiftError`), and the share of pictures that keep their class."""
 
     layers: dict[str, float]
     logits: float
@@ -28,7 +28,7 @@ class Followed:
 
 @dataclass(frozen=True)
 class Equivariance:
-    """What a shift by so many pixels changes, down or across.
+    """The shift equivariance of a model for one distance of shift, down and across together.
 
     Attributes:
         shift: pixels.
@@ -44,7 +44,7 @@ class Equivariance:
     without_borders: Followed
 
     def card(self, dataset: str) -> EquivarianceCard:
-        """The part of a model's card that these figures fill."""
+        """Return these figures as the equivariance part of a model card."""
         served, borderless = (
             FollowedCard(
                 layers={name: round(error, 4) for name, error in found.layers.items()},
@@ -65,7 +65,7 @@ def equivariance_error(
     shifts: Sequence[int] = (1,),
     on_images: Callable[[int], None] = lambda done: None,
 ) -> list[Equivariance]:
-    """Measure how far a model's layers, its logits and its class are from following shifts of its pictures.
+    """Measure how far layers are from shift equivariance, and logits and class from shift invariance.
 
     A picture is shifted around its borders, so that nothing is lost and nothing is new; each shift is made down and
     across, and both count. Ideally a map of stride ``s`` moves by ``shift / s`` units and the logits stay. Where that
@@ -113,7 +113,7 @@ def equivariance_error(
 
 
 class _View:
-    """The maps of a model, with what its borders do to them or without.
+    """The feature maps of a model, with border effects or without.
 
     Without: the picture is continued around its borders as far as any unit of it sees, and the units of the picture
     itself are cut out of the maps. So every layer gives what it would if it were padded with the other side.
@@ -128,7 +128,7 @@ class _View:
         self._margin = 0 if borders else largest * -(-seen // largest)
 
     def maps(self, images: Images) -> dict[str, Array]:
-        """Maps of every layer, and the logits as maps of one unit."""
+        """Return the feature maps of every layer, and the logits as 1x1 maps."""
         margin = self._margin
         canvas = np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="wrap")
         height, width = images.shape[1:3]
@@ -143,7 +143,7 @@ class _View:
 
 @dataclass
 class _Sums:
-    """What is gathered of one shift and one view."""
+    """The running sums of the errors for one shift and one view."""
 
     errors: dict[str, ShiftError] = field(default_factory=dict)
     kept: list[bool] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""From trained networks to a model on disk: the best of them, as a file that runs without it, measured, with its card.
+"""Export of the best of several trained networks: the model file, its measurements, and its card.
 
 Agreement with the network is part of exporting: a file whose logits differ is not written.
 """
@@ -142,7 +142,7 @@ def _card(
 
 
 def _write(folder: Path, content: bytes, card: ModelCard) -> None:
-    """Write file and card, each whole, the card last: a card never describes a file that is not there yet."""
+    """Write file and card, each atomically, the card last, so that it never describes a file that is not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, Callable[[Path], object]] = {
         card.file_name: lambda path: path.write_bytes(content),

@@ -1,4 +1,4 @@
-"""A network as an ONNX file."""
+"""Export of a network to an ONNX file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scs.nn.similarity import resolve_padding
 
 
 def export_onnx(network: Network) -> bytes:
-    """A network as one self-contained ONNX file, SCS layers as the op of :mod:`models.onnx.op`, layers named."""
+    """Export a network to a self-contained ONNX file of named layers, SCS layers as the op of :mod:`models.onnx.op`."""
     portable = _Portable(network)
     example = torch.zeros(2, 40, 48, network.channels, dtype=torch.uint8)
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
@@ -53,7 +53,7 @@ def export_onnx(network: Network) -> bytes:
 
 
 class _OnnxSimilarity(nn.Module):
-    """Stands for a layer while a network is exported, and calls the ONNX op by name."""
+    """A stand-in for an SCS layer during export, which calls the ONNX op by name."""
 
     def __init__(self, layer: SharpenedCosineSimilarity2d) -> None:
         super().__init__()

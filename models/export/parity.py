@@ -1,4 +1,4 @@
-"""Does an exported model say what its network says?"""
+"""Parity check: whether an exported model gives the same logits as its network."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def check_parity(network: Network, model: RunnableModel, real: Images) -> float:
 
 @torch.no_grad()
 def decided(network: Network, images: Images) -> npt.NDArray[np.bool_]:
-    """Whether no max-abs pooling window of an image holds opposite values as large as each other, to rounding.
+    """Return which images have no tie in max-abs pooling: opposite values in a window, equally large to rounding.
 
     Args:
         network: with or without max-abs pooling; without, every image is decided.

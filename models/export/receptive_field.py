@@ -1,4 +1,4 @@
-"""What part of the image a unit of a layer sees."""
+"""Receptive fields: what part of the image a unit of a layer sees."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, MaxAbsPool2d, SharpenedCosine
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Unit ``i`` of a layer sees the pixels from ``offset + i * stride`` on, ``size`` of them, on either axis."""
+    """The receptive field of a layer: unit ``i`` sees ``size`` pixels from ``offset + i * stride`` on each axis."""
 
     size: int = 1
     stride: int = 1
     offset: int = 0
 
     def through(self, module: nn.Module) -> ReceptiveField:
-        """The field of the output of ``module``, where this is the field of its input."""
+        """Return the receptive field of the output of ``module``, where this is the field of its input."""
         field = self
         for layer in module.modules():
             if isinstance(layer, _WINDOWS):
@@ -43,7 +43,7 @@ class ReceptiveField:
 
 
 def receptive_fields(network: Network) -> dict[str, ReceptiveField]:
-    """The receptive field of each layer of a network, by the layer's name."""
+    """Compute the receptive field of each layer of a network, by the layer's name."""
     field = ReceptiveField().through(network.stem)
     fields = {"stem": field}
     for i, block in enumerate(network.blocks):

@@ -1,4 +1,4 @@
-"""A network as a TorchScript file."""
+"""Export of a network to a TorchScript file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.networks import Network
 
 
 def export_torchscript(network: Network) -> bytes:
-    """A network as TorchScript: ``forward`` gives the logits, ``layers`` a dictionary of those and every map."""
+    """Export a network to TorchScript: ``forward`` gives the logits, ``layers`` a dictionary of those and every map."""
     example = torch.zeros(1, 32, 32, network.channels, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls TorchScript deprecated
@@ -41,7 +41,7 @@ class _WithNamedLayers(nn.Module):
 
 
 def _without_stack_traces(file: io.BytesIO) -> bytes:
-    """A TorchScript file without its debugging records, which hold paths of the machine that exported."""
+    """Copy a TorchScript file without its debugging records, which hold paths of the machine that exported."""
     kept = io.BytesIO()
     with zipfile.ZipFile(file) as before, zipfile.ZipFile(kept, "w") as after:
         for member in before.infolist():

@@ -1,4 +1,4 @@
-"""An exported ONNX model in torch, where it has gradients: what an attack on the file itself needs."""
+"""Exported ONNX models run by torch, which has the gradients that an adversarial attack on the file needs."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class TorchGraph(nn.Module):
         }
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits ``(N, classes)`` of images ``(N, H, W, C)`` from 0 to 255, uint8 or floating point."""
+        """Return the logits ``(N, classes)`` of images ``(N, H, W, C)`` from 0 to 255, uint8 or floating point."""
         return self.tensor("logits", image)
 
     def tensor(self, name: str, image: Tensor) -> Tensor:
-        """A named tensor of the graph, such as a layer's maps ``(N, K, H', W')``; nothing after it is run.
+        """Compute a named tensor of the graph, such as a layer's maps ``(N, K, H', W')``, and run nothing after it.
 
         Args:
             name: of the tensor, as a card's layers have it.

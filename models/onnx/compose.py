@@ -1,9 +1,9 @@
-"""Merge linear neighbours of an ONNX graph into one convolution, where that is exact and the file does not grow.
+"""Fusion of linear neighbours in an ONNX graph into one convolution, where it is exact and the file does not grow.
 
 Convolutions, batch normalisation and constants that are multiplied or added channel by channel are linear, and two in a
-row are one convolution (:func:`scs.stacks.compose_layers`). Two things stand in the way. A border: a second layer that
-pads its input with zeros pads what the first one made, so the first must make zeros of zeros. And size: a filter for
-each channel with a mixture of channels after it is one dense kernel, exactly, and several times as large.
+row are one convolution (:func:`scs.stacks.compose_layers`). Two things stand in the way. Zero padding: a second layer
+that pads its input pads what the first one made, so the first must make zeros of zeros. And size: a depthwise
+convolution with a pointwise one after it is exactly one dense convolution, but one with several times the weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 def composed(content: bytes, kept: Collection[str]) -> bytes:
-    """An ONNX file with its linear neighbours merged.
+    """Fuse the linear neighbours in an ONNX file, such as a convolution and a batch normalisation.
 
     Args:
         content: the file.
@@ -43,16 +43,16 @@ def composed(content: bytes, kept: Collection[str]) -> bytes:
 
 @dataclass(frozen=True)
 class _Layer:
-    """Correlation with kernels ``(K, C, H, W)``, with zeros around its input, and a number added to each of K maps."""
+    """A convolution (cross-correlation) with kernels ``(K, C, H, W)``, zero padding, strides and a bias."""
 
     kernels: Array
     bias: Array
-    numbers: int  # that the file has for it
+    numbers: int  # how many the file stores for it
     pads: tuple[int, ...] = (0, 0, 0, 0)
     strides: tuple[int, ...] = (1, 1)
 
     def then(self, second: _Layer) -> _Layer | None:
-        """This layer and another after it as one, or None where that is not exact or not smaller."""
+        """Fuse this layer and the one after it, or return None where that is not exact or takes more numbers."""
         makes_zeros_of_zeros = self.kernels.shape[2:] == (1, 1) and not self.bias.any() and not any(self.pads)
         if any(second.pads) and not makes_zeros_of_zeros or len(set(self.strides)) > 1:
             return None
@@ -74,7 +74,7 @@ class _Composer:
         self.uses.update(kept)
 
     def compose(self) -> bool:
-        """Merge what can be merged; whether anything was."""
+        """Merge what can be merged, and return whether anything was."""
         before = len(self.graph.node)
         for node in list(self.graph.node):
             while node.op_type == "Conv" and self._merge_into(node):
@@ -83,7 +83,7 @@ class _Composer:
         return len(self.graph.node) < before
 
     def _merge_into(self, convolution: onnx.NodeProto) -> bool:
-        """Merge what comes before a convolution into it."""
+        """Merge what comes before a convolution into it, and return whether that was possible."""
         second = self._convolution(convolution)
         before = self._before(convolution)
         if second is None or before is None:
@@ -94,7 +94,7 @@ class _Composer:
             self._set(convolution, self._data(before), merged)
             self.graph.node.remove(before)
             return True
-        # A shift has to stay before a border, a scale before the shift has not: a x + b is a (x + b / a).
+        # An addition before zero padding has to stay, a factor before it need not: a x + b is a (x + b / a).
         multiplied = self._before(before)
         if first is None or multiplied is None or (before.op_type, multiplied.op_type) != ("Add", "Mul"):
             return False
@@ -111,16 +111,16 @@ class _Composer:
         return True
 
     def _before(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
-        """What makes the input of a node, if nothing else needs that."""
+        """Return the node that makes the input of a node, if nothing else reads that input."""
         name = self._data(node)
         return self.makers.get(name) if self.uses[name] == 1 else None
 
     def _data(self, node: onnx.NodeProto) -> str:
-        """The input of a node that is not a constant."""
+        """Return the name of the input of a node that is not a constant."""
         return next((name for name in node.input if name not in self.constants), "")
 
     def _layer(self, node: onnx.NodeProto, channels: int) -> _Layer | None:
-        """A node that makes so many channels, if it is linear."""
+        """Return a node with so many output channels as a layer, or None where it is not linear."""
         if node.op_type == "Conv":
             return self._convolution(node)
         given = [self.constants[name].astype(np.float64) for name in node.input if name in self.constants]
@@ -138,7 +138,7 @@ class _Composer:
         return None
 
     def _convolution(self, node: onnx.NodeProto) -> _Layer | None:
-        """A convolution whose kernels are constants that see all channels."""
+        """Return a convolution as a layer, or None where it is grouped, dilated or its kernels are not constants."""
         options = _attributes(node)
         weights = [self.constants[name].astype(np.float64) for name in node.input[1:] if name in self.constants]
         windows = options.get("group", 1), options.get("auto_pad", b"NOTSET"), *options.get("dilations", [1, 1])
@@ -149,7 +149,7 @@ class _Composer:
         return _Layer(kernels, bias, sum(each.size for each in weights), tuple(pads), tuple(strides))
 
     def _set(self, node: onnx.NodeProto, source: str, layer: _Layer) -> None:
-        """Let a node be the convolution of a tensor with a layer."""
+        """Replace a node by the convolution of the tensor ``source`` with a layer, in place."""
         name = node.output[0]
         del node.input[:], node.attribute[:]
         node.input.extend([source, self._constant(f"{name}/kernels", layer.kernels)])
@@ -165,7 +165,7 @@ class _Composer:
         node.attribute.extend(helper.make_attribute(key, value) for key, value in options.items())
 
     def _constant(self, name: str, values: Array) -> str:
-        """Add a constant, under a name like this one."""
+        """Add a constant to the graph, and return its name, which begins with ``name``."""
         name = f"{name}/{len(self.constants)}"
         self.constants[name] = values.astype(np.float32)
         self.graph.initializer.append(numpy_helper.from_array(self.constants[name], name))

@@ -1,4 +1,4 @@
-"""Whether an ONNX model is all there, or keeps some of its numbers in files beside it."""
+"""Detection of ONNX external data: tensors whose values are in files beside the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnx
 
 
 def refers_to_files(model: onnx.ModelProto) -> bool:
-    """Whether any tensor of a model, in whichever graph, function or attribute, has its values in another file."""
+    """Return whether any tensor of a model, in any graph, function or attribute, has its values in another file."""
     return _refers(model)
 
 

@@ -1,4 +1,4 @@
-"""What the nodes of an ONNX graph read, those in branches and loops too, and what nobody reads."""
+"""Use counts and dead-code elimination for ONNX graphs, branches and loops included."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import onnx
 
 
 def read_by(node: onnx.NodeProto) -> list[str]:
-    """Names of the tensors that a node reads, once for each time; its branches and loops read what lies outside."""
+    """List the tensors that a node reads, once for each time, with those that its branches and loops read."""
     graphs = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
     inner = [name for graph in graphs for each in graph.node for name in read_by(each)]
     return [*node.input, *inner, *(output.name for graph in graphs for output in graph.output)]
 
 
 def count_uses(graph: onnx.GraphProto) -> Counter[str]:
-    """How often each tensor is read; to be an output of the graph counts, too."""
+    """Count how often each tensor is read; being an output of the graph counts as one time."""
     read = Counter(name for node in graph.node for name in read_by(node))
     read.update(output.name for output in graph.output)
     return read
 
 
 def needed_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes that an output of the graph needs, in their order."""
+    """List the nodes that any output of the graph needs, in their order."""
     needed = {output.name for output in graph.output}
     kept = []
     for node in reversed(graph.node):
@@ -33,7 +33,7 @@ def needed_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 
 
 def keep_only(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    """Leave these nodes in a graph, and of its constants those that are read."""
+    """Remove all nodes of a graph but these, and the constants (initializers) that are then not read."""
     del graph.node[:]
     graph.node.extend(nodes)
     read = count_uses(graph)

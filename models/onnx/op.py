@@ -1,4 +1,4 @@
-"""Sharpened cosine similarity as an ONNX op of its own, ``ai.scs::SharpenedCosineSimilarity``.
+"""Sharpened cosine similarity as a custom ONNX op, ``ai.scs::SharpenedCosineSimilarity``.
 
 The op travels inside the model file as a model-local function, so that any ONNX runtime can run it with nothing
 installed. A runtime that has a native kernel for the op, or for one of the two it is made of, may use that instead.
@@ -47,7 +47,7 @@ Sharpen (dot, energy, p, q) => (y)
 
 
 def _window_sum_square(depthwise: bool) -> str:
-    """Sums of squares of every patch: over the channels, unless depthwise, then over the window.
+    """Write the function that sums the squares of every patch: over channels, unless depthwise, and the window.
 
     Average pooling times the window's area is the fastest portable box sum.
     """
@@ -100,7 +100,7 @@ def _overload(depthwise: bool) -> str:
 
 
 def functions() -> list[onnx.FunctionProto]:
-    """The op and the two functions it is made of, for dense layers and (as an overload) for depthwise ones."""
+    """Return the op and the two functions it is made of, for dense layers and (as an overload) for depthwise ones."""
     texts = [_SHARPEN, *(body(depthwise) for body in (_window_sum_square, _similarity) for depthwise in (False, True))]
     return [parser.parse_function(text) for text in texts]
 

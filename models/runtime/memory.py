@@ -1,4 +1,4 @@
-"""Hand memory that nobody uses any more back to the operating system, while other threads go on.
+"""Functions that return unused memory to the operating system, without blocking other threads.
 
 A training wants the opposite: :mod:`models.training.allocator` keeps what it frees.
 """
@@ -18,7 +18,7 @@ _MADV_DONTNEED = getattr(mmap, "MADV_DONTNEED", None)  # not on every system
 
 
 def trim_heap() -> None:
-    """Hand the free memory of the heap back.
+    """Return the free memory of the heap to the operating system (``malloc_trim``).
 
     glibc keeps it where it lies between pieces that are still in use. With another C library, nothing is done.
     """
@@ -37,7 +37,7 @@ def _trim() -> Callable[[int], int] | None:
 
 
 def release(array: NDArray[Any]) -> None:
-    """Hand back the pages of an array that is about to be freed; nobody may look at the array afterwards.
+    """Return the memory pages of an array that is about to be freed (``madvise``); its values are lost.
 
     Freeing it alone would do the same with the interpreter's lock held, a tenth of a second for half a gigabyte. This
     call does not hold the lock, and little is left for the freeing. Arrays of less than 1 MiB, arrays that are not

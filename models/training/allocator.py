@@ -1,4 +1,4 @@
-"""Keep the memory that a training frees, since its next step wants it again.
+"""Allocator settings for training, which keep freed memory for the next step.
 
 A service wants the opposite: :mod:`models.runtime.memory` hands memory back.
 """
@@ -14,7 +14,7 @@ _PAD = 2**26  # bytes
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory that it frees, so that a training step finds the pages of the one before.
+    """Keep freed memory in this process (``mallopt``), so that a training step reuses the pages of the one before.
 
     By default glibc hands large blocks back to the system at once, and the system clears them before it gives them out
     again: half the time of a training step on the CPU. The process stays as large as it has been.

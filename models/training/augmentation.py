@@ -1,4 +1,4 @@
-"""Random changes to a batch of training images, made on the whole tensor at once."""
+"""Random augmentation of a batch of training images, computed on the whole tensor at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 
 def shift(images: Tensor, most: int, generator: Generator) -> Tensor:
-    """Move every image by up to ``most`` pixels along each axis, each by its own amount; zeros come in.
+    """Shift each image at random by up to ``most`` pixels along each axis, with zero padding.
 
     Args:
         images: ``(N, H, W, C)``.
@@ -27,6 +27,6 @@ def shift(images: Tensor, most: int, generator: Generator) -> Tensor:
 
 
 def mirror(images: Tensor, generator: Generator) -> Tensor:
-    """Mirror each image ``(N, H, W, C)`` left to right with a chance of one half."""
+    """Flip each image ``(N, H, W, C)`` left to right with a probability of one half."""
     chosen = torch.rand(len(images), generator=generator) < 0.5
     return torch.where(chosen.view(-1, 1, 1, 1), images.flip(2), images)

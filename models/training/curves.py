@@ -1,4 +1,4 @@
-"""The picture of a training: loss and accuracies by epoch."""
+"""Learning curves of a training: loss and accuracies by epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib import pyplot  # the backend is chosen before it is loaded
 
 
 def draw_curves(log: Path, out: Path, title: str) -> None:
-    """Draw the log of a training (a JSON line an epoch, see :mod:`models.training.train`) as a PNG."""
+    """Draw learning curves as a PNG from the log of a training (JSON Lines, see :mod:`models.training.train`)."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     epochs = [line["epoch"] for line in lines]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")

@@ -1,6 +1,6 @@
-"""How each bundled model is trained: ``NAME`` is a data set, a family and a size, as in ``cifar10-scs-large``.
+"""Training recipes of the bundled models, named by data set, family and size: ``cifar10-scs-large``.
 
-With ``-blurred`` behind it, it is the same network with a blur before maps are halved.
+The suffix ``-blurred`` names the same network with a blur before maps are halved.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scs.errors import UnknownNameError
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a training depends on, besides the images and the seed.
+    """Hyperparameters: everything that a training depends on, besides the images and the seed.
 
     ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
     the next, ``stem_size`` the pixels on each side of the stem's kernels; ``blur`` says whether maps
@@ -62,7 +62,7 @@ RECIPES |= {f"{name}-blurred": replace(recipe, blur=True) for name, recipe in RE
 
 
 def recipe_for(name: str) -> Recipe:
-    """The recipe of a bundled model.
+    """Return the recipe of a bundled model.
 
     Raises:
         UnknownNameError: no recipe has that name.

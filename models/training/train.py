@@ -1,4 +1,4 @@
-"""Train a network by its recipe, in steps that survive a kill.
+"""Training of a network by its recipe, with a checkpoint after every epoch to resume from.
 
 All randomness of an epoch comes from the seed and the epoch's number, so a training that is resumed from its checkpoint
 ends with the same weights as one that was never stopped.
@@ -35,7 +35,7 @@ CHECKPOINT, LOG, RESULT, WEIGHTS = "checkpoint.pt", "log.jsonl", "result.json", 
 
 @dataclass(frozen=True)
 class Step:
-    """Where a training stands: epochs and batches from 1, loss and accuracy so far in this epoch."""
+    """Progress of a training: epoch and batch, from 1, and loss and accuracy so far in this epoch."""
 
     epoch: int
     batch: int
@@ -46,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Split:
-    """A data set as tensors: images ``(N, H, W, C)`` uint8 and labels ``(N,)``, in three parts."""
+    """Training, validation and test set as tensors: images ``(N, H, W, C)`` uint8 and labels ``(N,)``."""
 
     train: tuple[Tensor, Tensor]
     validation: tuple[Tensor, Tensor]
@@ -54,7 +54,7 @@ class Split:
 
 
 def split(dataset: Dataset) -> Split:
-    """Hold images back from training, the same ones for every seed, for choosing between seeds and recipes.
+    """Split off a validation set for choosing between seeds and recipes, the same for every seed.
 
     At most ``VALIDATION_IMAGES``, and never more than a tenth, are held back.
     """
@@ -69,7 +69,7 @@ def split(dataset: Dataset) -> Split:
 
 
 def build_network(recipe: Recipe, dataset: Dataset) -> Network:
-    """An untrained network for a data set, its weights drawn from torch's generator."""
+    """Build an untrained network for a data set, with weights drawn from torch's global random generator."""
     pixels = dataset.train_images.reshape(-1, dataset.train_images.shape[-1])
     mean, std = pixels.mean(0) / 255, pixels.std(0) / 255
     return Network(
@@ -94,7 +94,7 @@ def train(
     on_step: Callable[[Step], None] = lambda step: None,
     build: Callable[[Recipe, Dataset], Network] = build_network,
 ) -> Network:
-    """Train a network, or go on where the checkpoint in ``folder`` stands.
+    """Train a network, resuming from the checkpoint in ``folder`` where there is one.
 
     Args:
         recipe: what to train and how.
@@ -169,7 +169,7 @@ def train(
 
 
 def load_network(folder: Path) -> tuple[Network, dict[str, Any]]:
-    """The trained network of a finished run, in evaluation mode, and its result.
+    """Load the trained network of a finished run, in evaluation mode, and its result.
 
     Raises:
         DataError: the folder holds no finished run.
@@ -196,7 +196,7 @@ def load_network(folder: Path) -> tuple[Network, dict[str, Any]]:
 
 @torch.no_grad()
 def accuracy(network: Network, images: Tensor, labels: Tensor) -> float:
-    """Share of images ``(N, H, W, C)`` that the network puts in their class, in evaluation mode."""
+    """Return the share of images ``(N, H, W, C)`` that a network in evaluation mode classifies correctly."""
     correct = sum(
         int((network(x).argmax(1) == y).sum())
         for x, y in zip(images.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True)
@@ -213,7 +213,7 @@ def _learn(
     epoch: int,
     count: int,
 ) -> Iterator[Step]:
-    """Take one step for each batch of an epoch, and say after each where the training stands."""
+    """Train for one epoch, a step of the optimiser a batch, and yield the progress after each."""
     network.train()
     loss_sum, seen, correct = 0.0, 0, 0
     for batch, (x, y) in enumerate(batches, start=1):
@@ -256,7 +256,7 @@ def _resume(
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
 ) -> int:
-    """Load the checkpoint, if there is one, and say how many epochs it holds."""
+    """Load the checkpoint, if there is one, and return how many epochs it holds."""
     if not (folder / CHECKPOINT).exists():
         return 0
     checkpoint = torch.load(folder / CHECKPOINT, weights_only=True)
@@ -270,7 +270,7 @@ def _resume(
 
 
 def _finished(folder: Path, identity: dict[str, Any]) -> Network:
-    """The network of a training that is over; what was written of it stays as it is."""
+    """Load the network of a finished training, whose files stay as they are."""
     network, result = load_network(folder)
     if {key: result[key] for key in identity} != json.loads(json.dumps(identity)):
         raise DataError(f"'{folder}' holds a training with another recipe or seed; name another folder or empty it")
@@ -278,20 +278,20 @@ def _finished(folder: Path, identity: dict[str, Any]) -> Network:
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    """Write a file whole or not at all: a kill in the middle leaves the one before."""
+    """Write a file atomically: a kill in the middle leaves the previous file."""
     unfinished = path.with_suffix(".tmp")
     torch.save(state, unfinished)
     os.replace(unfinished, path)
 
 
 def _append(path: Path, line: dict[str, Any], at_line: int) -> None:
-    """Write line number ``at_line``, dropping whatever an epoch that was cut short had left there."""
+    """Write line number ``at_line`` of a log, dropping what an interrupted epoch left from there on."""
     before = path.read_text().splitlines()[: at_line - 1] if path.exists() else []
     path.write_text("\n".join([*before, json.dumps(line)]) + "\n")
 
 
 def _git_commit() -> str | None:
-    """The commit of the code that is running, or None outside a checkout."""
+    """Return the commit of the code that is running, or None outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

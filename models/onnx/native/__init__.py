@@ -29,18 +29,18 @@ Kernels = Literal["native", "portable"]
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The library, or None where there is none that can be used; one that is there and cannot is logged, in a line."""
+    """Load the native library, or return None where it was not built or, with a warning in the log, cannot be used."""
     return load(LIBRARY)
 
 
 def takes_layers(loaded: ctypes.CDLL) -> bool:
-    """Whether ONNX Runtime is given whole layers to run, and not only what follows its own convolution."""
+    """Return whether the native kernels run whole SCS layers, not only what follows ONNX Runtime's convolution."""
     return bool(loaded.scs_takes_layers())
 
 
 @cache
 def available() -> bool:
-    """Whether this runtime takes the library; where it is there and does not, that is logged, in one line."""
+    """Return whether ONNX Runtime accepts the native library, with a warning in the log where it rejects it."""
     if library() is None:
         return False
     try:
@@ -52,17 +52,17 @@ def available() -> bool:
 
 
 def register(options: ort.SessionOptions) -> None:
-    """Let sessions with these options, on the CPU, take the native kernels. Once for each options."""
+    """Register the native kernels with the options of CPU sessions, only once for each options object."""
     options.register_custom_ops_library(str(LIBRARY))
 
 
 def calls_op(graph: onnx.ModelProto) -> bool:
-    """Whether a model has anything that the native kernels could run."""
+    """Return whether a model has nodes that the native kernels could run."""
     return any(node.domain == DOMAIN for node in graph.graph.node)
 
 
 def described() -> str:
-    """What runs SCS layers on the CPU here, for the log."""
+    """Describe which kernels run SCS layers on the CPU here, for the log."""
     loaded = library()
     if not available() or loaded is None:
         return "portable; `make native` builds faster ones" if not LIBRARY.exists() else "portable"
@@ -70,7 +70,7 @@ def described() -> str:
 
 
 def joined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model in which SCS layers have taken in what follows them, for a session with the kernels.
+    """Copy a model with what follows each SCS layer fused into the layer, for a session with the native kernels.
 
     Tensors that are outputs of the model stay, with their names and values.
     """

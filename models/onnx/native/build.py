@@ -24,7 +24,7 @@ ROOT = HERE.parents[2]
 LOOPS = ROOT / "scs" / "native"
 LIBRARY = HERE / "libscs.so"
 COMPILERS = "c++", "g++", "clang++"
-# Square roots need not set errno, nor operations trap: without these two no loop would be turned into vectors.
+# Without the last two, which let square roots not set errno and operations not trap, no loop would be vectorised.
 FAST = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
 FLAGS = ["-std=c++17", *FAST, "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", f"-I{ROOT}"]
 X86_64_LEVELS = "v4", "v3"
@@ -35,7 +35,7 @@ class BuildError(Exception):
 
 
 def compiler() -> list[str]:
-    """The command of the compiler: ``CXX``, or the first that is there.
+    """Return the command of the C++ compiler: ``CXX`` where it is set, else the first of ``COMPILERS`` that is there.
 
     Raises:
         BuildError: there is none.
@@ -48,7 +48,7 @@ def compiler() -> list[str]:
 
 
 def build(to: Path = LIBRARY) -> None:
-    """Compile the sources and put the library in place, at once: who loads it meanwhile finds the old one or the new.
+    """Compile the sources and replace the library atomically: who loads it meanwhile finds the old one or the new.
 
     Raises:
         BuildError: there is no compiler, or it fails; the message is its first complaint.
@@ -85,14 +85,14 @@ def build(to: Path = LIBRARY) -> None:
 
 
 def is_current(library: Path = LIBRARY) -> bool:
-    """Whether the library is there and no source is newer."""
+    """Return whether the library is there and no source is newer."""
     sources = [path for folder in (HERE, LOOPS) for path in folder.iterdir() if path.suffix in (".cpp", ".h")]
     newest = max(path.stat().st_mtime for path in [*sources, Path(__file__)])
     return library.exists() and library.stat().st_mtime >= newest
 
 
 def main() -> int:
-    """Build unless the library is current."""
+    """Build the library unless it is current."""
     parser = argparse.ArgumentParser(description="Build the native kernels, unless they are newer than their sources.")
     parser.add_argument("--if-possible", action="store_true", help="succeed without them, too, and say so in one line")
     wish = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Fuse what follows an SCS layer in a graph into the layer, as runtimes fuse a convolution and a ReLU.
+"""Operator fusion: what follows an SCS layer becomes part of it, as runtimes fuse a convolution and a ReLU.
 
 A layer takes in a gain and a bias, one number or one for each kernel, and pooling of 2x2 by the largest or by the
 largest magnitude. The power rises with the cosine, so pooling may come first, and three quarters of the powers need not
@@ -42,7 +42,7 @@ class _Joiner:
         keep_only(self.graph, needed_nodes(self.graph))
 
     def _layer(self, name: str, uses: int = 1) -> onnx.NodeProto | None:
-        """The SCS layer that makes a tensor which nothing else uses."""
+        """Return the SCS layer that makes a tensor, or None where it is pooled already or the tensor has other uses."""
         node = self.makers.get(name)
         is_layer = node is not None and (node.domain, node.op_type) == (DOMAIN, SIMILARITY)
         if not is_layer or self.uses[name] != uses or name in self.outputs or _is_pooled(node):
@@ -77,7 +77,7 @@ class _Joiner:
             self._take_over(layer, end)
 
     def _join_max_abs_pool(self, node: onnx.NodeProto) -> None:
-        """``scs.nn.layers.MaxAbsPool2d``: where(highest >= -lowest, highest, lowest), lowest = -max_pool(-x)."""
+        """Fuse ``MaxAbsPool2d``: where(highest >= -lowest, highest, lowest), lowest = -max_pool(-x)."""
         condition, high, low = node.input
         compared = self._made(condition, "GreaterOrEqual")
         highest = self._made(high, "MaxPool")
@@ -113,7 +113,7 @@ class _Joiner:
         layer.input[place] = name
 
     def _take_over(self, layer: onnx.NodeProto, name: str) -> None:
-        """Let the layer make a tensor that another node made, which is dropped at the end."""
+        """Make a tensor the output of the layer, in place of the node that made it, which is removed at the end."""
         self.makers[name].output[0] = f"{name}/joined"
         layer.output[0] = name
         self.makers[name] = layer
@@ -124,7 +124,7 @@ def _is_pooled(node: onnx.NodeProto | None) -> bool:
 
 
 def _halves(node: onnx.NodeProto) -> bool:
-    """Whether a MaxPool takes the largest of every 2x2, and no more."""
+    """Return whether a MaxPool is 2x2 with a stride of 2, without padding or dilation."""
     given = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     wanted = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 0, 0], "dilations": [1, 1], "ceil_mode": 0}
     usual = {"pads": [0, 0, 0, 0], "dilations": [1, 1], "ceil_mode": 0}
@@ -133,7 +133,7 @@ def _halves(node: onnx.NodeProto) -> bool:
 
 
 def _per_kernel(values: npt.NDArray[np.float32], kernels: int) -> npt.NDArray[np.float32] | None:
-    """One number for each kernel, of a constant that is broadcast over maps (N, K, H, W), or None where it is more."""
+    """Return a constant as one number for each kernel, or None where it varies over images or places."""
     if values.dtype != np.float32:
         return None
     if values.size == 1 and values.ndim <= 4:
