@@ -1,1 +1,1 @@
-"""The product: exported models behind HTTP, and the command line. Runs without torch."""
+"""The inference service over HTTP, and the command line ``scs``; runs without torch."""

@@ -1,4 +1,4 @@
-"""The API key: whether the one that came is the one that was set."""
+"""The check of an API key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 
 def is_allowed(given: str | None, expected: SecretStr | str) -> bool:
-    """Compare two keys in a time that does not depend on where they differ."""
+    """Return whether a key is the expected one, compared in constant time (against timing attacks)."""
     if given is None:
         return False
     wanted = expected.get_secret_value() if isinstance(expected, SecretStr) else expected

@@ -1,4 +1,4 @@
-"""The application: models loaded, routes mounted, failures and limits in place."""
+"""The FastAPI application: its routes, middleware, exception handlers, and its start and stop."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ array (`application/x-npy`); or as base64 in JSON. Failures are `application/pro
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Build the service.
+    """Build the FastAPI application with its routes, middleware and exception handlers.
 
     Args:
         settings: from the environment unless given.
@@ -121,5 +121,5 @@ def _grpc(settings: Settings) -> Callable[[Settings, DataPlane], AbstractAsyncCo
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
+    except ValueError:  # a host name, and no address
         return host == "localhost"

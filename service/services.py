@@ -1,4 +1,4 @@
-"""What an application is made of, in one typed place."""
+"""The parts of an application, in one typed object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEAVY = 2  # matches and dense maps keep every core busy, and take gigabytes at
 
 @dataclass(frozen=True, eq=False)
 class Services:
-    """The parts of one application, that its doors share.
+    """The parts of one application, shared by HTTP and gRPC.
 
     Attributes:
         settings: limits and addresses.
@@ -51,11 +51,11 @@ class Services:
 
     @classmethod
     def of(cls, request: Request) -> Services:
-        """The services of the application that answers a request."""
+        """Return the services of the application that answers a request."""
         return cast(Services, request.app.state.services)
 
     def close(self) -> None:
-        """Let the threads end; what waits for them is forgotten."""
+        """Shut the thread pools down, and cancel the work that waits for them."""
         for pool in (self.decoders, self.heavy):
             pool.close()
 

@@ -42,7 +42,7 @@ def _checked_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Settings(BaseSettings):
-    """What the service can be told; docs/settings.md has a table of these, and a test compares the two."""
+    """The settings of the service; docs/settings.md has a table of these, and a test compares the two."""
 
     model_config = SettingsConfigDict(env_prefix="SCS_", hide_input_in_errors=True)
 
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
 
 
 def read_settings(**given: Any) -> Settings:
-    """The settings of the environment; those given here win, unless they are None.
+    """Read the settings from the environment; those given here win, unless they are None.
 
     Raises:
         OptionError: the first that is wrong, by the name of its variable.
@@ -113,7 +113,7 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        if first["type"] == "key":  # whose value is nobody's business
+        if first["type"] == "key":  # a secret, which must not be shown
             raise OptionError(f"SCS_API_KEY: {first['msg']}") from None
         raise OptionError(
             f"SCS_{str(first['loc'][0]).upper()}: {first['msg'].lower()}; '{first['input']}' came"

@@ -1,4 +1,4 @@
-"""Whether a graceful shutdown has begun, for those who behave differently then."""
+"""The flag that a graceful shutdown has begun."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from dataclasses import dataclass
 
 @dataclass
 class Stopping:
-    """Set once, by the server: from then on nothing is ready, and each answer asks for its connection to be closed."""
+    """A flag that the server sets: from then on readiness fails, and each answer asks to close its connection."""
 
     begun: bool = False

@@ -44,7 +44,7 @@ class ActivationOptions(ModelOptions):
 
 
 class Heatmap(BaseModel):
-    """A map as a picture, with the limits of its colour scale."""
+    """A map drawn as a PNG, with the limits of its colour scale."""
 
     low: float = Field(description="Value of the first colour.")
     high: float = Field(description="Value of the last colour; a signed map has -low here, and white at zero.")
@@ -52,7 +52,7 @@ class Heatmap(BaseModel):
 
 
 class ChannelEnergy(BaseModel):
-    """A channel and its mean square over the picture."""
+    """A channel of a layer and its energy, which is its mean square over the picture."""
 
     channel: int
     energy: float
@@ -82,7 +82,7 @@ class FeatureMatch(Heatmap):
 
 
 class LayerActivation(BaseModel):
-    """One layer of a network, seen on a picture."""
+    """One layer's feature maps of a picture: their shape, receptive field, energies and heatmaps."""
 
     name: str
     shape: tuple[int, int, int] = Field(description="Channels, height and width of its maps.")
@@ -94,7 +94,7 @@ class LayerActivation(BaseModel):
 
 
 class ClassMap(Heatmap):
-    """The exact map of a class: ``mean + bias`` is the logit."""
+    """The exact class activation map (CAM) of a class: ``mean + bias`` is the logit."""
 
     label: str
     index: int

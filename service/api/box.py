@@ -1,4 +1,4 @@
-"""A box in a picture, as an option of a request has it: ``x,y,width,height``."""
+"""The request option ``box``: ``x,y,width,height`` in pixels of a picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BOX_PATTERN = r"^-?[0-9]{1,6}(,-?[0-9]{1,6}){3}$"
 
 
 class PixelBox(NamedTuple):
-    """A rectangle in whole pixels of a picture as it was sent; it need not lie inside."""
+    """A rectangle in whole pixels of a picture as it was sent; it may reach beyond the picture."""
 
     x: int
     y: int
@@ -17,5 +17,5 @@ class PixelBox(NamedTuple):
 
 
 def parse_box(text: str) -> PixelBox:
-    """Read a text that ``BOX_PATTERN`` lets pass."""
+    """Parse a box from a text that matches ``BOX_PATTERN``."""
     return PixelBox(*(int(number) for number in text.split(",")))

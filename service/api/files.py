@@ -1,4 +1,4 @@
-"""The files of a request, as they were sent: nothing of them has been read."""
+"""The files of a request as they were sent, not decoded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scs.errors import OptionError
 
 @dataclass(frozen=True)
 class NamedBytes:
-    """A file as it was sent; nothing of it has been read.
+    """A file as it was sent, with its name; not decoded.
 
     Attributes:
         name: what the answer calls it.
@@ -45,7 +45,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class MatchUpload:
-    """The files of a match; nothing of them has been read.
+    """The files of a match as they were sent, not decoded: a scene, and templates or a reference.
 
     Attributes:
         scene: where to look.

@@ -1,4 +1,4 @@
-"""Which model answers a request, and what is known of the models."""
+"""Options that choose a model, and the answers of the ``/models`` routes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VersionOption = Annotated[
 
 
 class ModelOptions(_Options):
-    """Which model answers, and at what size it sees the picture."""
+    """Options that choose the model and the version that answer a request."""
 
     model: str | None = Field(None, description="Name of a model; the default one unless given.")
     version: VersionOption = None
@@ -54,7 +54,7 @@ class ModelState(BaseModel):
 
 
 class ModelDetail(ModelState):
-    """The same with the model's card; null where the card cannot be read."""
+    """A version of a model with its card, which is null where it cannot be read."""
 
     card: ModelCard | None
 

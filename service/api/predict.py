@@ -21,7 +21,7 @@ class PredictOptions(ModelOptions):
 
 
 class ImagePrediction(BaseModel):
-    """What a model says of one picture."""
+    """The size of one picture and its best classes."""
 
     name: str = Field(description="File name as it was sent, or the picture's number.")
     width: int = Field(description="Pixels, upright.")

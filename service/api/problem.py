@@ -1,4 +1,4 @@
-"""A failure, as RFC 9457 has it."""
+"""The body of an error answer: problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class Problem(BaseModel):
-    """A failure, as RFC 9457 has it."""
+    """Problem details of a failed request (RFC 9457)."""
 
     type: str = "about:blank"
     title: str

@@ -17,7 +17,7 @@ class Timing(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ClassProbability:
-    """One class and how probable the model holds it."""
+    """A class and the probability that the model gives it."""
 
     label: str
     index: int
@@ -25,13 +25,13 @@ class ClassProbability:
 
     @property
     def shown(self) -> str:
-        """The figure as people read it."""
+        """The probability as a percentage, for people to read."""
         return f"{self.probability:.1%}"
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateScore:
-    """One template of a bank and its best score anywhere in the picture: how alike they are there, not how probable."""
+    """A template of a bank and its best score anywhere in the picture: a similarity, not a probability."""
 
     label: str
     index: int
@@ -39,7 +39,7 @@ class TemplateScore:
 
     @property
     def shown(self) -> str:
-        """The figure as people read it."""
+        """The score with three decimals, for people to read."""
         return f"{self.score:.3f}"
 
 

@@ -1,4 +1,4 @@
-"""Requests and answers of the repository extension."""
+"""Requests and answers of the inference protocol's model repository extension."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class IndexRequest(BaseModel):
 
 
 class LoadRequest(BaseModel):
-    """Body of a load."""
+    """Body of ``POST /v2/repository/models/{name}/load``."""
 
     parameters: dict[str, Any] = Field({}, description="None is taken: a model is loaded as it lies on disk.")
 
 
 class UnloadRequest(BaseModel):
-    """Body of an unload."""
+    """Body of ``POST /v2/repository/models/{name}/unload``."""
 
     parameters: dict[str, Any] = Field({}, description="None makes a difference: no model depends on another.")

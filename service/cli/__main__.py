@@ -1,4 +1,4 @@
-"""``python -m service.cli`` is ``scs``."""
+"""The entry point of ``python -m service.cli``, which is the same as ``scs``."""
 
 from service.cli.start import run_scs
 

@@ -1,4 +1,4 @@
-"""``scs activations``."""
+"""The command ``scs activations``."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def activations(
 
 
 def _ask(server: Client, upload: Upload, wanted: ActivationOptions, form: str) -> tuple[ActivationsResponse, bytes]:
-    """A server's answer, and the content of a file with that ending; none without an ending."""
+    """Ask a server; return its answer, and the content of a file with that suffix (empty without one)."""
     content = server.activations_as(_MEDIA[form], upload, wanted) if form else b""
     return server.activations(upload, wanted), content
 
@@ -81,7 +81,7 @@ def _ask(server: Client, upload: Upload, wanted: ActivationOptions, form: str) -
 def _here(
     settings: Settings, upload: Upload, wanted: ActivationOptions, form: str
 ) -> tuple[ActivationsResponse, bytes]:
-    """The same of this process."""
+    """Return the same as ``_ask``, computed in this process."""
     seen = activate(open_model(settings, wanted.model, wanted.version), upload, wanted, settings)
     content = b""
     if form:

@@ -1,4 +1,4 @@
-"""``scs bank``."""
+"""The command ``scs bank``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find a data set for a command that needs one, fetching it if the user asked for that."""
+"""Data sets for commands, downloaded where the user asked for that."""
 
 from __future__ import annotations
 

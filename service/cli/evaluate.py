@@ -1,4 +1,4 @@
-"""``scs evaluate``."""
+"""The command ``scs evaluate``."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def evaluate(
 
 
 def _graph(entry: Entry, card: ModelCard) -> TorchGraph:
-    """The model's file in torch, for its gradients."""
+    """Load the model's file into torch, which gives its gradients."""
     try:
         from models.onnx.as_torch import TorchGraph
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""``scs export``."""
+"""The command ``scs export``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.cli.local_models import own_repository, settings_for
 
 
 class ExportFormat(StrEnum):
-    """What a network can be exported as."""
+    """The file formats that a network can be exported to."""
 
     onnx = "onnx"
     torchscript = "torchscript"
@@ -46,7 +46,7 @@ def export(
     compose: Compose = False,
     json: options.Json = False,
 ) -> None:
-    """Export the best of the trainings of a model, by the images held back, and measure the file.
+    """Export the model's training with the best validation accuracy, and measure the file.
 
     The file is compared with the network on random and on real images; if they differ, nothing is written.
 

@@ -1,4 +1,4 @@
-"""Commands that an installed package brings to ``scs``, by entry points of the group ``scs.commands``.
+"""Plugins: commands that an installed package adds to ``scs``, by entry points of the group ``scs.commands``.
 
 An entry point is named like its command, and names a function whose parameters Typer reads. The laboratory brings its
 commands so, and so may any other package::
@@ -25,10 +25,10 @@ GROUP = "scs.commands"
 
 
 class ExtensibleGroup(TyperGroup):
-    """The commands of ``scs``, and those of entry points, each imported only when it is asked for or listed."""
+    """The commands of ``scs`` and those of plugins, which are imported only when called or listed."""
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        """The command of that name; where both have it, that of ``scs`` itself.
+        """Return the command of that name; where a plugin has the name too, that of ``scs`` itself.
 
         Raises:
             MissingPackageError: an entry point has that name, and cannot be imported.
@@ -39,7 +39,7 @@ class ExtensibleGroup(TyperGroup):
         return self.commands.get(cmd_name)
 
     def list_commands(self, ctx: Context) -> list[str]:
-        """Names of all commands, those of ``scs`` first; of what cannot be imported a sentence on stderr."""
+        """List the names of all commands, those of ``scs`` first; report broken plugins on stderr."""
         for name in sorted(entry_points(group=GROUP).names):
             try:
                 self.get_command(ctx, name)

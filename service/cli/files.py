@@ -1,4 +1,4 @@
-"""Read the files that a command is given."""
+"""The files that a command is given."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from service.api.files import NamedBytes
 
 
 def read_file(path: Path) -> NamedBytes:
-    """A file's bytes under its name; ``.npy`` files are arrays."""
+    """Read a file's bytes and name, without decoding; ``.npy`` files are marked as arrays."""
     return NamedBytes(path.name, path.read_bytes(), is_npy=path.suffix == ".npy")

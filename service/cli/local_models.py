@@ -1,4 +1,4 @@
-"""Run a model in this process, for commands that were given no server."""
+"""Models that run in this process, for commands that were given no server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.tasks.predict import Predictor
 
 
 def open_model(settings: Settings, name: str | None, version: int | str | None) -> LoadedModel:
-    """Load one model of the repository that the settings name, the default one unless told.
+    """Load a model of the repository that the settings name; the default model unless one is named.
 
     Raises:
         UnknownNameError: there is no such model or version.
@@ -30,7 +30,7 @@ def open_model(settings: Settings, name: str | None, version: int | str | None) 
 
 
 def own_repository(settings: Settings, what: str) -> Path:
-    """The folder of models to write to: never the one that came with the package.
+    """Return the folder of models to write to; never the one bundled with the package.
 
     Args:
         settings: those that name it.
@@ -45,7 +45,7 @@ def own_repository(settings: Settings, what: str) -> Path:
 
 
 def settings_for(repository: Path | None) -> Settings:
-    """The settings of the environment, with another repository if one was named."""
+    """Read the settings from the environment, with another repository if one was named."""
     return read_settings(model_repository=repository)
 
 

@@ -1,4 +1,4 @@
-"""The command ``scs``: one subcommand a verb or noun, each in a file of its own here, or brought by another package."""
+"""The command line ``scs``: its subcommands, and the exit status of a failure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ app.command("export")(export.export)
 
 
 def main() -> None:
-    """Run the command; one line on stderr and status 2 for a usage error, 1 for a failure."""
+    """Run the command; print one line on stderr and exit with 2 for a usage error, 1 for a failure."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except TyperException as error:

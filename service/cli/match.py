@@ -1,4 +1,4 @@
-"""``scs match``."""
+"""The command ``scs match``."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def match(
 
 
 def _ask(server: Client, upload: MatchUpload, wanted: MatchOptions, form: str) -> tuple[MatchResponse, bytes]:
-    """A server's answer, and the scores in the form of a file with that ending; none without an ending."""
+    """Ask a server; return its answer, and the scores as a file with that suffix (empty without one)."""
     answer = server.match(upload, wanted)
     return answer, server.match_as(_MEDIA[form], upload, wanted) if form else b""
 
 
 def _here(upload: MatchUpload, wanted: MatchOptions, form: str, settings: Settings) -> tuple[MatchResponse, bytes]:
-    """The same of this process."""
+    """Return the same as ``_ask``, computed in this process."""
     with Console(stderr=True).status("matching"):
         found = find_matches(upload, wanted, settings)
         return to_match_response(found), _WRITERS[form](found) if form else b""

@@ -1,4 +1,4 @@
-"""Read what ``scs match`` is given: pictures and arrays as they are, signals as arrays of their samples."""
+"""The input files of ``scs match``: pictures and arrays as they are, signals as arrays of their samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.pictures.npy import to_npy
 
 @dataclass(frozen=True, eq=False)
 class MatchFile:
-    """A file to be matched, and how many samples a second it says to have; None where it is no sound."""
+    """A file to match, and its sample rate, which is None unless it is audio."""
 
     file: NamedBytes
     rate: int | None = None
@@ -24,7 +24,7 @@ class MatchFile:
 def read_match_files(
     scene: Path, templates: Sequence[Path], masks: Sequence[Path], reference: Path | None
 ) -> tuple[MatchUpload, int | None]:
-    """Read the files of a match; beside them the samples a second of its scene, where that is a sound.
+    """Read the files of a match; return with them the sample rate of the scene, None unless it is audio.
 
     Raises:
         ImageError: a file is damaged, or not of the kind that its name says.
@@ -44,7 +44,7 @@ def read_match_files(
 
 
 def read_match_file(path: Path) -> MatchFile:
-    """A picture or an array as it is; a signal, ``.wav``, ``.flac`` or ``.csv``, as the array of its samples.
+    """Read a picture or an array as it is, or a signal (``.wav``, ``.flac``, ``.csv``) as an array of its samples.
 
     Samples of sound are shares of full scale, -1 to 1: ``(L,)``, or ``(1, L, channels)``. A CSV file is one number
     a line, or one line of numbers; a first line of words is its heading.

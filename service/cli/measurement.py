@@ -25,7 +25,7 @@ _SHIFTS = (1, 2, 4, 8)  # pixels; the first is the card's
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one measurement came to.
+    """The result of one measurement: its figures, and a function that prints them.
 
     Attributes:
         figures: by name, as JSON has them.
@@ -37,13 +37,13 @@ class Measurement:
 
 
 def measure_accuracy(model: LoadedModel, dataset: Dataset, bar: ImageBar) -> tuple[Evaluation, Measurement]:
-    """Classify all test images."""
+    """Measure the accuracy on all test images."""
     result = evaluate(model.runtime, dataset, bar(model.card.name, len(dataset.test_images)))
     return result, Measurement(accuracy_figures(model.card, result), lambda: print_accuracy(model.card, result))
 
 
 def measure_corruptions(model: LoadedModel, dataset: Dataset, clean: float, bar: ImageBar) -> Measurement:
-    """Corrupt all test images in every way; ``clean`` is the accuracy on them as they are."""
+    """Measure the accuracy on corrupted test images; ``clean`` is that on the images as they are."""
     from models.evaluation.corrupted import CORRUPTED_VIEWS, evaluate_corrupted  # here, because it brings OpenCV
     from service.cli.printing.corruptions import corruption_figures, print_corruptions
 
@@ -53,7 +53,7 @@ def measure_corruptions(model: LoadedModel, dataset: Dataset, clean: float, bar:
 
 
 def measure_shifts(model: LoadedModel, dataset: Dataset, entry: Entry | None, bar: ImageBar) -> Measurement:
-    """Shift test images; with an entry, its card is given what was measured for one pixel."""
+    """Measure the equivariance error on shifted test images; with ``entry``, write that of one pixel into its card."""
     images = evenly(dataset.test_images, MOST_IMAGES)
     found = equivariance_error(model.runtime, model.card, images, _SHIFTS, bar("shifted", len(images)))
     if entry:
@@ -63,7 +63,7 @@ def measure_shifts(model: LoadedModel, dataset: Dataset, entry: Entry | None, ba
 
 
 def measure_attacks(graph: TorchGraph, dataset: Dataset, bar: ImageBar) -> Measurement:
-    """Attack test images; ``graph`` is the model in torch, for its gradients."""
+    """Measure the accuracy under adversarial attack; ``graph`` is the model in torch, for its gradients."""
     from models.evaluation.attacks import attack, check_gradients  # here, because it brings torch
     from service.cli.printing.attacks import attack_figures, print_attacks
 

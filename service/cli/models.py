@@ -1,4 +1,4 @@
-"""``scs models``."""
+"""The command ``scs models``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def show(
     api_key: options.ApiKey = None,
     json: options.Json = False,
 ) -> None:
-    """Show a network's layers, what dense layers would take in their place, and how far they follow a shift.
+    """Show a network's layers, the parameters of equivalent dense layers, and the equivariance error of a shift.
 
     Example: scs models show cifar10-scs
     """
@@ -80,7 +80,7 @@ def show(
 
 
 def _readable_cards(repository: Path) -> list[ModelCard]:
-    """All cards that can be read; of the others stderr says why, so that one bad card does not hide them all."""
+    """Read all cards that can be read, and report the others on stderr."""
     cards = []
     for entry in catalogue.entries(repository):
         try:

@@ -38,7 +38,7 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 def checked(kind: type[Options], **values: Any) -> Options:
-    """Make a route's options of a command's, by the route's own rules.
+    """Validate a command's options by the pydantic schema of its route.
 
     Raises:
         OptionError: the first value that breaks them.
@@ -51,7 +51,7 @@ def checked(kind: type[Options], **values: Any) -> Options:
 
 
 def suffix_of(path: Path | None, option: str, needed: str, allowed: Collection[str]) -> str:
-    """The ending of a file to be written, in small letters; empty where none is asked for.
+    """Return the suffix of a file to write, in lower case; empty where none is asked for.
 
     Args:
         path: of the file.

@@ -1,4 +1,4 @@
-"""``scs predict``."""
+"""The command ``scs predict``."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ ImageBar = Callable[[str, int], Callable[[int], None]]  # what, of how many imag
 
 @contextmanager
 def image_bars() -> Iterator[ImageBar]:
-    """Show a bar for each pass over images."""
+    """Show a progress bar for each pass over images."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
 

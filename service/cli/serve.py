@@ -1,4 +1,4 @@
-"""``scs serve``."""
+"""The command ``scs serve``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def serve(
 
 
 def _check_port(host: str, port: int) -> None:
-    """Find out that a port is taken before models are loaded for it, and not after.
+    """Check that the port is free, before any model is loaded.
 
     Raises:
         ServerError: nothing can listen there.
@@ -58,7 +58,7 @@ def _check_port(host: str, port: int) -> None:
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """What uvicorn is told."""
+    """Return the configuration of uvicorn."""
     return uvicorn.Config(
         app,
         host=settings.host,

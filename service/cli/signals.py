@@ -1,4 +1,4 @@
-"""Read signals from WAV, FLAC and CSV files."""
+"""Readers of signals: WAV, FLAC and CSV files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scs.errors import ImageError
 
 
 def read_audio(path: Path) -> tuple[NDArray[Any], int]:
-    """Read a WAV or FLAC file: its samples, ``(L,)`` or ``(1, L, channels)``, and how many there are a second.
+    """Read the samples of a WAV or FLAC file, ``(L,)`` or ``(1, L, channels)``, and its sample rate.
 
     Samples are shares of full scale, -1 to 1.
 
@@ -35,7 +35,7 @@ def read_audio(path: Path) -> tuple[NDArray[Any], int]:
 
 
 def read_csv(path: Path) -> NDArray[np.float64]:
-    """Read one number a line, or one line of numbers, ``(L,)``; a first line of words is its heading.
+    """Read a signal ``(L,)`` from CSV: one number a line, or one line of numbers; a heading is skipped.
 
     Raises:
         ImageError: the file is anything else.
@@ -61,7 +61,7 @@ def read_csv(path: Path) -> NDArray[np.float64]:
 
 
 def _check_whole(path: Path) -> None:
-    """The library reads as much of a WAV file as there is, but a RIFF file says how long it is."""
+    """Refuse a truncated WAV file by the length in its RIFF header, which the library does not check."""
     with path.open("rb") as file:
         head = file.read(8)
     promised, size = 8 + int.from_bytes(head[4:], "little"), path.stat().st_size

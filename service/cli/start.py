@@ -1,4 +1,4 @@
-"""The installed commands ``scs`` and ``scs-serve``, which say what is missing where the packages for serving are."""
+"""The console scripts ``scs`` and ``scs-serve``, which name the package to install where one is missing."""
 
 import sys
 
@@ -8,7 +8,7 @@ USAGE_ERROR = 2
 
 
 def run_scs() -> None:
-    """Run ``scs``; one line on stderr and status 2 where a package that it needs is not installed."""
+    """Run ``scs``; print one line on stderr and exit with 2 where a package that it needs is not installed."""
     warn_of_solver()  # `import scs` has done so, unless the solver's own scs/__init__.py has overwritten ours
     try:
         from service.cli.main import main

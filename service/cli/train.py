@@ -1,4 +1,4 @@
-"""``scs train``."""
+"""The command ``scs train``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def train(
     data_note: DataNote = "",
     json: options.Json = False,
 ) -> None:
-    """Train a network; started again after a kill, it goes on from its last epoch and ends with the same weights.
+    """Train a network; a run that was killed resumes from its last epoch and ends with the same weights.
 
     Example: scs train cifar10-scs --data ~/data --epochs 16 --seed 0
     """
@@ -71,7 +71,7 @@ def train(
 
 @contextmanager
 def _epoch_bar(name: str, epochs: int) -> Iterator[Callable[[Step], None]]:
-    """Show a bar on stderr, with loss and accuracy; call what is given with each step."""
+    """Show a progress bar with loss and accuracy on stderr; yield the function that advances it by a step."""
     columns = (
         TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
         BarColumn(),

@@ -25,7 +25,7 @@ class _Version(BaseModel):
 
 
 class Client:
-    """Asks a running service.
+    """A client of a running service, over HTTP.
 
     Args:
         url: of the service, such as ``http://127.0.0.1:8000``.
@@ -59,11 +59,11 @@ class Client:
         return self._json("POST", "/predict", PredictResponse, Upload(list(images)), options)
 
     def activations(self, upload: Upload, options: ActivationOptions) -> ActivationsResponse:
-        """Open up the layers of a network on one picture."""
+        """Get heatmaps of a network's layers for one picture."""
         return self._json("POST", "/activations", ActivationsResponse, upload, options)
 
     def activations_as(self, media_type: str, upload: Upload, options: ActivationOptions) -> bytes:
-        """The same as a picture (``image/png``) or as raw numbers (``application/x-npz``)."""
+        """Get heatmaps as one picture (``image/png``) or the raw numbers (``application/x-npz``)."""
         return self._send("POST", "/activations", upload, options, accept=media_type).content
 
     def match(self, upload: MatchUpload, options: MatchOptions) -> MatchResponse:
@@ -71,7 +71,7 @@ class Client:
         return self._json("POST", "/match", MatchResponse, upload, options)
 
     def match_as(self, media_type: str, upload: MatchUpload, options: MatchOptions) -> bytes:
-        """The best match's scores as a picture (``image/png``) or as numbers (``application/x-npy``, ``-npz``)."""
+        """Get the best match's score map as a picture (``image/png``) or numbers (``application/x-npy``, ``-npz``)."""
         return self._send("POST", "/match", upload, options, accept=media_type).content
 
     def models(self) -> ModelList:
@@ -79,7 +79,7 @@ class Client:
         return self._json("GET", "/models", ModelList)
 
     def model(self, name: str, version: str | None = None) -> ModelDetail:
-        """A model's card, of the version that answers unless another is named."""
+        """Get a model's card, of the default version unless another is named."""
         return self._json("GET", f"/models/{quote(name, safe='')}", ModelDetail, options=_Version(version=version))
 
     def _json(

@@ -1,1 +1,1 @@
-"""The HTTP door: routes, middleware, and the server."""
+"""The HTTP interface: routes, middleware, and the server."""

@@ -1,4 +1,4 @@
-"""Cancel the work for a request when its client disconnects."""
+"""Cancellation of the work for a request when its client disconnects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATIENCE_S = 0.1  # most answers are there before it is worth asking whether so
 
 
 class cancel_on_disconnect:  # noqa: N801 - reads as what it does, like contextlib.suppress
-    """Context in which the work for a request is cancelled when its client hangs up.
+    """A context manager that cancels the work for a request when its client disconnects.
 
     The request's body needs to have been read.
 

@@ -1,4 +1,4 @@
-"""The files of a match out of a request's body: a scene, and what to look for in it."""
+"""The files of a match, read from a request's body: a scene, and what to look for in it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _from_json(body: bytes) -> MatchUpload:
         raise ImageError(
             f'JSON needs to be {{"scene": base64, "template": base64}}; {where}: {first["msg"].lower()}'
         ) from None
-    except ValueError:  # binascii.Error is one, and so is what comes of letters beyond ASCII
+    except ValueError:  # binascii.Error is one, and so is the error of text that is not ASCII
         raise ImageError("pictures in JSON need to be base64; something else came") from None
     return MatchUpload(scene, templates, masks, reference)
 

@@ -1,4 +1,4 @@
-"""What the description of the service says of every route alike: the key, and refusals before a route is reached."""
+"""What the OpenAPI description says of every route alike: the API key, and refusals before a route is reached."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BODY = (
 
 
 def describe_refusals(app: FastAPI, with_key: bool) -> None:
-    """Add to an application's description what may come of any request, and the key where one is needed.
+    """Add to the OpenAPI description the refusals of any request, and the API key where one is needed.
 
     ``/docs`` then has a button that asks for it.
     """

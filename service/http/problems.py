@@ -1,4 +1,4 @@
-"""Errors as HTTP: one table of statuses, and ``application/problem+json`` (RFC 9457) for every failure."""
+"""The HTTP status of every exception, and ``application/problem+json`` (RFC 9457) as the body of failures."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
 
 
 def described(status: int) -> dict[str, Any]:
-    """A failure, as the description of the service has it."""
+    """Return the OpenAPI description of a failure with this status."""
     schema = Problem.model_json_schema()
     return {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {"schema": schema}}}
 
@@ -64,7 +64,7 @@ DEADLINE_RESPONSE: dict[int | str, dict[str, Any]] = {504: described(504)}
 
 
 def status_of(error: ScsError) -> HTTPStatus:
-    """The status of an error of ours: that of its own class, or of the nearest class above it."""
+    """Return the HTTP status of an exception of this project, by its class or the nearest base class."""
     for kind in type(error).__mro__:
         if kind in STATUSES:
             return STATUSES[kind]
@@ -100,7 +100,7 @@ PROBLEM_HANDLERS: dict[type[Exception], ExceptionHandler] = {
 
 
 def unforeseen(scope: Scope, error: Exception) -> JSONResponse:
-    """Log what nobody foresaw, and answer without telling any of it."""
+    """Log an unhandled exception, and answer 500 without its details."""
     _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
     return failure(
         scope["path"],
@@ -110,7 +110,7 @@ def unforeseen(scope: Scope, error: Exception) -> JSONResponse:
 
 
 def problem_of(error: ScsError, path: str = "/") -> Response:
-    """An error of ours as an answer; one that says when to ask again carries ``Retry-After``."""
+    """Turn an exception of this project into an answer, with ``Retry-After`` where the service is busy."""
     if isinstance(error, ClientGoneError):
         return Response(status_code=CLIENT_GONE)
     response = failure(path, status_of(error), str(error))
@@ -120,20 +120,20 @@ def problem_of(error: ScsError, path: str = "/") -> Response:
 
 
 def problem(status: HTTPStatus, detail: str) -> JSONResponse:
-    """One failure as an answer; ``detail`` says what was needed and what came."""
+    """Return a failure as ``application/problem+json``; ``detail`` says what was needed and what came."""
     content = Problem(title=status.phrase, status=status, detail=detail).model_dump()
     return JSONResponse(content, status, media_type="application/problem+json")
 
 
 def failure(path: str, status: HTTPStatus, detail: str) -> JSONResponse:
-    """One failure as the answer that a path owes: ``{"error": …}`` where the inference protocol says so."""
+    """Return a failure in the form of its path: ``{"error": …}`` for the inference protocol, else problem details."""
     if is_protocols(path):
         return JSONResponse({"error": detail}, status)
     return problem(status, detail)
 
 
 def is_protocols(path: str) -> bool:
-    """Whether a path is one that the inference protocol describes, failures included."""
+    """Return whether the inference protocol describes a path, failures included."""
     return path == "/v2" or (path.startswith("/v2/") and not path.startswith("/v2/health/"))
 
 

@@ -1,4 +1,4 @@
-"""Options out of a request's query, where the framework does not read them."""
+"""Options of a query string, for routes that FastAPI does not handle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 def read_options(request: Request, kind: type[Options]) -> Options:
-    """The options of a request; those of equal queries are the same object.
+    """Parse the options of a request from its query string; equal queries share one cached object.
 
     Raises:
         RequestValidationError: one that is unknown, or malformed; as the framework raises it.

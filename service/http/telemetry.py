@@ -1,4 +1,4 @@
-"""What FastAPI traces: spans of requests, where an endpoint for them is set."""
+"""The configuration of FastAPI's tracing: spans of requests, where an OpenTelemetry endpoint is set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _QUIET = ("/metrics", "/v2/health/")
 
 
 def telemetry() -> TelemetryConfig:
-    """Trace requests but for those of probes; never metrics or logs, which go elsewhere."""
+    """Return a configuration that traces requests except for probes; metrics and logs go elsewhere."""
     return TelemetryConfig(
         tracing=IS_ON,
         metrics=False,

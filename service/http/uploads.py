@@ -1,4 +1,4 @@
-"""Pictures out of a request's body, whatever way they were sent."""
+"""Pictures read from a request's body: binary, a form, a NumPy array, or base64 in JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NPY_MAGIC = b"\x93NUMPY"
 
 
 class JsonImages(BaseModel):
-    """Pictures in JSON: a third larger than the pictures themselves, for clients that can do nothing else."""
+    """Pictures as base64 in JSON, a third larger than binary; for clients that can send nothing else."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -91,7 +91,7 @@ async def _from_form(request: Request) -> Upload:
 
 @asynccontextmanager
 async def read_form(request: Request, most_files: int) -> AsyncIterator[FormData]:
-    """Read a form; its files are closed with the context.
+    """Parse a multipart form; its files are closed when the context ends.
 
     Raises:
         ImageError: it is not one, or holds text.
@@ -99,7 +99,7 @@ async def read_form(request: Request, most_files: int) -> AsyncIterator[FormData
     """
     try:
         form = await request.form(max_files=most_files, max_fields=MAX_FILES)
-    except HTTPException as error:  # all that the framework tells apart are its words
+    except HTTPException as error:  # the framework tells its failures apart by their messages only
         said = error.detail
         if said.startswith("Too many files"):
             raise _too_many() from None
@@ -143,13 +143,13 @@ def _from_json(body: bytes) -> Upload:
             raise _too_many() from None
         where = ".".join(map(str, first["loc"])) or "the body"
         raise ImageError(f'JSON needs to be {{"images": [base64, …]}}; {where}: {first["msg"].lower()}') from None
-    except ValueError:  # binascii.Error is one, and so is what comes of letters beyond ASCII
+    except ValueError:  # binascii.Error is one, and so is the error of text that is not ASCII
         raise ImageError("pictures in JSON need to be base64; something else came") from None
     return Upload(images, None if template is None else NamedBytes("template", template))
 
 
 def is_npy(kind: str | None, content: bytes) -> bool:
-    """By the content type, or by how the bytes begin: few clients know the type."""
+    """Return whether a file is ``.npy``, by its content type or its first bytes: few clients know the type."""
     return kind == _NPY or content.startswith(_NPY_MAGIC)
 
 

@@ -1,4 +1,4 @@
-"""Which of the waiting images go through a network together; no threads, no event loop."""
+"""The queue of images that wait for one network, and the choice of each batch; no threads, no event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """What a batch, and the queue before it, may hold.
+    """The limits of a batch and of the queue before it.
 
     Attributes:
         rows: most images of a batch.
@@ -30,7 +30,7 @@ class BatchLimits:
     waiting: int
 
     def rows_of(self, shape: Shape) -> int:
-        """Most images ``(H, W, C)`` of a batch: at least one."""
+        """Return the most images ``(H, W, C)`` of a batch, at least one."""
         height, width = shape[:2]
         return max(1, min(self.rows, self.pixels // (height * width)))
 
@@ -58,7 +58,7 @@ class Waiting:
 
 
 class BatchQueue:
-    """Images that wait for one network, in the order in which they came; only those of one shape share a batch.
+    """A queue of images for one network, first in, first out; only images of one shape share a batch.
 
     Not safe to call from several threads at once.
     """
@@ -72,7 +72,7 @@ class BatchQueue:
         return bool(self.rows)
 
     def put(self, item: Waiting) -> None:
-        """Let images wait.
+        """Add images to the queue.
 
         Raises:
             BusyError: too many are waiting already.
@@ -86,7 +86,7 @@ class BatchQueue:
         self._by_shape.setdefault(item.images.shape[1:], deque()).append(item)
 
     def check_room(self, count: int) -> None:
-        """Refuse so many images more than may wait.
+        """Refuse images that would overfill the queue (backpressure).
 
         Raises:
             BusyError: too many are waiting already.
@@ -97,7 +97,7 @@ class BatchQueue:
             )
 
     def drop(self, item: Waiting) -> bool:
-        """Take out images that nobody waits for any more; whether they were still waiting."""
+        """Remove images whose request was given up; return whether they were still in the queue."""
         line = self._by_shape.get(item.images.shape[1:], deque())
         if item not in line:
             return False
@@ -106,7 +106,7 @@ class BatchQueue:
         return True
 
     def take(self, share: int) -> list[Waiting]:
-        """The next batch: those who have waited longest, and others of their shape; nothing where nobody waits.
+        """Take the next batch: the images that have waited longest, and others of their shape; empty if none wait.
 
         Args:
             share: most images to take, unless the first request has more.
@@ -123,11 +123,11 @@ class BatchQueue:
         return batch
 
     def oldest(self) -> float:
-        """When the images that have waited longest came."""
+        """Return when the images that have waited longest arrived."""
         return min(map(_arrival, self._by_shape.values()))
 
     def full_batch(self) -> bool:
-        """Whether enough images of one shape wait for a whole batch."""
+        """Return whether enough images of one shape wait for a whole batch."""
         return self.rows >= self.limits.rows and any(
             sum(len(item.images) for item in line) >= self.limits.rows for line in self._by_shape.values()
         )

@@ -32,7 +32,7 @@ _MOST_PIXELS = 2**18
 
 
 class Batcher:
-    """Every model's queue and worker threads. Its methods are called on the event loop.
+    """The queue and worker threads of every model; its methods are called on the event loop.
 
     Args:
         settings: limits, where a model's card has none of its own.
@@ -45,11 +45,11 @@ class Batcher:
         self._asking = 0
 
     def deadline(self, model: LoadedModel) -> float:
-        """When a request for a model that came now is given up, on the clock of ``time.monotonic``."""
+        """Return when a request that arrives now is given up, on the clock of ``time.monotonic``."""
         return time.monotonic() + (model.card.serving.timeout_s or self._settings.request_timeout_s)
 
     def meter(self, model: LoadedModel) -> ModelMeter:
-        """Where a model's requests and batches are counted."""
+        """Return the meter that counts a model's requests and batches."""
         return self._of(model).meter
 
     def check_room(self, model: LoadedModel) -> None:
@@ -61,7 +61,7 @@ class Batcher:
         self._of(model).check_room()
 
     async def logits(self, model: LoadedModel, images: Images, deadline: float = math.inf) -> Array:
-        """Run a network on images, together with those of other requests.
+        """Run a network on images, in batches with those of other requests (dynamic batching).
 
         More images than a batch may have are run one batch after the other. A request that is cancelled before its run
         takes its images with it.
@@ -117,7 +117,7 @@ class Batcher:
 
 
 class _ModelBatcher:
-    """Runs the batches of one model.
+    """The queue and worker threads of one model.
 
     The queue is filled on the event loop and emptied by worker threads. It does not keep the model alive: requests do,
     so that a model that was replaced is gone with the last of them, and its threads with it.
@@ -141,7 +141,7 @@ class _ModelBatcher:
             raise
 
     def would_be_short(self, images: Images) -> bool:
-        """Whether nothing is to be done but these images, and that is quick."""
+        """Return whether the network is idle and a run on these images would be short."""
         idle = not self._workers and not self._queue and not self.limits.delay_s
         return idle and images[..., 0].size * self._seconds_a_pixel < SHORT_RUN_S
 
@@ -153,7 +153,7 @@ class _ModelBatcher:
         return alone.answer.result()
 
     async def run_in_batch(self, images: Images, deadline: float) -> Array:
-        """Let images wait for the next batch."""
+        """Add images to the queue, and wait for the logits of their batch."""
         loop = asyncio.get_running_loop()
         item = Waiting(images, loop.create_future(), time.perf_counter())
         expiry = None if deadline == math.inf else loop.call_later(deadline - time.monotonic(), self._expire, item)
@@ -185,7 +185,7 @@ class _ModelBatcher:
                 self._changed.notify()
 
     def _waiting_s(self, item: Waiting) -> float:
-        """Seconds that a worker would take for what waits, if all of it is like this."""
+        """Estimate the seconds that one worker takes for all that waits, if all images are like these."""
         return self._queue.rows * item.images[0, ..., 0].size * self._seconds_a_pixel
 
     def _drop(self, item: Waiting) -> bool:
@@ -205,7 +205,7 @@ class _ModelBatcher:
         """Run batches, on a worker thread, until nothing waits."""
         while batch := self._next_batch():
             outcome = self._run(batch)
-            with suppress(RuntimeError):  # the loop was closed, so nobody waits
+            with suppress(RuntimeError):  # the event loop was closed, so nobody waits
                 batch[0].answer.get_loop().call_soon_threadsafe(self._deliver, batch, outcome)
             del batch, outcome  # images are not held while nothing is to be done
 
@@ -221,7 +221,7 @@ class _ModelBatcher:
         return batch
 
     def _wait_for_a_full_batch(self) -> None:
-        """Wait for more images, as long as the first of them may be made to wait."""
+        """Wait until a batch is full, but no longer than the oldest images may wait."""
 
         def is_over() -> bool:
             return not self._queue or self._queue.full_batch()
@@ -269,7 +269,7 @@ class _ModelBatcher:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Outcome:
-    """What became of a batch, from when to when on the clock of ``time.perf_counter``; an answer each."""
+    """The result of a batch: its start and end on the clock of ``time.perf_counter``, and an answer a request."""
 
     started: float
     ended: float

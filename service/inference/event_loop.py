@@ -1,4 +1,4 @@
-"""What is small enough to be done on the event loop, where everything else waits for it.
+"""Size limits below which work is done on the event loop, and not on a thread.
 
 Handing work to a thread and back takes about a tenth of a millisecond. What is certain to take no longer than that is
 done at once; all other work goes to a thread.

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class ThreadPool:
-    """Threads for one kind of work. Its methods are called on the event loop.
+    """A thread pool with a bounded queue for one kind of work; its methods are called on the event loop.
 
     A thread cannot be stopped: work that is given up after it was begun keeps its thread until it ends by itself.
 
@@ -34,15 +34,15 @@ class ThreadPool:
         self._kind, self._most = kind, threads + most_waiting
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=kind, initializer=give_way)
         self._metrics = metrics
-        self._lock = threading.Lock()  # work leaves on the threads
+        self._lock = threading.Lock()  # guards the count of work, which the threads lower
         self._present = 0
 
     async def run(
         self, deadline: float, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs
     ) -> Result:
-        """Do a piece of work on a thread.
+        """Run a function on a thread; refuse it while the queue is full (backpressure).
 
-        Whoever is cancelled while waiting takes the work along.
+        If the caller is cancelled while the work waits, the work is cancelled too.
 
         Args:
             deadline: on the clock of ``time.monotonic``.
@@ -91,5 +91,5 @@ class ThreadPool:
             raise
 
     def close(self) -> None:
-        """Forget what waits; what has begun ends by itself."""
+        """Cancel the work that waits; work that has begun ends by itself."""
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Which threads go first where there are fewer cores than work."""
+"""The priority of worker threads, which is below that of the event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BEHIND, _LAST = 5, 19  # steps of niceness
 
 
 def give_way() -> None:
-    """Let the calling thread, and those that it starts, run behind the event loop.
+    """Lower the priority (niceness) of the calling thread, and of threads it starts, below the event loop's.
 
     Otherwise a batch of large pictures, which keeps every core busy, makes each request wait for its turn among them,
     and those who only ask whether the service lives. Only Linux has priorities for threads.

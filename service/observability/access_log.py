@@ -12,7 +12,7 @@ _log = logging.getLogger(LOGGER)
 
 
 class Answered(NamedTuple):
-    """What the access log says of a request; the message of its log record."""
+    """The fields of a request's line in the access log; the message of its log record."""
 
     method: str
     route: str  # its template
@@ -24,12 +24,12 @@ class Answered(NamedTuple):
     trace_id: str  # hexadecimal, empty where the request is not traced
 
     def __str__(self) -> str:
-        """The message for people."""
+        """Format the message for people."""
         method, route, status, seconds, model, size, *_ = self
         return f"{method} {route} {status} {seconds * 1000:.1f} ms {size} bytes {model}".rstrip()
 
     def json(self, level: str, time: str) -> str:
-        """The line for programs; ``json.dumps`` would take as long again as all the rest of logging it."""
+        """Format the line as JSON for programs; ``json.dumps`` would double the time that logging it takes."""
         method, route, status, seconds, model, size, request_id, trace_id = self
         trace = f', "trace_id": "{trace_id}"' if trace_id else ""
         return (
@@ -40,6 +40,6 @@ class Answered(NamedTuple):
 
 
 def log_answer(level: int, answered: Answered) -> None:
-    """Log an answered request, if the level is on; without the walk up the stack that ``Logger.log`` begins with."""
+    """Log an answered request, if the level is on; skip the stack walk that ``Logger.log`` begins with."""
     if _log.isEnabledFor(level):
         _log.handle(logging.LogRecord(LOGGER, level, "", 0, answered, (), None))

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line for programs, or lines for people, each with the id of the request it is about."""
+"""Logging as lines of JSON for programs or of text for people, each with the id of its request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def configure_logging(level: LogLevel, form: LogFormat) -> None:
-    """Send everything that is logged or warned of to stderr, in one form: ``auto`` is text on a terminal, else JSON."""
+    """Send all logs and warnings to stderr in one form; ``auto`` is text on a terminal, else JSON."""
     handler = logging.StreamHandler(sys.stderr)
     is_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
@@ -32,7 +32,7 @@ def configure_logging(level: LogLevel, form: LogFormat) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time in UTC, level, logger, message, and the request's id where there is one.
+    """A formatter of records as lines of JSON: time in UTC, level, logger, message, and the request's id if any.
 
     An exception is in ``exception``, its traceback included.
     """
@@ -42,7 +42,7 @@ class JsonFormatter(logging.Formatter):
         self._second, self._prefix = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, without its end."""
+        """Format a record as one line, without the line break."""
         if isinstance(record.msg, Answered):
             return record.msg.json(record.levelname, self._time(record.created))
         line = {
@@ -69,13 +69,13 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A record as a line for people, the request's id at its end."""
+    """A formatter of records as lines for people, with the request's id at the end."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the base class's name)
-        """The line, less what follows of an exception."""
+        """Format the line of a record, without the traceback that may follow."""
         about = record.msg.request_id if isinstance(record.msg, Answered) else request_id.get()
         return super().formatMessage(record) + (f" [{about}]" if about else "")
 

@@ -1,4 +1,4 @@
-"""Count what a model does, once: for Prometheus, and since it was loaded for Triton's statistics."""
+"""The counters of a model, kept for Prometheus and, since it was loaded, for Triton's statistics."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from service.observability.metrics import ModelSeries
 
 @dataclass
 class Duration:
-    """How often something happened, and how many nanoseconds it took in all."""
+    """A count of events, and their total duration in nanoseconds."""
 
     count: int = 0
     ns: int = 0
 
     def add(self, seconds: float, count: int = 1) -> None:
-        """Count something that took so long each time."""
+        """Add ``count`` events that took ``seconds`` each."""
         self.count += count
         self.ns += int(seconds * 1e9) * count
 
@@ -54,7 +54,7 @@ class ModelStatistics:
 
 
 class ModelMeter:
-    """Counts one loaded model's requests and batches. Durations are in seconds.
+    """The counter of one loaded model's requests and batches; durations are in seconds.
 
     Args:
         series: of the model's name and version; they outlive it, so that a reload does not set them back.
@@ -82,7 +82,7 @@ class ModelMeter:
         self._series.queue_seconds.observe(seconds)
 
     def ran(self, seconds: float, rows: int, requests: int) -> None:
-        """Count the run of a batch of so many images, of so many requests."""
+        """Count the run of a batch of ``rows`` images from ``requests`` requests."""
         done = self.statistics
         done.inference.add(seconds, requests)
         done.inference_count += rows
@@ -93,7 +93,7 @@ class ModelMeter:
         self._series.batch_rows.observe(rows)
 
     def answered(self, seconds: float, failed: bool) -> None:
-        """Count a request that got its answer, or a failure, so long after it came."""
+        """Count a request that was answered or whose run failed, and the seconds since it arrived."""
         (self.statistics.fail if failed else self.statistics.success).add(seconds)
 
     def rejected_full(self) -> None:
@@ -107,6 +107,6 @@ class ModelMeter:
         self._series.rejected_deadline.inc()
 
     def cancelled(self, seconds: float) -> None:
-        """Count a request whose client went before its work began."""
+        """Count a request whose client disconnected before its work began."""
         self.statistics.cancelled.add(seconds)
         self._series.cancelled.inc()

@@ -1,4 +1,4 @@
-"""What Prometheus is told: counts, durations, batch sizes, queues, and which models can be used."""
+"""The metrics for Prometheus: counts, durations, batch sizes, queues, and which models can be used."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True, slots=True)
 class ModelSeries:
-    """The series of one version of a model; durations are in seconds.
+    """The time series of one version of a model in Prometheus; durations are in seconds.
 
     Attributes:
         queue_seconds: from a request's rows being queued to their run.
@@ -60,7 +60,7 @@ class ModelSeries:
 
 @dataclass(frozen=True, slots=True)
 class PoolSeries:
-    """The series of one kind of work that is done on threads.
+    """The time series of one thread pool in Prometheus.
 
     Attributes:
         waiting: pieces of work that wait for a thread.
@@ -76,7 +76,7 @@ class PoolSeries:
 
 
 class Metrics:
-    """Every series of one application, in a registry of its own.
+    """All Prometheus metrics of one application, in a registry of their own.
 
     Attributes:
         requests: by route, model and status.
@@ -132,7 +132,7 @@ class Metrics:
         self._of: dict[tuple[str, int], ModelSeries] = {}
 
     def model(self, name: str, version: int) -> ModelSeries:
-        """The series of one version of a model, made when it is first asked for."""
+        """Return the time series of one version of a model, made when they are first asked for."""
         found = self._of.get((name, version))
         if found is None:
             found = self._of[name, version] = ModelSeries(
@@ -152,7 +152,7 @@ class Metrics:
         self._registry.register(_Models(store))
 
     def pool(self, kind: str) -> PoolSeries:
-        """The series of one kind of work."""
+        """Return the time series of the thread pool for one kind of work."""
         return PoolSeries(
             waiting=self._jobs_waiting.labels(kind),
             rejected_full=self._jobs_rejected.labels(kind, "queue_full"),
@@ -161,13 +161,13 @@ class Metrics:
         )
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Every series as text, and its content type: OpenMetrics where ``accept`` asks for it."""
+        """Return all metrics as text, and its content type: OpenMetrics where ``accept`` asks for it."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
 
 class _Models(Collector):
-    """Asks the store, so that what is loaded and unloaded has no second record here."""
+    """A collector that asks the store at each scrape, so that the state of models is kept in one place only."""
 
     def __init__(self, store: ModelRepository) -> None:
         self._store = store

@@ -17,7 +17,7 @@ IS_ON = any(os.environ.get(name) for name in _ENDPOINTS)
 
 
 def trace_id() -> str:
-    """The id of the trace that the caller is in, as hexadecimal; empty outside of one."""
+    """Return the id of the caller's trace, as hexadecimal; empty outside of one."""
     if not IS_ON:
         return ""
     context = trace.get_current_span().get_span_context()
@@ -25,7 +25,7 @@ def trace_id() -> str:
 
 
 def stage(name: str, start: float, end: float) -> None:
-    """Add a finished stage to the trace of the request that the caller answers; costs nothing where nothing is traced.
+    """Add a finished stage as a span to the trace of the current request; do nothing where tracing is off.
 
     Args:
         name: of the span.

@@ -1,4 +1,4 @@
-"""Bodies that were, or shall be, compressed."""
+"""Compression of request and answer bodies: gzip and deflate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEVEL = 1  # tensors hardly get smaller at a higher one
 
 
 def expand(body: bytes, coding: str, most: int) -> bytes:
-    """Undo a compression.
+    """Decompress a body, up to a size limit (against decompression bombs).
 
     Args:
         body: what came.
@@ -39,7 +39,7 @@ def expand(body: bytes, coding: str, most: int) -> bytes:
             raise ProtocolError(f"the body needs to be {coding} as its content-encoding says; it is not") from None
         size += len(parts[-1])
         if size > most:
-            parts.clear()  # which the error would keep for as long as somebody looks at where it came from
+            parts.clear()  # the error's traceback would keep them in memory
             raise TooLargeError(f"a body may have {most} bytes; this one expands to more")
     if not stream.eof:
         raise ProtocolError(f"the body needs to be {coding} to its end; it is cut off")

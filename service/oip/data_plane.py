@@ -1,4 +1,4 @@
-"""The data plane of the Open Inference Protocol: what its methods do, whichever door a request came through."""
+"""The data plane of the Open Inference Protocol: what its methods do, over HTTP and gRPC alike."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Content = dict[str, Any]
 
 
 class DataPlane:
-    """Answers the protocol's methods with the content of its JSON. Coroutines are run on the event loop.
+    """The methods of the inference protocol, which return its JSON content; coroutines run on the event loop.
 
     Every method that takes a name and a version raises UnknownNameError where there is no such model, and ModelError
     where it cannot be used. A version is a number, an alias, or None for the one that answers by default.
@@ -62,37 +62,37 @@ class DataPlane:
         self._batcher, self._predictor, self._readers = batcher, predictor, readers
 
     def server_ready(self) -> bool:
-        """Whether every required model can be used, and no shutdown has begun."""
+        """Return whether every required model can be used, and no shutdown has begun."""
         return self._models.ready() and not self._stopping.begun
 
     def server_metadata(self) -> Content:
-        """The server's name, version and the extensions of the protocol that it has."""
+        """Return the server's name, its version and the extensions of the protocol that it has."""
         return metadata.server_metadata()
 
     def model(self, name: str, version: str | None) -> LoadedModel:
-        """A model that can be used."""
+        """Return a model that can be used."""
         return self._models.get(name, version)
 
     def is_ready(self, name: str, version: str | None) -> bool:
-        """Whether a model can be used."""
+        """Return whether a model can be used."""
         return self._models.is_ready(name, version)
 
     def model_metadata(self, name: str, version: str | None) -> Content:
-        """A model's name, the versions that can be asked, and its tensors."""
+        """Return a model's name, its versions that can be used, and its tensors."""
         model = self.model(name, version)
         return metadata.model_metadata(model.card, self._usable(model.card.name))
 
     def model_config(self, name: str, version: str | None) -> Content:
-        """A model's configuration in Triton's form."""
+        """Return a model's configuration in Triton's form."""
         model = self.model(name, version)
         return model_config(model.card, model.runtime.device, self._settings)
 
     def statistics(self, name: str | None, version: str | None) -> Content:
-        """What a version has done since it was loaded; without a version or a name, every one that can be asked."""
+        """Return the statistics of a version since it was loaded; without a version or a name, of every usable one."""
         if name is None:
             asked = self._usable(None)
         elif version is None:
-            self.model(name, None)  # which says why it cannot be used
+            self.model(name, None)  # raises with the reason where it cannot be used
             asked = self._usable(name)
         else:
             asked = [self.model(name, version)]
@@ -101,7 +101,7 @@ class DataPlane:
         }
 
     async def index(self, ready: bool) -> list[Content]:
-        """Every version of every model, loaded or on disk, with its state; with ``ready``, those that can be asked."""
+        """List every version of every model, loaded or on disk, with its state; with ``ready``, only usable ones."""
         states = await asyncio.to_thread(self._models.index)
         return [_indexed(each) for each in states if each.model is not None or not ready]
 
@@ -128,7 +128,7 @@ class DataPlane:
         await self._reloading.run(self._models.unload, name)
 
     def check_changes_allowed(self) -> None:
-        """Refuse changes of the models where anybody could make them.
+        """Refuse changes of the models unless an API key is set.
 
         Raises:
             NoKeyError: the operator has set no key.
@@ -143,7 +143,7 @@ class DataPlane:
     async def aside(
         self, model: LoadedModel, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs
     ) -> Result:
-        """Do on a thread what would keep the event loop for long.
+        """Run work on a thread that would block the event loop for long.
 
         Raises:
             BusyError: too much is waiting.

@@ -28,7 +28,7 @@ DATATYPES = (*NUMBERS, BYTES)
 
 
 def read_numbers(raw: memoryview, datatype: str) -> NDArray[Any]:
-    """Numbers out of binary data, without a copy but for BF16, which comes as float32.
+    """Read numbers from binary data, without a copy except for BF16, which becomes float32.
 
     Args:
         raw: a whole number of values.
@@ -39,7 +39,7 @@ def read_numbers(raw: memoryview, datatype: str) -> NDArray[Any]:
 
 
 def read_byte_strings(raw: memoryview, count: int) -> list[bytes]:
-    """Values of BYTES out of binary data: each a length of four bytes, and so many bytes.
+    """Read values of BYTES from binary data: each a length of four bytes, and so many bytes.
 
     Raises:
         ProtocolError: these are not ``count`` such values, with nothing behind them.
@@ -59,10 +59,10 @@ def read_byte_strings(raw: memoryview, count: int) -> list[bytes]:
 
 
 def write_byte_strings(strings: Iterable[bytes]) -> bytes:
-    """Values of BYTES as binary data."""
+    """Write values of BYTES as binary data."""
     return b"".join(part for string in strings for part in (_LENGTH.pack(len(string)), string))
 
 
 def size_of(datatype: str, shape: Sequence[int]) -> int:
-    """Bytes of binary data of a shape; of BYTES, which have no size of their own, 0."""
+    """Return the bytes of binary data that a shape takes; 0 for BYTES, whose values have no fixed size."""
     return math.prod(shape) * NUMBERS[datatype].itemsize if datatype in NUMBERS else 0

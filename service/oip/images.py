@@ -1,4 +1,4 @@
-"""From an input tensor to the images that a network takes."""
+"""The conversion of an input tensor to the images that a network takes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INPUT = "image"
 
 
 def is_small(tensors: Sequence[InputTensor]) -> bool:
-    """Whether values can be read on the event loop: with binary UINT8 hardly anything is to be done."""
+    """Return whether tensors are small enough to be read on the event loop; binary UINT8 always is."""
     return all(map(_is_small, tensors))
 
 
@@ -39,7 +39,7 @@ def _is_small(tensor: InputTensor) -> bool:
 
 
 def read_images(tensors: Sequence[InputTensor], wanted: InputCard, settings: Settings) -> list[Images]:
-    """The images of a request, in its order.
+    """Read the images of a request, in its order.
 
     A tensor of numbers holds pixels as they are. One of BYTES holds files, such as JPEG or PNG, which are decoded and
     resized as ``/predict`` does it.
@@ -100,7 +100,7 @@ def _from_list(tensor: InputTensor) -> NDArray[np.uint8]:
 
 
 def _flat(values: list[Any], shape: Sequence[int]) -> list[Any]:
-    """The values of a list that is nested to the shape, or flat already."""
+    """Flatten a list that is nested to the shape; return one that is flat already."""
     if not (values and isinstance(values[0], list)):
         count = size_of("UINT8", shape)
         if len(values) != count:
@@ -115,7 +115,7 @@ def _flat(values: list[Any], shape: Sequence[int]) -> list[Any]:
 
 
 def _whole(values: NDArray[Any], datatype: str) -> NDArray[np.uint8]:
-    """The same numbers as uint8, all of them: what would be changed by that is refused."""
+    """Convert numbers to uint8; refuse any whose value that would change."""
     most = {"BOOL": 1, "INT8": 127}.get(datatype, 255)
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.uint8)
@@ -145,6 +145,6 @@ def _base64(tensor: InputTensor) -> list[bytes]:
 
 
 def _stacked(pictures: list[NDArray[np.uint8]]) -> list[Images]:
-    """Neighbours of one shape as one array."""
+    """Stack adjacent pictures of one shape into arrays."""
     starts = [i for i, picture in enumerate(pictures) if i == 0 or picture.shape != pictures[i - 1].shape]
     return [np.stack(pictures[start:end]) for start, end in zip(starts, [*starts[1:], len(pictures)], strict=True)]

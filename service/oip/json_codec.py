@@ -10,12 +10,13 @@ from scs.errors import ProtocolError, TooLargeError
 from service.oip.messages import InferRequest, InferResponse, InputTensor, OutputTensor, RequestedOutput
 from service.oip.parameters import count, flag, is_count, refuse_shared_memory, shown
 
-# Reading JSON holds Python's lock: more would keep every other request waiting, and take 40 times its size of memory.
+# Parsing JSON holds the global interpreter lock (GIL): more would block all other requests, and take 40 times as much
+# memory.
 MOST_JSON = 4 * 2**20
 
 
 def read_request(body: bytes, json_length: int | None = None) -> InferRequest:
-    """Read a request.
+    """Read an inference request: JSON, and the binary data behind it.
 
     Args:
         body: JSON, and behind it the binary data of those inputs that have a ``binary_data_size``.
@@ -48,7 +49,7 @@ def read_request(body: bytes, json_length: int | None = None) -> InferRequest:
 
 
 def write_response(response: InferResponse) -> tuple[bytes, int | None]:
-    """Write an answer.
+    """Write the answer to an inference request: JSON, and the binary data behind it.
 
     Returns:
         The body, and how many bytes of it are JSON where binary data follows, else None.
@@ -122,7 +123,7 @@ def _parameters(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or(value: Any, otherwise: Any) -> Any:
-    """What came, or what stands for nothing: some clients write null for what they leave out."""
+    """Return a value, or its default where it is None: some clients write null for what they leave out."""
     return otherwise if value is None else value
 
 

@@ -1,4 +1,4 @@
-"""What an inference is asked with and answered with, whichever way it travels."""
+"""The request and the answer of an inference, the same for HTTP and gRPC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.oip.datatypes import write_byte_strings
 
 @dataclass(slots=True)
 class InputTensor:
-    """One input of a request; nothing of its values has been looked at.
+    """One input of a request; its values are not checked yet.
 
     Attributes:
         name: of the model's input.
@@ -30,7 +30,7 @@ class InputTensor:
 
 @dataclass(slots=True)
 class RequestedOutput:
-    """One output that is wanted.
+    """One output that a request asks for.
 
     Attributes:
         name: of the model's output.
@@ -78,13 +78,13 @@ class OutputTensor:
 
     @property
     def datatype(self) -> str:
-        """As the protocol calls it."""
+        """The datatype, as the protocol calls it."""
         return "BYTES" if isinstance(self.values, list) else "FP32"
 
 
 @dataclass(slots=True)
 class InferResponse:
-    """An answer."""
+    """The answer to an inference request."""
 
     model: str
     version: str

@@ -1,4 +1,4 @@
-"""What the server and its models say of themselves."""
+"""Metadata of the server and of its models, as the protocol has it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PLATFORMS: dict[Format, str] = {"onnx": "onnxruntime_onnx", "torchscript": "pyto
 
 
 def server_metadata() -> dict[str, Any]:
-    """The server's name, version and the extensions of the protocol that it has."""
+    """Return the server's name, its version and the extensions of the protocol that it has."""
     return {"name": NAME, "version": version(NAME), "extensions": list(EXTENSIONS)}
 
 
 def model_metadata(card: ModelCard, usable: Sequence[LoadedModel]) -> dict[str, Any]:
-    """A model's name, the versions that can be asked, and its tensors; -1 stands for any size."""
+    """Return a model's name, its versions that can be used, and its tensors; -1 stands for any size."""
     return {
         "name": card.name,
         "versions": [str(model.card.version) for model in usable],

@@ -1,4 +1,4 @@
-"""Parameters of requests, inputs and outputs, which are what their sender wants them to be."""
+"""Validation of the parameters of requests, inputs and outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _short.maxstring = _short.maxother = 60
 
 
 def flag(parameters: Parameters, name: str, otherwise: bool = False) -> bool:
-    """A parameter that is true or false.
+    """Return a parameter that needs to be true or false.
 
     Raises:
         ProtocolError: it is neither.
@@ -27,7 +27,7 @@ def flag(parameters: Parameters, name: str, otherwise: bool = False) -> bool:
 
 
 def count(parameters: Parameters, name: str) -> int | None:
-    """A parameter that is a whole number from 0 on, or None where it did not come.
+    """Return a parameter that needs to be a whole number from 0 on, or None where it is missing.
 
     Raises:
         ProtocolError: it is something else.
@@ -39,7 +39,7 @@ def count(parameters: Parameters, name: str) -> int | None:
 
 
 def refuse_shared_memory(parameters: Parameters) -> None:
-    """Refuse a tensor that is said to lie elsewhere.
+    """Refuse a tensor that lies in shared memory.
 
     Raises:
         ProtocolError: it is.
@@ -49,10 +49,10 @@ def refuse_shared_memory(parameters: Parameters) -> None:
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Whether something is a whole number from 0 on."""
+    """Return whether a value is a whole number from 0 on."""
     return type(value) is int and value >= 0
 
 
 def shown(value: object) -> str:
-    """What came, as a sentence about it has it: shortened, since it may be a million numbers."""
+    """Return a value as error messages quote it: shortened, since it may be a million numbers."""
     return "nothing" if value is None else _short.repr(value)

@@ -1,4 +1,4 @@
-"""The protocol's JSON, described for /docs and for clients that are generated from it."""
+"""Schemas of the protocol's JSON for OpenAPI: for /docs and for generated clients."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ModelReady(BaseModel):
 
 
 class ModelStatistics(BaseModel):
-    """Answer of ``GET /v2/models/stats``, and of the same of a model."""
+    """Answer of ``GET /v2/models/stats`` and of ``GET /v2/models/{name}/stats``."""
 
     model_config = ConfigDict(protected_namespaces=())
 

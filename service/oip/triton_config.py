@@ -15,7 +15,7 @@ _KINDS: dict[Device, str] = {"cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 
 
 def model_config(card: ModelCard, device: Device, settings: Settings) -> dict[str, Any]:
-    """The configuration of a model; dimensions of tensors go without that of the batch, as there is a batch size."""
+    """Return a model's configuration; tensors' dimensions are without the batch's, as there is a batch size."""
     own = card.serving
     delay_us = settings.max_queue_delay_us if own.max_queue_delay_us is None else own.max_queue_delay_us
     timeout_us = int((own.timeout_s or settings.request_timeout_s) * 1e6)

@@ -1,4 +1,4 @@
-"""What a model has done so far, in Triton's form."""
+"""Statistics of a model since it was loaded, in Triton's form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NONE = Duration()
 
 
 def model_statistics(card: ModelCard, done: ModelStatistics) -> dict[str, Any]:
-    """The counts of a version of a model, and nanoseconds.
+    """Return the counts and durations, in nanoseconds, of a version of a model.
 
     Triton's tools want the three parts of the computing to have one count; so it is that of the runs, also for reading
     pictures, which a request does once and a refused one does too. Outputs are not computed, and nothing is cached.

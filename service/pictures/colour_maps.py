@@ -1,4 +1,4 @@
-"""From numbers to colours: a heatmap as a palette picture, alone or laid over the photograph it came from."""
+"""Colour maps: a heatmap as a palette picture, alone or overlaid on the picture it came from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REACH = 127  # colours on either side of it
 
 
 def _interpolate(anchors: list[str], positions: NDArray[np.float64]) -> Pixels:
-    """Colours ``(len(positions), 3)`` at places within [0, 1] of a line drawn through evenly spaced hex colours."""
+    """Interpolate colours ``(len(positions), 3)`` at positions within [0, 1] between evenly spaced hex colours."""
     rgb = np.array([list(bytes.fromhex(anchor)) for anchor in anchors])
     places = np.linspace(0, 1, len(anchors))
     channels = [np.interp(positions, places, channel) for channel in rgb.T]
@@ -40,7 +40,7 @@ DIVERGING: Pixels = _interpolate(BLUE_ORANGE, 0.5 + (np.arange(256) - CENTRE).cl
 
 @dataclass(frozen=True)
 class ColourScale:
-    """Which numbers the ends of the colours stand for.
+    """The range of values that a colour map covers.
 
     Attributes:
         low: the first colour's number, in the units of the map; ``-high`` where signed.
@@ -54,7 +54,7 @@ class ColourScale:
 
     @property
     def colours(self) -> Pixels:
-        """``(256, 3)`` RGB."""
+        """The colour map, ``(256, 3)`` RGB."""
         return DIVERGING if self.signed else SEQUENTIAL
 
     @property
@@ -66,7 +66,7 @@ class ColourScale:
 
 
 def scale_for(values: Map, signed: bool) -> ColourScale:
-    """The scale that just holds all of ``values``, any shape: one map, or several that are to be compared.
+    """Return the smallest scale that holds all of ``values``, any shape: one map, or several to be compared.
 
     Signed scales are symmetric about zero; the others run from zero, or from the least value where that is negative, to
     the largest. Values that are not finite are left out.
@@ -79,7 +79,7 @@ def scale_for(values: Map, signed: bool) -> ColourScale:
 
 
 def colourise(values: Map, scale: ColourScale) -> Pixels:
-    """Index of each value's colour in ``scale.colours``; values beyond the scale take its ends, NaN counts as zero.
+    """Map values to indices into ``scale.colours``; values beyond the scale are clipped, NaN counts as zero.
 
     Args:
         values: ``(H, W)``.
@@ -95,7 +95,7 @@ def colourise(values: Map, scale: ColourScale) -> Pixels:
 
 
 def heatmap(values: Map, scale: ColourScale) -> Image.Image:
-    """A palette picture, one pixel a value ``(H, W)``."""
+    """Draw a heatmap as a palette picture, one pixel a value ``(H, W)``."""
     image = Image.fromarray(colourise(values, scale))
     image.putpalette(scale.colours.tobytes())
     return image
@@ -124,17 +124,17 @@ def lay_over(values: Map, scale: ColourScale, picture: Pixels, opacity: float = 
 
 
 def heatmap_png(values: Map, scale: ColourScale) -> bytes:
-    """``heatmap`` as a PNG of 8 bits a pixel."""
+    """Draw ``heatmap`` as a PNG of 8 bits a pixel."""
     return to_png(heatmap(values, scale))
 
 
 def overlay_png(values: Map, scale: ColourScale, picture: Pixels, opacity: float = 0.6) -> bytes:
-    """``lay_over`` as a PNG."""
+    """Draw ``lay_over`` as a PNG."""
     return to_png(lay_over(values, scale, picture, opacity))
 
 
 def to_png(image: Image.Image) -> bytes:
-    """The bytes of a PNG file."""
+    """Encode a picture as a PNG file."""
     stream = io.BytesIO()
     image.save(stream, "PNG", compress_level=1)  # a fifth larger than by default, in a fifth of the time
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""From a picture file's bytes to pixels: size known and allowed first, then decoded, then scaled."""
+"""Decoding of picture files: the size is checked first, then the pixels are decoded and scaled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIDEWAYS = (5, 6, 7, 8)  # the orientations in which width and height change pla
 
 
 def decode_image(data: bytes, *, channels: int, max_pixels: int, scale_to: Size | int | None = None) -> Picture:
-    """Read a still image: JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF.
+    """Decode a still image: JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF.
 
     The picture is turned upright as its EXIF orientation says. Transparency is laid over white, the page that pictures
     with transparency are drawn for and shown on. Of 16-bit greys the upper 8 bits are kept; 32-bit integers and floats,
@@ -53,7 +53,7 @@ def decode_image(data: bytes, *, channels: int, max_pixels: int, scale_to: Size 
 
 
 def decode_cutout(data: bytes, *, channels: int, max_pixels: int) -> tuple[Picture, Pixels | None]:
-    """Read an image as ``decode_image`` does, but for what is transparent: its colours are kept, beside its opacity.
+    """Decode an image as ``decode_image`` does, but keep the colours of transparent pixels and the opacity.
 
     Returns:
         The picture and its opacity ``(H, W)``, None where all of it is opaque.
@@ -67,7 +67,7 @@ def decode_cutout(data: bytes, *, channels: int, max_pixels: int) -> tuple[Pictu
 
 
 def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.float64]:
-    """Read a picture as weights ``(H, W)``: its brightest pixel counts as 1, black as 0.
+    """Decode a picture to weights ``(H, W)``: its brightest pixel counts as 1, black as 0.
 
     Raises:
         UnsupportedImageError, TooLargeError, ImageError: as ``decode_image``.
@@ -78,7 +78,7 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.float64]:
 
 
 def _decode_plain(data: bytes, channels: int, max_pixels: int, scale_to: Size | int | None) -> Picture | None:
-    """A picture whose pixels can be taken as they are; None for any other, and for what cannot be read."""
+    """Decode a plain PNG; return None for any other file, and for what cannot be read."""
     check_png_header(data, max_pixels)
     pixels = decode_plain_png(data, channels)
     if pixels is None:

@@ -1,4 +1,4 @@
-"""Say which of several files an error is about."""
+"""Error messages that say which of several files they are about."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scs.errors import ScsError
 
 @contextmanager
 def error_about(name: str) -> Iterator[None]:
-    """Let errors of this project that are raised inside begin with a name; they keep their kind."""
+    """Prefix the messages of this project's exceptions raised inside with a name; keep their class."""
     try:
         yield
     except ScsError as error:

@@ -1,4 +1,4 @@
-"""What a picture file says of itself, read before any of its pixels."""
+"""The headers of picture files, read before any pixels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def is_grey(data: bytes, max_pixels: int) -> bool:
-    """Whether an image file says of itself that it has no colours.
+    """Return whether an image file is grey, by its header.
 
     Raises:
         UnsupportedImageError, TooLargeError, ImageError: as ``open_image``.
@@ -46,7 +46,7 @@ def is_grey(data: bytes, max_pixels: int) -> bool:
 
 
 def check_png_header(data: bytes, max_pixels: int) -> None:
-    """Refuse a PNG by the size it claims, which Pillow only tells once it has seen that pixels follow.
+    """Refuse a PNG by the size in its header, which Pillow only tells once it has seen that pixels follow.
 
     Raises:
         TooLargeError: more than ``max_pixels``.

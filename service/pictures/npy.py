@@ -1,4 +1,4 @@
-"""NumPy's ``.npy`` files: what they say of themselves, and the pictures and arrays in them."""
+"""NumPy's ``.npy`` files: their headers, and the pictures and arrays in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 
 class NpyHeader(NamedTuple):
-    """What a ``.npy`` file says of itself.
+    """The header of a ``.npy`` file.
 
     Attributes:
         dtype: of its numbers.
@@ -95,7 +95,7 @@ def read_array(data: bytes, types: Sequence[str], max_pixels: int) -> Array:
 
 
 def npy_header(data: bytes) -> NpyHeader:
-    """Read what a ``.npy`` file says of itself.
+    """Read the header of a ``.npy`` file.
 
     Raises:
         UnsupportedImageError: the bytes are not a ``.npy`` file.
@@ -114,14 +114,14 @@ def npy_header(data: bytes) -> NpyHeader:
 
 
 def to_npy(array: Array) -> bytes:
-    """The bytes of a ``.npy`` file with this array in it."""
+    """Encode an array as a ``.npy`` file."""
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
     return stream.getvalue()
 
 
 def _numbers(data: bytes, header: NpyHeader, what: str) -> Array:
-    """The array of a file, not copied; ``what`` its bytes are is for the message."""
+    """Return the array of a file, not copied; ``what`` names its bytes in the message."""
     needed, came = math.prod(header.shape) * header.dtype.itemsize, len(data) - header.start
     if came != needed:
         raise ImageError(f"the array's header promises {needed} bytes of {what} but {came} follow")

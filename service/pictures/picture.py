@@ -1,4 +1,4 @@
-"""A decoded picture, the pixels that it may have, and how it goes into Pillow and out of it."""
+"""A decoded picture, the limit of its pixels, and its conversion to and from Pillow."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def check_pixels(what: str, size: Size, max_pixels: int) -> None:
 
 
 def to_image(pixels: Pixels) -> Image.Image:
-    """A picture ``(H, W, C)``, C 1 or 3, as Pillow's, grey or RGB."""
+    """Convert a picture ``(H, W, C)``, C 1 or 3, to Pillow's, grey or RGB."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def to_pixels(image: Image.Image) -> Pixels:
-    """A picture of Pillow's, grey or RGB, as ``(H, W, C)``."""
+    """Convert a picture of Pillow's, grey or RGB, to ``(H, W, C)``."""
     return np.array(image).reshape(image.height, image.width, -1)

@@ -1,4 +1,4 @@
-"""Plain PNGs, decoded in half of the time that Pillow takes."""
+"""A fast decoder of plain PNGs, which takes half the time of Pillow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HARMLESS = frozenset((b"IHDR", b"IDAT", b"pHYs", b"tIME", b"tEXt"))
 
 
 def decode_plain_png(data: bytes, channels: int) -> Pixels | None:
-    """Decode a PNG of 8-bit grey or RGB that nothing has to be done to afterwards.
+    """Decode a plain PNG: 8-bit grey or RGB, without a palette, transparency or colour corrections.
 
     Args:
         data: the file's bytes; its size in pixels was found to be allowed.
@@ -37,7 +37,7 @@ def decode_plain_png(data: bytes, channels: int) -> Pixels | None:
 
 
 def _is_sound(data: bytes) -> bool:
-    """Whether every chunk is harmless and what its checksum says, so that the decoder has nothing to complain of."""
+    """Return whether every chunk is harmless and has a valid checksum."""
     if not data.endswith(_END):
         return False
     start, end = 8, len(data) - len(_END)

@@ -1,4 +1,4 @@
-"""Scale pictures."""
+"""Scaling of pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.pictures.picture import Pixels, Size, check_pixels, to_image, to_pi
 
 
 def resize_image(pixels: Pixels, size: Size) -> Pixels:
-    """Scale a picture, antialiased, as ``decode_image`` does: bilinear, over every pixel that a new one covers.
+    """Scale a picture as ``decode_image`` does: bilinear and antialiased, over every pixel that a new one covers.
 
     Args:
         pixels: ``(H, W, C)``, C 1 or 3.
@@ -22,12 +22,12 @@ def resize_image(pixels: Pixels, size: Size) -> Pixels:
 
 
 def resize(image: Image.Image, size: Size) -> Image.Image:
-    """``resize_image`` of Pillow's pictures; one that has its size already comes back itself."""
+    """Scale a picture of Pillow's as ``resize_image`` does; return it unchanged if it has that size."""
     return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
 
 
 def scaled_size(size: Size, scale_to: Size | int, max_pixels: int) -> Size:
-    """(width, height) of a picture of ``size`` once its longer side, or both, are as ``scale_to`` says.
+    """Return (width, height) of a picture of ``size`` scaled to ``scale_to``: both sides, or the longer one.
 
     Raises:
         OptionError: ``scale_to`` is less than one pixel.

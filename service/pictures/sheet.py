@@ -1,4 +1,4 @@
-"""One picture to look at: what went in, what the network says of it, and what each layer saw."""
+"""A contact sheet: the picture, what the network says of it, and heatmaps of each layer."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _fit(size: Size, box: Size) -> Size:
 
 
 def lettering(text: str, size: int, colour: str, room: int) -> Image.Image:
-    """Words in lines that are at most ``room`` pixels wide."""
+    """Draw text, wrapped to lines of at most ``room`` pixels."""
     font = _font(size)
     lines = list(_wrap(_drawable(text), font, room))
     leading = round(size * 1.3)

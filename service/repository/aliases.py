@@ -23,7 +23,7 @@ class Aliases:
     written: Mapping[str, int] = field(default_factory=dict)
 
     def read_again(self, repository: Path, name: str, versions: Collection[int], *, afresh: bool) -> Aliases:
-        """Take the file of a model's aliases if it has changed; what was moved by request stays otherwise.
+        """Reload the aliases from their file if it has changed; else keep them, moves by request included.
 
         Args:
             repository: folder of models.
@@ -42,11 +42,11 @@ class Aliases:
         return Aliases(current, written)
 
     def limited_to(self, versions: Collection[int]) -> Aliases:
-        """The aliases whose versions are still there."""
+        """Return the aliases whose versions are still there."""
         return replace(self, current={alias: number for alias, number in self.current.items() if number in versions})
 
     def moved(self, name: str, changes: Mapping[str, int | None], versions: Collection[int]) -> Aliases:
-        """Let aliases name other versions.
+        """Return the aliases with some moved to other versions or taken away.
 
         Args:
             name: of the model, for messages.

@@ -1,4 +1,4 @@
-"""Load one version of a model: check its file, load it, and have it answer a blank image."""
+"""The loading of one version of a model: its file is checked, loaded, and warmed up on a blank image."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from scs.errors import ForbiddenError, ModelError
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model that has answered a warm-up. It is replaced and never changed: who began with it may end with it."""
+    """A model that has answered a warm-up; immutable, so that a request ends with the model it began with."""
 
     card: ModelCard
     runtime: RunnableModel
 
 
 def load_entry(entry: Entry, device: Device, allow_torchscript: bool, loaded: LoadedModel | None = None) -> LoadedModel:
-    """Load one model, its file's digest checked, and let it answer a warm-up.
+    """Load one model: check its file's digest, load it, and run a warm-up.
 
     Args:
         entry: the model.

@@ -1,4 +1,4 @@
-"""Changes of the models while they serve: by request, by ``SIGHUP``, or because the files have changed."""
+"""Changes of the models while they serve (hot reload): by request, by ``SIGHUP``, or by changed files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Reloading:
-    """Makes every change of a store, one after the other: those who wait take no thread from requests.
+    """The changes of a store, made one after the other on a thread of their own (hot reload).
 
     A context: while it lasts, ``SIGHUP`` has the store take what has changed on disk, and so has a look at the files
     every so often, where that is asked for.
@@ -37,11 +37,11 @@ class Reloading:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
 
     async def run(self, change: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """Make a change when those before it have been made; what it raises is raised here."""
+        """Run a change after all earlier ones; return its result, or raise its exception."""
         return await asyncio.wrap_future(self._thread.submit(change, *args, **options))
 
     async def __aenter__(self) -> Self:
-        """Begin to listen and to look."""
+        """Start to handle ``SIGHUP`` and to poll the files."""
         if self.poll_s:
             self._polling = asyncio.create_task(self._poll())
         if _can_have_signals():
@@ -51,7 +51,7 @@ class Reloading:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop; changes that have not begun are not made."""
+        """Stop, and cancel the changes that have not begun."""
         if self._polling is not None:
             self._polling.cancel()
         if _can_have_signals():

@@ -1,4 +1,4 @@
-"""The models of a folder, kept in a table: they are loaded, reloaded and unloaded here, and their aliases moved."""
+"""The store of a folder's models, where they are loaded, reloaded and unloaded, and their aliases moved."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ModelRepository(ModelTable):
         self._changing = threading.Lock()
 
     def index(self) -> list[VersionState]:
-        """Every version that is known here, and those on disk that nobody has loaded yet."""
+        """List every version that is known here, and those on disk that were not loaded yet."""
         known = {(state.name, state.version): state for state in self.states()}
         for entry in catalogue.entries(self.folder):
             absent = VersionState(entry.name, entry.version, reason="it was not loaded yet")
@@ -48,7 +48,7 @@ class ModelRepository(ModelTable):
         return [state for _, state in sorted(known.items())]
 
     def load_all(self) -> None:
-        """Load what the repository holds; a model that fails is kept as unavailable, with its reason."""
+        """Load every model of the repository; keep one that fails as unavailable, with its reason."""
         with self._changing:
             for name in catalogue.misnamed(self.folder):
                 _log.warning("folder %r is passed over: a model's name is of a-z, 0-9, '.', '_' and '-'", name)
@@ -76,7 +76,7 @@ class ModelRepository(ModelTable):
             raise ModelError(f"{name} was not loaded whole: {'; '.join(failed)}")
 
     def unload(self, name: str) -> None:
-        """Let go of every version of a model; requests that have begun end well.
+        """Unload every version of a model; requests that have begun are answered.
 
         Raises:
             UnknownNameError: there is no such model.
@@ -87,7 +87,7 @@ class ModelRepository(ModelTable):
         _log.info("%s was unloaded", name)
 
     def reload(self, names: Collection[str] | None = None) -> None:
-        """Take what has changed on disk: new and changed versions are loaded, those that have gone are dropped.
+        """Reload what has changed on disk: load new and changed versions, drop those that have gone.
 
         What was unloaded stays so. What fails is logged, and kept with its reason.
 
@@ -109,7 +109,7 @@ class ModelRepository(ModelTable):
         trim_heap()
 
     def move_aliases(self, name: str, changes: Mapping[str, int | None]) -> dict[str, int]:
-        """Let aliases name other versions, all at once, until ``labels.json`` is changed or the model loaded anew.
+        """Move aliases to other versions, all at once, until ``labels.json`` is changed or the model loaded anew.
 
         Args:
             name: of a model.
@@ -134,7 +134,7 @@ class ModelRepository(ModelTable):
         return dict(aliases.current)
 
     def _load(self, name: str, required: bool) -> bool:
-        """Load what has changed of one model; False where there is nothing on disk."""
+        """Load what has changed of one model; return False where there is nothing on disk."""
         try:
             entries = {entry.version: entry for entry in catalogue.versions(self.folder, name)}
         except OSError as error:
@@ -187,7 +187,7 @@ def _without_models(versions: Versions) -> Versions:
 
 
 def _failed(state: VersionState, reason: str, required: bool) -> VersionState:
-    """A version that could not be loaded: what answered goes on answering."""
+    """Return the state of a version that failed to load; a model that was loaded before keeps answering."""
     needed = state.model is None and (required or state.required)
     return replace(state, reason=reason, required=needed, loading=False)
 

@@ -15,7 +15,7 @@ from service.repository.loader import LoadedModel
 
 @dataclass(frozen=True)
 class VersionState:
-    """What is known of one version of a model.
+    """The state of one version of a model.
 
     Args:
         name: of the model.
@@ -37,7 +37,7 @@ class VersionState:
 
     @property
     def state(self) -> State:
-        """As the repository extension calls it."""
+        """The state, as the repository extension calls it."""
         if self.model is not None:
             return "READY"
         return "LOADING" if self.loading else "UNAVAILABLE"
@@ -52,12 +52,12 @@ class Versions:
     unloaded: bool = False
 
     def default(self) -> int:
-        """The version that answers where none is named: the alias ``default``, or the newest that can."""
+        """Return the version that answers where none is named: the alias ``default``, or the newest usable one."""
         usable = [number for number, state in self.states.items() if state.model is not None]
         return self.aliases.current.get(DEFAULT_ALIAS, max(usable or self.states))
 
     def ways(self) -> Iterator[tuple[int | str | None, int]]:
-        """Each way to ask for a version, and the version."""
+        """Yield each key that asks for a version, and that version."""
         yield None, self.default()
         for number in self.states:
             yield number, number
@@ -67,14 +67,14 @@ class Versions:
 
 @dataclass(frozen=True)
 class _View:
-    """All there is at one moment; replaced whole, so that nobody sees half a change."""
+    """A snapshot of the table; replaced as a whole, so that no reader sees half a change."""
 
     versions: Mapping[str, Versions]
     usable: Mapping[tuple[str | None, int | str | None], LoadedModel]
 
 
 class ModelTable:
-    """Look models up by name and version, without a lock.
+    """A table of models by name and version, read without a lock.
 
     Args:
         default_model: the one that answers when none is named.
@@ -85,7 +85,7 @@ class ModelTable:
         self._view = _View({}, {})
 
     def get(self, name: str | None = None, version: int | str | None = None) -> LoadedModel:
-        """A model that can be used.
+        """Return a model that can be used.
 
         Args:
             name: the default model unless given.
@@ -102,16 +102,16 @@ class ModelTable:
             if state.model is None:
                 why = "it is being loaded" if state.loading else state.reason
                 raise ModelError(f"{state.name} {state.version} is not available: {why}")
-            model = state.model  # it has come in between
+            model = state.model  # it was loaded in the meantime
         return model
 
     def ready(self) -> bool:
-        """Whether the default model and every model that should load here has answered its warm-up."""
+        """Return whether the default model and every required model has answered its warm-up."""
         missing = any(state.required and state.model is None for state in self.states())
         return not missing and (self.default_model, None) in self._view.usable
 
     def is_ready(self, name: str, version: int | str | None = None) -> bool:
-        """Whether a model can be used.
+        """Return whether a model can be used.
 
         Raises:
             UnknownNameError: there is no such model or version.
@@ -119,11 +119,11 @@ class ModelTable:
         return self.state(name, version).model is not None
 
     def states(self) -> list[VersionState]:
-        """Every version of every model, by name and version."""
+        """List every version of every model, by name and version."""
         return [state for _, versions in sorted(self._view.versions.items()) for state in versions.states.values()]
 
     def state(self, name: str | None = None, version: int | str | None = None) -> VersionState:
-        """One version of a model, chosen as :meth:`get` does.
+        """Return one version of a model, chosen as :meth:`get` does.
 
         Raises:
             UnknownNameError: there is no such model or version.
@@ -137,7 +137,7 @@ class ModelTable:
         return versions.states[chosen[version]]
 
     def aliases(self, name: str) -> dict[str, int]:
-        """The aliases of a model's versions, and the version of each.
+        """Return the aliases of a model's versions, and the version of each.
 
         Raises:
             UnknownNameError: there is no such model.
@@ -145,7 +145,7 @@ class ModelTable:
         return dict(self.versions_of(name).aliases.current)
 
     def default_version(self, name: str) -> int:
-        """The version that answers where none is named.
+        """Return the version that answers where none is named.
 
         Raises:
             UnknownNameError: there is no such model.
@@ -153,15 +153,15 @@ class ModelTable:
         return self.versions_of(name).default()
 
     def names(self) -> list[str]:
-        """Every model of which something is known, loaded or not."""
+        """List the names of all known models, loaded or not."""
         return sorted(self._view.versions)
 
     def find(self, name: str) -> Versions | None:
-        """All that is known of one model, or None where nothing is."""
+        """Return all that is known of one model, or None where nothing is."""
         return self._view.versions.get(name)
 
     def versions_of(self, name: str) -> Versions:
-        """All that is known of one model.
+        """Return all that is known of one model.
 
         Raises:
             UnknownNameError: there is no such model.
@@ -172,7 +172,7 @@ class ModelTable:
         return versions
 
     def put(self, name: str, changed: Versions | None) -> None:
-        """Publish what has become of one model, all at once; None: there is no such model any more.
+        """Publish the changed versions of a model, all at once; None removes the model.
 
         One thread at a time may call this; those who look a model up never wait for it.
         """

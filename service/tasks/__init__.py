@@ -1,1 +1,1 @@
-"""What the service does, a task each: plain values in, plain values out, and nothing of HTTP."""
+"""The tasks of the service, a module or package each: plain values in, plain values out, and no HTTP."""

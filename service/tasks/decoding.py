@@ -1,4 +1,4 @@
-"""Decode a request's files to the pictures that a network takes, within limits."""
+"""Decoding of a request's files to the pictures that a network takes, within limits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def decode(files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings
 
 
 def target_size(resize: str, wanted: InputCard) -> Size | int | None:
-    """What ``resize`` (``card``, ``none`` or a number) means for a network."""
+    """Return the size that ``resize`` (``card``, ``none`` or a number) means for a network."""
     if resize == "card":
         return (wanted.width, wanted.height) if wanted.resize else None
     return None if resize == "none" else int(resize)

@@ -1,4 +1,4 @@
-"""Classify pictures: decode, run in batches, rank the classes."""
+"""The task of ``/predict``: decode pictures, run them in batches, rank the classes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Read = TypeVar("Read")
 
 
 class Predictor:
-    """Decodes pictures and runs networks on them, for every door. Its methods are called on an event loop.
+    """The classifier of pictures for HTTP, gRPC and the command line; its methods are called on an event loop.
 
     Args:
         settings: limits.
@@ -103,9 +103,9 @@ class Predictor:
 def to_predictions(
     card: ModelCard, pictures: NamedPictures, logits: Mapping[int, Array], top_k: int, timing: dict[str, float]
 ) -> dict[str, Any]:
-    """A :class:`service.api.predict.PredictResponse` in plain values, from the pictures and their logits by number.
+    """Make a :class:`service.api.predict.PredictResponse`, in plain values, from pictures and their logits.
 
-    Of what this service has made itself nothing needs checking, which takes as long as writing it down.
+    Validation by pydantic is skipped: the values are this service's own, and checking takes as long as encoding.
     """
     predictions = [
         {"name": name, "width": picture.width, "height": picture.height, "classes": rank(logits[number], card, top_k)}
@@ -115,7 +115,7 @@ def to_predictions(
 
 
 def same_size(pictures: NamedPictures) -> Iterator[tuple[list[int], Images]]:
-    """Group pictures of one size: their numbers, and their pixels ``(n, H, W, C)``."""
+    """Group pictures by size; yield their numbers, and their pixels ``(n, H, W, C)``."""
     if len(pictures) == 1:
         yield [0], pictures[0][1].pixels[None]
         return

@@ -1,4 +1,4 @@
-"""Rank the classes of a picture by their logits."""
+"""The ranking of a picture's classes by their logits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.api.ranking import ClassProbability, Ranking, TemplateScore
 
 
 def rank(logits: Array, card: ModelCard, top_k: int) -> Ranking:
-    """What a model says of one picture: the most probable classes, or the templates of a bank with the best scores."""
+    """Return the most probable classes of one picture, or the templates of a bank with the best scores."""
     values = logits.tolist()
     best = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:top_k]
     if card.bank is not None:
@@ -21,7 +21,7 @@ def rank(logits: Array, card: ModelCard, top_k: int) -> Ranking:
 
 
 def softmax(logits: Sequence[float]) -> list[float]:
-    """Probabilities of one picture's logits. For tens of classes plain numbers are faster than an array."""
+    """Return the probabilities of one picture's logits; for tens of classes a list is faster than an array."""
     largest = max(logits)
     powers = [math.exp(each - largest) for each in logits]
     total = sum(powers)

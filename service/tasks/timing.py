@@ -1,8 +1,8 @@
-"""How long the steps of a task took."""
+"""The timing of a task's steps."""
 
 from __future__ import annotations
 
 
 def milliseconds(start: float, end: float) -> float:
-    """A span of the performance counter, to the microsecond."""
+    """Return a span of the performance counter in milliseconds, to the microsecond."""
     return round((end - start) * 1000, 3)

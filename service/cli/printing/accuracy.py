@@ -10,7 +10,7 @@ from models.evaluation.accuracy import Evaluation
 
 
 def accuracy_figures(card: ModelCard, result: Evaluation) -> dict[str, object]:
-    """Everything that was measured, by name, as JSON has it."""
+    """Return all figures of the accuracy by name, for JSON."""
     low, high = result.interval()
     return {
         "model": card.name,
@@ -49,7 +49,7 @@ def print_accuracy(card: ModelCard, result: Evaluation) -> None:
 
 
 def print_confusion(result: Evaluation) -> None:
-    """Print how often each class was taken for each, with recall and precision."""
+    """Print the confusion matrix, with recall and precision."""
     print("\nrows: true class; columns: predicted class")
     headings = [label[:4] for label in result.classes]  # ten classes fit into 80 columns
     table = Table("", *headings, "recall", "precis.", box=None, padding=(0, 1, 0, 0))

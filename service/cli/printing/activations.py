@@ -9,7 +9,7 @@ from service.api.activations import ActivationsResponse, LayerActivation
 
 
 def print_activations(answer: ActivationsResponse) -> None:
-    """Print a line a layer below the best class, and what makes a class's logit where its map was asked for."""
+    """Print the best class, a row for each layer, and how a class map adds up to its logit if one was asked for."""
     best = answer.classes[0]
     title = f"{answer.model} {answer.version}: {best.label}, {best.shown}"
     matched = any(layer.match for layer in answer.layers)

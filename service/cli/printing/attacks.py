@@ -1,4 +1,4 @@
-"""The accuracy of a model under attack, as figures and as a table."""
+"""The accuracy of a model under adversarial attack, as figures and as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from models.evaluation.attacks import BUDGETS, STEPS, GradientCheck, Withstood
 
 
 def attack_figures(withstood: Withstood, check: GradientCheck) -> dict[str, object]:
-    """Everything that was measured, by name, as JSON has it."""
+    """Return all figures of the attacks by name, for JSON."""
     return {
         "attacks": {
             "images": len(withstood.clean),
@@ -32,7 +32,7 @@ def attack_figures(withstood: Withstood, check: GradientCheck) -> dict[str, obje
 
 
 def print_attacks(withstood: Withstood, check: GradientCheck) -> None:
-    """Print a line an attack, and whether its gradients lead it anywhere."""
+    """Print the accuracy under each attack, and whether the gradients can be trusted (gradient masking)."""
     print(f"\naccuracy under attack, {len(withstood.clean):,} images, by the most that a value changes")
     table = Table("", "none", *(f"{budget:g}/255" for budget in BUDGETS), box=None, padding=(0, 2, 0, 0))
     for name, right in (("FGSM", withstood.fgsm), (f"PGD, {STEPS} steps", withstood.pgd)):

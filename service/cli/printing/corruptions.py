@@ -14,7 +14,7 @@ ByCorruption = dict[str, list[Evaluation]]  # severities 1 to 5
 
 
 def corruption_figures(corrupted: ByCorruption) -> dict[str, object]:
-    """Everything that was measured, by name, as JSON has it."""
+    """Return all figures of the corruptions by name, for JSON."""
     accuracies = {name: [result.accuracy for result in results] for name, results in corrupted.items()}
     corruptions = {
         name: {
@@ -29,7 +29,7 @@ def corruption_figures(corrupted: ByCorruption) -> dict[str, object]:
 
 
 def print_corruptions(clean: float, corrupted: ByCorruption) -> None:
-    """Print a line a corruption, below the accuracy on the images as they are."""
+    """Print the accuracy on the images as they are, then a row for each corruption."""
     print("\naccuracy on spoilt images, by severity")
     table = Table("", *map(str, SEVERITIES), "mean", "", box=None, padding=(0, 2, 0, 0))
     table.add_row("none", *[""] * len(SEVERITIES), f"{clean:.1%}")

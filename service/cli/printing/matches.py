@@ -9,7 +9,7 @@ from service.api.match import MatchResponse
 
 
 def print_matches(answer: MatchResponse, rate: int | None) -> None:
-    """Print a line a match; places in a signal are samples, and seconds too where it has a rate of so many a second."""
+    """Print a row for each match; positions in a signal are in samples, and in seconds too if ``rate`` is given."""
     signal = answer.height == 1
     posed = answer.options.angles is not None or answer.options.scales is not None
     pose = ["angle", "scale"] if posed else []

@@ -11,7 +11,7 @@ from service.api.models import ModelList
 
 
 def print_cards(cards: list[ModelCard]) -> None:
-    """Print a line a model of a repository, with its accuracy."""
+    """Print a row for each model of a repository, with its accuracy."""
     table = Table("model", "version", "parameters", "accuracy", "95% interval", "measured on")
     for card in cards:
         measured = card.accuracy
@@ -29,7 +29,7 @@ def print_cards(cards: list[ModelCard]) -> None:
 
 
 def print_served(listed: ModelList) -> None:
-    """Print a line a model of a server: where it runs, or why it does not."""
+    """Print a row for each model of a server: the device that it runs on, or why it is not available."""
     table = Table("model", "version", "state")
     for model in listed.models:
         table.add_row(model.name, str(model.version), f"on {model.device}" if model.available else str(model.reason))
@@ -37,7 +37,7 @@ def print_served(listed: ModelList) -> None:
 
 
 def print_twin(card: ModelCard, twin: list[TwinLayer], dense: int) -> None:
-    """Print a line a layer beside the dense layer that gives the same maps; ``dense`` is the sum of its parameters."""
+    """Print each layer beside the dense layer that gives the same maps; ``dense`` is the sum of their parameters."""
     print(f"{card.name} {card.version}: {card.description}")
     table = Table("layer", "maps", "a unit sees", "parameters if dense", "error at 1 px")
     for number in (1, 2, 3, 4):

@@ -1,4 +1,4 @@
-"""How far a model's layers follow a shift of its pictures, as figures and as a table."""
+"""The equivariance error of a model's layers under shifts, as figures and as a table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from models.evaluation.equivariance import Equivariance, Followed
 
 
 def shift_figures(found: list[Equivariance]) -> dict[str, object]:
-    """Everything that was measured, by name, as JSON has it."""
+    """Return all figures of the shifts by name, for JSON."""
     return {"shifts": [asdict(each) for each in found]}
 
 
 def print_shifts(card: ModelCard, found: list[Equivariance]) -> None:
-    """Print a line a layer, a column a shift."""
+    """Print the equivariance error, with a row for each layer and a column for each shift."""
     print(f"\nequivariance error, {found[0].images:,} images, by pixels of shift; in brackets without borders")
     table = Table("", "stride", *(str(each.shift) for each in found), box=None, padding=(0, 2, 0, 0))
     for layer in card.layers:

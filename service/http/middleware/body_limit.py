@@ -1,4 +1,4 @@
-"""Limit the size of request bodies, and refuse compressed ones."""
+"""A limit on the size of request bodies, and the refusal of compressed ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BodyLimit:
         self.app, self.most = app, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, its body limited, or refuse it for what its head says."""
+        """Pass a request on with a limit on its body, or refuse it by its headers."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Answer the routes that are asked thousands of times a second without FastAPI's own handling of a route."""
+"""A fast path for the busiest routes, which skips FastAPI's own handling of a route."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 
 class HotRoutes:
-    """ASGI middleware with a router of its own; whatever none of its routes answers goes on to the application.
+    """ASGI middleware that answers some routes by a plain router, and passes all other requests on.
 
     FastAPI's way to a route costs more than the run of a small network. The routes are declared there too, which is
     what describes them; here plain Starlette routes call the same functions.

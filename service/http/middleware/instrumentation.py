@@ -1,4 +1,4 @@
-"""Instrument every request: its id, its metrics, its access log line, and an answer to what nobody foresaw."""
+"""Instrumentation of every request: its id, metrics and access log line, and a 500 for an unhandled exception."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from service.shutdown import Stopping
 _LONGEST_ID = 128
 _CLIENT_GONE = 499  # as nginx counts them; nobody is there to be answered
 _OTHER = "other"  # the documentation, and every path that there is no route for
-_QUIET = {"/metrics", "/v2/health/live", "/v2/health/ready"}  # asked every few seconds, by machines
+_QUIET = {"/metrics", "/v2/health/live", "/v2/health/ready"}  # probed and scraped every few seconds
 _CLOSE = (b"connection", b"close")
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # an answer is what its content type says, whatever is in it
 
 
 class Instrumentation:
-    """ASGI middleware round all others.
+    """The outermost ASGI middleware: request ids, metrics, the access log, and unhandled exceptions.
 
     An answer carries ``X-Request-ID``: the request's own if that is printable ASCII of at most 128 characters, else one
     made here. It also carries ``X-Content-Type-Options``. A request is counted by its route's template, never by its
@@ -46,7 +46,7 @@ class Instrumentation:
         self._random = random.Random().getrandbits  # ids need to differ, not to be hard to guess
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and note what becomes of it."""
+        """Pass a request on, and record its status, size and duration."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""What a page tells the browser that shows it: where its parts may come from, and who may frame it."""
+"""Security headers of HTML pages: a content security policy (CSP) and a referrer policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask: the API key, and the pages of other origins."""
+"""Access control: the API key, and cross-origin requests (CORS)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READING = ("GET", "HEAD")
 
 
 class ApiKey:
-    """ASGI middleware that answers 401 to whoever does not know the key, but for ``/v2/health/…``.
+    """ASGI middleware that answers 401 to requests without the API key, except below ``/v2/health/``.
 
     The key is taken from ``Authorization: Bearer``, from ``X-API-Key``, and where something is only read also as the
     password of ``Authorization: Basic``, which is what a browser can ask its user for. Not where something is done:
@@ -56,7 +56,7 @@ class ApiKey:
 
 
 def allow_origins(origins: Collection[str]) -> Middleware:
-    """Let the pages of some origins ask, and read the answers; without this, browsers keep those from them."""
+    """Return the middleware that lets pages of other origins send requests and read the answers (CORS)."""
     return Middleware(
         CORSMiddleware,
         allow_origins=origins,

@@ -43,7 +43,7 @@ _OTHER_FORMS: dict[int | str, dict[str, Any]] = {
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def post_activations(request: Request, options: Annotated[ActivationOptions, Query()]) -> Response:
-    """Heatmaps of every layer asked for, the exact map of a class, and where a template's or a box's features occur.
+    """Return heatmaps of the layers asked for, the exact map of a class, and where a template or a box occurs.
 
     ``Accept: image/png`` gives one picture of all of them, ``application/x-npz`` the raw numbers, anything else JSON.
     """

@@ -62,20 +62,20 @@ _DESCRIBED = {
 @router.get("", summary="The server's name, version and extensions")
 @router.get("/", include_in_schema=False)
 async def server_metadata(request: Request) -> ServerMetadata:
-    """What this server is, and which extensions of the protocol it has."""
+    """Return the server's name and version, and the extensions of the protocol that it has."""
     return ServerMetadata.model_validate(_data_plane(request).server_metadata())
 
 
 @router.get("/models/stats", summary="What every model has done, in Triton's form")
 async def all_statistics(request: Request) -> ModelStatistics:
-    """Counts, and nanoseconds, of every version that can be asked, since it was loaded."""
+    """Return the counts and durations (nanoseconds) of every usable version since it was loaded."""
     return ModelStatistics.model_validate(_data_plane(request).statistics(None, None))
 
 
 @router.get("/models/{name}", summary="A model's tensors")
 @router.get("/models/{name}/versions/{version}", summary="A version's tensors")
 async def model_metadata(request: Request, name: str, version: str | None = None) -> ModelMetadata:
-    """The inputs and outputs of a model. A version is a number or a label."""
+    """Return the inputs and outputs of a model; a version is a number or a label."""
     _note(request, name, version)
     return ModelMetadata.model_validate(_data_plane(request).model_metadata(name, version))
 
@@ -83,14 +83,14 @@ async def model_metadata(request: Request, name: str, version: str | None = None
 @router.get("/models/{name}/ready", summary="Whether a model can be asked")
 @router.get("/models/{name}/versions/{version}/ready", summary="Whether a version can be asked")
 async def model_ready(request: Request, name: str, version: str | None = None) -> ModelReady:
-    """200 where it can; 404 where there is no such model, 503 where it cannot be used."""
+    """Answer 200 if the model can be used, 404 if there is no such model, 503 if it cannot be used."""
     return ModelReady(name=_note(request, name, version).card.name)
 
 
 @router.get("/models/{name}/config", summary="A model's configuration, in Triton's form")
 @router.get("/models/{name}/versions/{version}/config", summary="A version's configuration, in Triton's form")
 async def get_config(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
-    """What Triton's tools ask for before they send anything."""
+    """Return a model's configuration, which Triton's tools ask for before they send anything."""
     _note(request, name, version)
     return _data_plane(request).model_config(name, version)
 
@@ -98,7 +98,7 @@ async def get_config(request: Request, name: str, version: str | None = None) ->
 @router.get("/models/{name}/stats", summary="What a model has done, in Triton's form")
 @router.get("/models/{name}/versions/{version}/stats", summary="What a version has done, in Triton's form")
 async def statistics(request: Request, name: str, version: str | None = None) -> ModelStatistics:
-    """Counts, and nanoseconds, since it was loaded; without a version, those of every version that can be asked."""
+    """Return the counts and durations (nanoseconds) of a version since it was loaded, or of every usable one."""
     _note(request, name, version)
     return ModelStatistics.model_validate(_data_plane(request).statistics(name, version))
 
@@ -118,7 +118,7 @@ async def statistics(request: Request, name: str, version: str | None = None) ->
     openapi_extra=_DESCRIBED,
 )
 async def post_infer(request: Request) -> Response:
-    """Images ``[N, H, W, C]`` to logits ``[N, classes]``, in JSON, or as binary data behind it."""
+    """Run a model on images ``[N, H, W, C]``, as JSON or as binary data behind it; return logits ``[N, classes]``."""
     model = _note(request, request.path_params["name"], request.path_params.get("version"))
     data_plane = _data_plane(request)
     data_plane.check_room(model)
@@ -168,7 +168,7 @@ def _data_plane(request: Request) -> DataPlane:
 
 
 def _note(request: Request, name: str, version: str | None) -> LoadedModel:
-    """The model that a request asks for, by which it is counted from now on."""
+    """Return the model that a request asks for, and label the request's metrics with it."""
     model = _data_plane(request).model(name, version)
     request.state.model = model.card.name
     return model
@@ -183,7 +183,7 @@ def _length(header: str | None) -> int | None:
 
 
 def _accepted(header: str) -> str | None:
-    """The compression that a client can read, the one it names first of those there are."""
+    """Return the first compression that a client accepts and the server has, or None."""
     for part in header.lower().split(","):
         coding, _, quality = part.partition(";")
         if coding.strip() in CODINGS and quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000"):

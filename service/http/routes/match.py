@@ -42,7 +42,7 @@ _OTHER_FORMS: dict[int | str, dict[str, Any]] = {
     openapi_extra={"requestBody": MATCH_BODY},
 )
 async def post_match(request: Request, options: Annotated[MatchOptions, Query()]) -> Response:
-    """Where each template lies in the scene, how it lies, and whether that is more than chance.
+    """Find templates in a scene: where each one lies, its pose, and whether that is more than chance.
 
     Pictures are compared in RGB, or in grey where none of them has colours. What is transparent in a template does not
     count, unless a mask says what does. NumPy arrays of any number of channels are compared as they are, and so are

@@ -1,4 +1,4 @@
-"""What models there are, and what is known of each."""
+"""``GET /models`` and ``GET /models/{name}``: the state of models, and their cards."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ router = APIRouter(prefix="/models", tags=["models"], responses=RESPONSES)
 
 @router.get("", summary="List the models")
 async def list_models(request: Request) -> ModelList:
-    """Every version of every model, whether it can be used, and what it is called."""
+    """List every version of every model, with its state and its labels."""
     store = Services.of(request).models
     return ModelList(models=[ModelState(**_fields(state, store)) for state in store.states()])
 
 
 @router.get("/{name}", summary="A model's card")
 async def show_model(request: Request, name: str, version: Annotated[VersionOption, Query()] = None) -> ModelDetail:
-    """The card of a model, of the version that answers unless another is named, and where it runs."""
+    """Return a model's card and state, of the default version unless another is named."""
     store = Services.of(request).models
     state = store.state(name, version)
     return ModelDetail(card=state.card, **_fields(state, store))

@@ -25,7 +25,7 @@ router = APIRouter(tags=["predict"], responses={**RESPONSES, **DEADLINE_RESPONSE
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def post_predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
-    """Send one picture as the body, or several as ``file`` fields of a form; get each one's classes, best first."""
+    """Classify pictures, sent as the body or as ``file`` fields of a form; return the classes, best first."""
     services = Services.of(request)
     model = services.models.get(options.model, options.version)
     request.state.model = model.card.name

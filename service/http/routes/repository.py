@@ -1,4 +1,4 @@
-"""The repository extension of the Open Inference Protocol, and labels: what is loaded, and which version answers."""
+"""The Open Inference Protocol's repository extension (index, load, unload), and the labels of versions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ router = APIRouter(prefix="/v2/repository", tags=["repository"])
     openapi_extra=_described(IndexRequest.model_json_schema()),
 )
 async def post_index(request: Request) -> list[ModelIndex]:
-    """Every version of every model, loaded or on disk, with its state; only those that answer with `ready`."""
+    """List every version of every model, loaded or on disk, with its state; with `ready`, only usable ones."""
     wanted = await _read(request, TypeAdapter(IndexRequest))
     listed = await Services.of(request).data_plane.index(wanted.ready)
     return [ModelIndex.model_validate(each) for each in listed]
@@ -62,7 +62,7 @@ async def post_index(request: Request) -> list[ModelIndex]:
     openapi_extra=_described(LoadRequest.model_json_schema()),
 )
 async def post_load(request: Request, name: str) -> Response:
-    """Requests go on being answered by what was there until the new has answered a warm-up, and for good if it fails.
+    """Load a model; the old version keeps answering until the new one is warmed up, and for good if that fails.
 
     What lies on disk is loaded: a configuration or files in the request are refused.
     """
@@ -84,7 +84,7 @@ async def post_load(request: Request, name: str) -> Response:
     openapi_extra=_described(UnloadRequest.model_json_schema()),
 )
 async def post_unload(request: Request, name: str) -> Response:
-    """Every version of it; requests that have begun are answered. It stays so until it is loaded, or a restart."""
+    """Unload every version of a model until it is loaded again or the service restarts; running requests finish."""
     data_plane = Services.of(request).data_plane
     data_plane.check_changes_allowed()
     await _read(request, TypeAdapter(UnloadRequest))
@@ -99,7 +99,7 @@ async def post_unload(request: Request, name: str) -> Response:
     openapi_extra=_described(_Labels.json_schema() | {"examples": [{"stable": 2, "canary": None}]}, required=True),
 )
 async def post_labels(request: Request, name: str) -> dict[str, int]:
-    """Let labels name other versions, all at once; null takes one away. The answer is all labels of the model.
+    """Move labels to other versions, all at once; null removes one. The answer is all labels of the model.
 
     `default` is the version that answers where none is asked for. Labels stay as they are until `labels.json` changes,
     or the model is loaded anew.
@@ -114,7 +114,7 @@ async def post_labels(request: Request, name: str) -> dict[str, int]:
 
 
 async def _read(request: Request, kind: TypeAdapter[T]) -> T:
-    """The body as JSON, whatever it says that it is; nothing at all is an empty object."""
+    """Parse the body as JSON, whatever its content type; an empty body is an empty object."""
     body = await request.body() or b"{}"
     try:
         return kind.validate_json(body)

@@ -8,17 +8,17 @@ _LINGER_S = 1.0  # for the other side to close as well
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, and whether and how it can be closed by a graceful shutdown."""
+    """uvicorn's HTTP protocol with what a graceful shutdown needs: to find and close idle connections."""
 
     _is_left = False
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, unless this side has said that it answers nothing more."""
+        """Handle received data, unless this side of the connection is closed."""
         if not self._is_left:
             super().data_received(data)
 
     def is_idle(self) -> bool:
-        """Whether no request, and no beginning of one, has come that is not answered yet."""
+        """Return whether no request, whole or in part, waits for an answer."""
         if self._is_left or self.pipeline:
             return False
         if self.cycle is None:

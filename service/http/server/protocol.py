@@ -1,4 +1,4 @@
-"""Limits that the server sets before a request reaches the application: size and time of a head, time of a body."""
+"""Limits against slow clients (slowloris) and large heads, before a request reaches the application."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MAX_URL_BYTES = 8 * 1024
 HEAD_TIMEOUT_S = 10.0
 LEAST_BYTES_PER_S = 16 * 1024
 MAX_OPEN_FILES = 65_536
-_LINGER_S = 1.0  # a connection that is closed at once takes the answer with it, while the client still sends
+_LINGER_S = 1.0  # closing at once, while the client still sends, would reset the connection and lose the answer
 _SWEEP_S = 0.5
-_OTHER_FILES = 128  # of the process that are no connections
+_OTHER_FILES = 128  # files of the process that are not connections
 
 
 class GuardedProtocol(Connection):
-    """The server's own protocol, with limits that it does not have; made by :func:`protocol_for`.
+    """uvicorn's HTTP protocol with limits on heads, bodies and connections; made by :func:`protocol_for`.
 
     A head is refused with 431 over 32 KiB or 128 fields, with 414 over 8 KiB of address; a connection that has not sent
     one after ten seconds is closed. A body is refused with 408 once it has taken longer than its time, which grows by a
@@ -44,7 +44,7 @@ class GuardedProtocol(Connection):
     sweep: ClassVar[asyncio.TimerHandle | None] = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a head."""
+        """Start the clock of a request's head; over the limit of connections, close the longest silent one."""
         super().connection_made(transport)
         self._in_head, self._head_bytes, self._body_bytes = True, 0, 0
         self._is_deaf, self._is_closing = False, False
@@ -56,7 +56,7 @@ class GuardedProtocol(Connection):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes, and read it."""
+        """Count and parse received bytes; refuse a head that is too large."""
         if self._is_deaf:
             return
         if self.timeout_keep_alive_task is not None:
@@ -71,7 +71,7 @@ class GuardedProtocol(Connection):
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application, if its head is within limits."""
-        # What was counted may hold the beginning of the body, so the exact size is only worked out where that is much.
+        # The count may include the beginning of the body, so over the limit the exact size of the head is computed.
         if len(self.url) > MAX_URL_BYTES:
             self._refusal = problem(
                 HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -84,23 +84,23 @@ class GuardedProtocol(Connection):
             if size > MAX_HEAD_BYTES:
                 self._refusal = _head_too_large(f"{size} bytes")
         if self._refusal is not None:
-            raise ValueError("the head is over a limit")  # which stops the parser and comes back as a refusal
+            raise ValueError("the head is over a limit")  # stops the parser, and uvicorn then calls `send_400_response`
         self._in_head, self._head_bytes, self._body_bytes = False, 0, 0
         self._since = time.monotonic()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The next thing to come is a head."""
+        """Note that the next bytes belong to a new head."""
         self._in_head = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """From here on the client may take its time again."""
+        """Restart the clock, now that the response is complete."""
         self._since = time.monotonic()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be read, or what was found to be over a limit while it was read."""
+        """Refuse a request that cannot be parsed, or that went over a limit while it was parsed."""
         self._refuse(
             self._refusal or problem(HTTPStatus.BAD_REQUEST, "an HTTP request was needed; something else came")
         )
@@ -134,13 +134,13 @@ class GuardedProtocol(Connection):
                 connection._look(now)
 
     def _look(self, now: float) -> None:
-        """Is the client late?"""
+        """Check the timeouts of one connection; refuse or close it if its client is too slow."""
         waited = now - self._since
         if self._is_closing:
             if waited > _LINGER_S:
                 self.transport.close()
         elif self.timeout_keep_alive_task is not None or self.flow.read_paused:
-            return  # the server sees to those by itself; here it is we who do not read
+            return  # uvicorn closes idle connections itself; paused reading is backpressure, not a slow client
         elif self._is_answering():
             if not self._in_head and waited > self.body_timeout_s + self._body_bytes / LEAST_BYTES_PER_S:
                 self._refuse(
@@ -177,10 +177,10 @@ class GuardedProtocol(Connection):
 
 
 def protocol_for(body_timeout_s: float) -> type[Connection]:
-    """The protocol of one server, for ``uvicorn.Config(http=…)``.
+    """Make the protocol class of one server, for ``uvicorn.Config(http=…)``.
 
     Args:
-        body_timeout_s: seconds that a body may take, less what it earns by coming.
+        body_timeout_s: seconds that a body may take, before the second that each 16 KiB of it adds.
     """
     limits: dict[str, Any] = {
         "body_timeout_s": body_timeout_s,
@@ -191,7 +191,7 @@ def protocol_for(body_timeout_s: float) -> type[Connection]:
 
 
 def _most_open_files() -> int:
-    """How many files this process may have open, once the limit is raised as far as that is ours to do."""
+    """Raise the limit of open files of this process as far as allowed, and return it."""
     if resource is None:
         return MAX_OPEN_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

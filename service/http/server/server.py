@@ -1,4 +1,4 @@
-"""The HTTP server and its graceful shutdown: what it has accepted, it answers."""
+"""The HTTP server and its graceful shutdown, in which accepted requests are answered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NEWCOMERS_S = 0.1  # for the request of a connection that was accepted last
 _CUT_OFF_S = 1.0  # for refusals to be sent to those whose requests were not finished
 _MARGIN_S = 3.0  # for what follows the last answer: models, traces, threads
 
-_TRIES = 100  # to be the last in the queue of a port that others knock at as well
+_TRIES = 100  # to take the last place in the accept queue, while others connect too
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Server(uvicorn.Server):
         return made
 
     def _leave_idle(self) -> None:
-        """Close the connections that wait for a request, less those of which something has arrived unread."""
+        """Close idle connections, except those on which data has arrived unread."""
         with selectors.DefaultSelector() as selector:
             for connection in self._connections:
                 if connection.is_idle() and not connection.transport.is_closing():
@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
             connection.leave()
 
     async def _cut_off(self) -> None:
-        """Refuse what was not finished in time."""
+        """Cancel the requests that were not answered in time, and close all connections."""
         unfinished = set(self.server_state.tasks)
         if unfinished:
             _log.error("%d requests were not answered within SCS_GRACE_S=%g seconds", len(unfinished), self.grace_s)
@@ -129,7 +129,7 @@ def _accept_the_last(listener: socket.socket) -> list[socket.socket]:
     """
     accepted = []
     with listener:
-        listener.listen(0)  # which leaves one place
+        listener.listen(0)  # a backlog of 0 leaves one place
         for _ in range(_TRIES):
             accepted.extend(_accept_all(listener))
             own = socket.socket(listener.family, listener.type)
@@ -141,7 +141,7 @@ def _accept_the_last(listener: socket.socket) -> list[socket.socket]:
 
 
 def _gets_in(own: socket.socket, address: Any) -> bool:
-    """Connect to a port of this machine, which takes no waiting, and say whether there was a place in its queue."""
+    """Connect to a port of this machine without blocking, and return whether its accept queue had a place."""
     own.setblocking(False)
     try:
         own.connect_ex(address)
@@ -159,7 +159,7 @@ def _accept_all(listener: socket.socket) -> list[socket.socket]:
             accepted.append(listener.accept()[0])
         except BlockingIOError:
             return accepted
-        except ConnectionAbortedError:  # gone before it was its turn
+        except ConnectionAbortedError:  # the client left the queue
             continue
 
 

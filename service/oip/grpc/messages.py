@@ -1,4 +1,4 @@
-"""The gRPC messages of the protocol, and from them what an inference is asked with; needs the extra ``grpc``."""
+"""The gRPC messages of the protocol, and their conversion to requests and answers; needs the extra ``grpc``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CONTENTS = {
 
 @cache
 def service() -> ServiceDescriptor:
-    """The service that the ``.proto`` file describes, compiled here in a few milliseconds: no code is generated.
+    """Compile the ``.proto`` file, in a few milliseconds, and return its service; no code is generated.
 
     Its messages are in a pool of their own, so that a client of the same protocol may live in the same process.
     """
@@ -53,7 +53,7 @@ def service() -> ServiceDescriptor:
 
 
 def response(method: MethodDescriptor, content: Mapping[str, Any]) -> Message:
-    """What a method answers, with the content of the protocol's JSON."""
+    """Return a method's response message, with the content of the protocol's JSON."""
     return ParseDict(dict(content), GetMessageClass(method.output_type)())
 
 

@@ -58,7 +58,7 @@ Content = dict[str, Any]
 
 @asynccontextmanager
 async def serving_grpc(settings: Settings, data_plane: DataPlane) -> AsyncIterator[int]:
-    """Serve models over gRPC as long as this lasts.
+    """Serve models over gRPC until the context ends.
 
     Yields:
         The port, which the system chooses where it is set to 0.
@@ -98,7 +98,7 @@ async def serving_grpc(settings: Settings, data_plane: DataPlane) -> AsyncIterat
 
 
 class _Calls:
-    """The methods of the service, by their names there; each answers with the content of the protocol's JSON."""
+    """The gRPC methods, named as in the ``.proto`` file; each returns the content of the protocol's JSON."""
 
     def __init__(self, data_plane: DataPlane) -> None:
         self._data_plane = data_plane
@@ -144,7 +144,7 @@ class _Calls:
 def _guarded(
     method: MethodDescriptor, call: Callable[[Any], Awaitable[Content | Message]]
 ) -> Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Message]]:
-    """A method as gRPC calls it: its failures are statuses with one sentence."""
+    """Wrap a method for gRPC: an exception becomes a status code and one sentence."""
 
     async def answer(sent: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
         try:
@@ -164,12 +164,12 @@ def _guarded(
 
 
 def status_of(error: ScsError) -> grpc.StatusCode:
-    """The status of an error of ours: that of its own class, or of the nearest class above it."""
+    """Return the gRPC status of an exception of this project, by its class or the nearest base class."""
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), grpc.StatusCode.INTERNAL)
 
 
 class _KeyNeeded(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Refuses calls without the API key, but for the server's health, before their message is read."""
+    """An interceptor that refuses calls without the API key, except for health, before their message is read."""
 
     def __init__(self, settings: Settings) -> None:
         self._key = settings.api_key

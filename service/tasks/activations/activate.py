@@ -1,4 +1,4 @@
-"""From a picture to the maps of a network's layers, a class map, and where a template's features occur; no HTTP."""
+"""The task of ``/activations``: feature maps, a class map, and where a template's features occur; no HTTP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MOST_NUMBERS = 128  # of all maps together, for each pixel that may be analysed
 
 @dataclass(frozen=True)
 class SeenLayer:
-    """A layer's maps ``(C, H, W)`` for a picture, its channels by energy, those chosen, and the template's places."""
+    """A layer's feature maps ``(C, H, W)`` of a picture, its channels by energy, those chosen, and any match."""
 
     card: LayerCard
     maps: Array
@@ -49,7 +49,7 @@ class SeenLayer:
 
 @dataclass(frozen=True)
 class SeenClass:
-    """The exact map of a class, ``(H, W)``: its mean plus ``bias`` is the logit."""
+    """The exact class activation map (CAM), ``(H, W)``: its mean plus ``bias`` is the logit."""
 
     index: int
     label: str
@@ -61,7 +61,7 @@ class SeenClass:
 
 @dataclass(frozen=True)
 class Activations:
-    """What a network made of a picture: numbers only, to be written as JSON, as arrays or as one picture."""
+    """The activations of a network for one picture, to be written as JSON, as arrays or as one picture."""
 
     card: ModelCard
     picture: Picture
@@ -71,7 +71,7 @@ class Activations:
     timing: Timing
 
     def close(self) -> None:
-        """Give the memory of the maps back; nobody may look at these activations afterwards."""
+        """Free the memory of the feature maps; these activations cannot be used afterwards."""
         for layer in self.layers:
             release(layer.maps)
 
@@ -127,7 +127,7 @@ def _decode_picture(upload: Upload, card: ModelCard, resize: str, settings: Sett
 
 
 def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
-    """Refuse maps that would not fit: a bank of templates has as many as it likes, each as large as the picture."""
+    """Refuse a picture whose feature maps would take too much memory, as those of a large bank do."""
     height, width = picture.pixels.shape[:2]
     deep = sum(layer.channels / layer.receptive_field.stride**2 for layer in card.layers)
     most = int(settings.max_analysed_pixels * _MOST_NUMBERS / deep)
@@ -139,7 +139,7 @@ def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
 
 
 def _decode_box(text: str, picture: Picture) -> Box:
-    """A box of the picture as it was sent, in pixels of the picture that the network sees."""
+    """Convert a box from pixels of the picture as it was sent to pixels that the network sees."""
     from scs.matching.arrays import check_box  # here, as all of scs.matching is: a service starts without it
 
     box = parse_box(text)

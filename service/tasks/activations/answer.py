@@ -1,4 +1,4 @@
-"""What a network made of a picture, written down: as JSON with heatmaps in it, or as arrays."""
+"""The answers of ``/activations``: JSON with heatmaps in it, or arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from service.tasks.activations.feature_match import Box, LayerMatch
 
 
 def to_response(activations: Activations, overlay: bool) -> ActivationsResponse:
-    """The JSON answer, heatmaps as base64 PNGs."""
+    """Convert activations to the JSON answer, heatmaps as base64 PNGs."""
     picture, card = activations.picture, activations.card
     height, width = picture.pixels.shape[:2]
     backdrop = picture if overlay else None
@@ -43,7 +43,7 @@ def to_response(activations: Activations, overlay: bool) -> ActivationsResponse:
 
 
 def to_npz(activations: Activations) -> bytes:
-    """The raw numbers as a NumPy ``.npz``.
+    """Write the raw numbers as a NumPy ``.npz``.
 
     For each layer ``<layer>`` holds the chosen channels ``(n, H, W)`` and ``<layer>.channels`` their numbers;
     ``<layer>.match`` the similarity to the template; ``class:<label>`` the class's map; logits are not in it.
@@ -62,7 +62,7 @@ def to_npz(activations: Activations) -> bytes:
 
 
 def to_sent(box: Box, picture: Picture) -> Box:
-    """A box in pixels of the picture as it was sent, from one in pixels of the picture that was analysed."""
+    """Convert a box from pixels of the analysed picture to pixels of the picture as it was sent."""
     height, width = picture.pixels.shape[:2]
     return box.scaled(picture.width / width, picture.height / height)
 

@@ -1,4 +1,4 @@
-"""Which layers, channels and class of a network a request asks for, by their names in its card."""
+"""The choice of layers, channels and class that a request asks for, by their names in the model's card."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from scs.errors import OptionError, UnknownNameError
 
 
 def chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
-    """The layers of ``all``, or of names with commas between them, each once.
+    """Return the layers of ``all``, or of names with commas between them, each once.
 
     Raises:
         UnknownNameError: the network has no such layer.
@@ -25,7 +25,7 @@ def chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
 
 
 def chosen_class(card: ModelCard, label: str) -> tuple[str, int]:
-    """The layer of the class maps, and the number of the class with this label.
+    """Return the layer of the class maps, and the number of the class with this label.
 
     Raises:
         OptionError: the network has no class maps.
@@ -39,7 +39,7 @@ def chosen_class(card: ModelCard, label: str) -> tuple[str, int]:
 
 
 def chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:
-    """The channels of ``all``, ``topN`` or numbers with commas between them.
+    """Return the channels of ``all``, ``topN`` or numbers with commas between them.
 
     Args:
         energies: channels with their energies, most first.

@@ -1,4 +1,4 @@
-"""What is written on the one picture of a network's layers, and in which order."""
+"""The contact sheet of ``/activations``: its title, its rows of heatmaps, and their captions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BOX_COLOUR = (255, 64, 0)
 
 
 def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
-    """One picture with the prediction, the class map and every layer asked for."""
+    """Draw one picture with the prediction, the class map and every layer asked for."""
     card = activations.card
     best, *others = activations.classes
     runners_up = ", ".join(f"{found.label} {found.shown}" for found in others)
@@ -41,7 +41,7 @@ def _layer_row(layer: SeenLayer, card: ModelCard) -> LayerRow:
 
 
 def _centred(scores: Map, height: int, width: int) -> Map:
-    """Scores, which are those of a template's corner, moved to its centre in a map of the layer's size."""
+    """Pad scores to the layer's size, so that each stands at its template's centre and not its corner."""
     down, right = height - scores.shape[0], width - scores.shape[1]
     return np.pad(scores, ((down // 2, down - down // 2), (right // 2, right - right // 2)))
 

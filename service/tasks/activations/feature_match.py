@@ -1,4 +1,4 @@
-"""Where a template's own features occur in a picture, layer by layer."""
+"""Template matching in feature space, layer by layer."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Box:
     height: float
 
     def scaled(self, across: float, down: float) -> Box:
-        """The same rectangle where pixels are that many times smaller."""
+        """Scale the rectangle by ``across`` and ``down``."""
         return Box(self.x * across, self.y * down, self.width * across, self.height * down)
 
 
 @dataclass(frozen=True)
 class Template:
-    """A template as a layer sees it.
+    """A template's features in one layer.
 
     ``features`` (C, h, w) begin at unit ``first`` (row, column) of the map of a picture in which the template stands
     with its corner at ``corner`` (x, y); ``width`` and ``height`` are the template's, in pixels.
@@ -44,7 +44,7 @@ class Template:
 
 @dataclass(frozen=True)
 class LayerMatch:
-    """Similarity (rows, columns) of the template at each place, and its peaks as boxes with their scores."""
+    """The score map (rows, columns) of a template in one layer, and its peaks as boxes with their scores."""
 
     scores: Array
     peaks: list[tuple[Box, float]]
@@ -58,7 +58,7 @@ def template_from_box(maps: Array, field: ReceptiveFieldCard, box: Box) -> Templ
 
 
 def template_from_picture(maps: Array, field: ReceptiveFieldCard, width: int, height: int) -> Template:
-    """Take the maps ``(C, H, W)`` of a template's picture, without the rim where it saw the padding around itself.
+    """Cut a template out of its own picture's maps ``(C, H, W)``, without the rim where units see padding.
 
     Where the template is smaller than the receptive field every unit saw some, and all are kept.
     """
@@ -103,7 +103,7 @@ def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, in
 
 
 def _places(start: float, length: float, size: int, stride: int) -> slice:
-    """The steps from ``start`` on after which ``length`` pixels lie within ``size``, rounding aside."""
+    """Return the steps from ``start`` on at which ``length`` pixels lie within ``size``, up to rounding."""
     first = math.ceil(-start / stride - _ROUNDING)
     last = math.floor((size - length - start) / stride + _ROUNDING)
     return slice(max(0, first), last + 1)

@@ -1,1 +1,1 @@
-"""Find templates in a scene."""
+"""Template matching in a scene."""

@@ -1,4 +1,4 @@
-"""What was found in a scene, written down: as JSON, as a heatmap, as arrays."""
+"""The answers of ``/match``: JSON, a heatmap, or arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.tasks.match.find import Matches, best_map
 
 
 def to_match_response(found: Matches) -> MatchResponse:
-    """The JSON answer."""
+    """Convert matches to the JSON answer."""
     scene = found.scene
     return MatchResponse(
         width=scene.shape[0] if scene.ndim == 1 else scene.shape[1],
@@ -44,18 +44,18 @@ def to_match_response(found: Matches) -> MatchResponse:
 
 
 def to_match_png(found: Matches) -> bytes:
-    """The scores of the best match's template, in its pose, one pixel a place where it fits; a signal's are one row."""
+    """Draw the score map of the best match's template, in its pose, one pixel a place; a signal's is one row."""
     scores = np.atleast_2d(best_map(found)[0].scores)
     return heatmap_png(scores, scale_for(scores, signed=bool(scores.min() < 0)))
 
 
 def to_match_npy(found: Matches) -> bytes:
-    """The same scores as a NumPy ``.npy``, float32."""
+    """Write the same score map as a NumPy ``.npy``, float32."""
     return to_npy(best_map(found)[0].scores)
 
 
 def to_match_npz(found: Matches) -> bytes:
-    """The same as a NumPy ``.npz``: ``scores``, and whose they are: ``template``, from 0, ``angle`` and ``scale``."""
+    """Write it as a NumPy ``.npz``: ``scores``, and the ``template`` (from 0), ``angle`` and ``scale`` they are of."""
     scored, template, angle, scale = best_map(found)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, scores=scored.scores, template=template, angle=angle, scale=scale)

@@ -1,4 +1,4 @@
-"""Choose where matches run: on CUDA, by torch, where the service was told to use it and torch can; else on the CPU."""
+"""The device of matches: CUDA, by torch, where the settings ask for it and torch can use it; else the CPU."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Wish = Literal["auto", "cpu", "cuda"]
 
 
 def cuda_match_obstacle(wish: Wish) -> str | None:
-    """What keeps matches off CUDA here, or None. Imports torch, which takes seconds, where CUDA was asked for."""
+    """Return why matches cannot run on CUDA, or None; this imports torch, for seconds, if CUDA was asked for."""
     if wish == "cuda":
         return _torch_obstacle("cuda")
     return "SCS_DEVICE is cpu" if wish == "cpu" else "they need torch, which is loaded only where SCS_DEVICE is cuda"
 
 
 def device_for(options: MatchOptions, wish: Wish) -> Device:
-    """Where this match runs. The search over angles and scales, and the method ``parts``, have no way on CUDA."""
+    """Return the device of a match; a search over angles and scales, or by ``parts``, runs on the CPU only."""
     upright = options.angles is None and options.scales is None and options.method != "parts"
     return "cuda" if upright and cuda_match_obstacle(wish) is None else "cpu"
 

@@ -1,4 +1,4 @@
-"""From files to matches: decode, check what it will take, look; no HTTP."""
+"""The task of ``/match``: decode the files, check the work that it takes, find the templates; no HTTP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _AT_ONCE = 4  # templates that share the scene's transforms; the time is looked 
 
 @dataclass(frozen=True, eq=False)
 class SeenTemplate:
-    """What was looked for: its name, its size in pixels, its pixels or its box in a reference, and its mask."""
+    """A template that was looked for: name, size in pixels, pixels or box in a reference, and mask."""
 
     name: str
     width: int
@@ -45,7 +45,7 @@ class SeenTemplate:
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """What was found: numbers only, to be written as JSON, as arrays or as a picture."""
+    """The matches in a scene, to be written as JSON, as arrays or as a picture."""
 
     scene: Array
     templates: list[SeenTemplate]
@@ -126,7 +126,7 @@ def _check_upload(upload: MatchUpload, options: MatchOptions, settings: Settings
 
 
 def best_map(matches: Matches) -> tuple[ScoreMap, int, float, float]:
-    """Scores of the best match's template in its pose at every place, with the template's number, angle and scale.
+    """Return the score map of the best match's template, in its pose, with its number, angle and scale.
 
     Where nothing was found they are those of the first template, upright.
     """

@@ -1,4 +1,4 @@
-"""A scene with what was found drawn on it."""
+"""A scene with its matches drawn on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From files to the arrays that are matched: pictures in the channels of their scene, arrays as they are."""
+"""Decoding of a match's files to arrays: pictures as grey or RGB, arrays as they are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WEIGHTS = ("bool", *NUMBERS)
 
 @dataclass(frozen=True, eq=False)
 class MatchPictures:
-    """What is matched: ``(H, W, C)``, ``(H, W)`` or ``(L,)`` each; a mask or None for each thing to look for."""
+    """The arrays of a match, ``(H, W, C)``, ``(H, W)`` or ``(L,)``, and a mask or None for each thing to look for."""
 
     scene: Array
     templates: list[Array]
@@ -103,7 +103,7 @@ def _repeated(array: Array, channels: int) -> Array:
 
 
 def _named(what: str, files: Sequence[NamedBytes]) -> list[tuple[str, NamedBytes]]:
-    """Files with what errors call them."""
+    """Pair files with the names that error messages give them."""
     if len(files) == 1:
         return [(what, files[0])]
     return [(f"{what} {number} of {len(files)}, '{file.name[:60]}'", file) for number, file in enumerate(files, 1)]

@@ -1,4 +1,4 @@
-"""Warm up matching before the first request: compile its loops, or load what was compiled."""
+"""The warm-up of matching, so that requests need not wait for its loops to be compiled or loaded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 _log = logging.getLogger(__name__)
 
-_DELAY_S = 1.0  # lets the first requests through: reading what was compiled holds Python's lock for a while
+_DELAY_S = 1.0  # lets the first requests through: loading the compiled code holds the GIL for a while
 
 
 @contextmanager
 def warming_up() -> Iterator[None]:
-    """Compile, or load what was compiled, on a thread in the background, a second after this begins."""
+    """Warm matching up on a background thread, a second after the context begins."""
     later = threading.Timer(_DELAY_S, _try_to_warm_up)
     later.name = "warm-up"
     later.start()
@@ -27,7 +27,7 @@ def warming_up() -> Iterator[None]:
 
 
 def warm_up() -> None:
-    """Run each kind of match once, on a few pixels."""
+    """Run each kind of match once, on a few pixels, which compiles its loops."""
     import numpy as np
 
     from scs.matching.finding import Search, find
@@ -44,7 +44,7 @@ def warm_up() -> None:
 
 
 def freeze_heap() -> None:
-    """Keep the garbage collector from going through what is there now, which stays.
+    """Exclude all objects that exist now from garbage collection, as they stay.
 
     Going through it takes a tenth of a second in which nobody is answered, and happened every second under load.
     """

@@ -1,4 +1,4 @@
-"""How much work a match is, known before any of it is done."""
+"""The estimated work of a match, checked before any of it is done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.tasks.match.pictures import MatchPictures
 
 # What a pixel of the scene costs, in those of one upright template by a cosine; measured on photographs of 640x480 and
 # 1920x1080, rounded up.
-_JUDGED = 2  # the scores themselves tell no chance: Pearson's r is computed for that
+_JUDGED = 2  # these scores have no probability of chance: Pearson's r is computed for that
 _MASKED = 3
 _POSED = 24
 _PARTS = 12
@@ -22,7 +22,7 @@ _SMALLEST_SCALE, _LARGEST_SCALE = 0.05, 20.0
 
 
 def check_work(pictures: MatchPictures, options: MatchOptions, settings: Settings) -> None:
-    """Refuse a match that takes too much work, or poses without bounds.
+    """Refuse a match that takes too much work, or whose angles or scales are out of range.
 
     Raises:
         TooLargeError: the message says what would have been allowed.
