@@ -110,7 +110,10 @@ def _chunks(templates: Sequence[Template], members: Sequence[int]) -> list[list[
     """Templates of one size in portions that are compared together: those without masks, then those with."""
     plain = [i for i in members if templates[i].weights is None]
     masked = [i for i in members if templates[i].weights is not None]
-    return [kind[start : start + CHUNK] for kind in (plain, masked) for start in range(0, len(kind), CHUNK)]
+    share = len({templates[i].weights.tobytes() for i in masked}) == 1  # type: ignore[union-attr]
+    at_once = CHUNK if share else CHUNK // 2  # energies under masks of their own take memory, too
+    portions = [plain[start : start + CHUNK] for start in range(0, len(plain), CHUNK)]
+    return portions + [masked[start : start + at_once] for start in range(0, len(masked), at_once)]
 
 
 class _BankGraph:
@@ -140,7 +143,7 @@ class _BankGraph:
         Args:
             templates: of one size.
             means: to be removed from the patches, where the masks are of zeros and ones. The kernels are whole numbers
-                then, whose products do not round below 2^24; what is left of their own mean counts against the patches'.
+                then, whose products do not round below 2^24. What is left of their own mean is taken off with these.
         """
         prepared = [kernel_of(template, self._method) for template in templates]
         if means is None:
@@ -196,7 +199,7 @@ class _BankGraph:
         return sums
 
     def _convolve(self, planes: str, kernels: Array, pixels: int, to: int = TensorProto.FLOAT) -> str:
-        """Products with kernels ``(K, C, h, w)``: in float32 for strips of so many pixels, which are added in a type."""
+        """Products with kernels ``(K, C, h, w)``: strips of so many pixels in float32, added in a type."""
         _, channels, height, width = kernels.shape
         rows = max(1, pixels // (channels * width))
         total = ""
@@ -205,7 +208,7 @@ class _BankGraph:
             strip = self._slice(planes, first, last - height if last < height else _LAST, 2)
             part = self.add("Conv", strip, self.constant(kernels[:, :, first:last].astype(np.float32)))
             part = part if to == TensorProto.FLOAT else self.add("Cast", part, to=to)
-            total = self.add("Add", total, part) if total else part
+            total = self.add("Add", part, total) if total else part
         return total
 
     def _slice(self, tensor: str, start: int, end: int, axis: int) -> str:
@@ -227,7 +230,7 @@ class _BankGraph:
         if key not in self._nodes:
             output = name or f"{kind.lower()}_{len(self._nodes)}"
             self._nodes[key] = helper.make_node(kind, list(inputs), [output], **attributes)
-        return self._nodes[key].output[0]
+        return str(self._nodes[key].output[0])
 
     def constant(self, values: Array | np.generic) -> str:
         """Name of a constant."""
@@ -235,7 +238,7 @@ class _BankGraph:
         key = f"{array.dtype}{array.shape}{hashlib.sha256(array.tobytes()).hexdigest()}"
         if key not in self._constants:
             self._constants[key] = numpy_helper.from_array(array, f"constant_{len(self._constants)}")
-        return self._constants[key].name
+        return str(self._constants[key].name)
 
     def model(self, templates: int) -> onnx.ModelProto:
         """The nodes as a model with its functions, checked."""
@@ -263,7 +266,7 @@ class _Weights:
 
 
 def _whole_kernel(template: Template, method: Method) -> Wide:
-    """The pixels ``(C, h, w)`` under a mask of zeros and ones, less the whole number next to their mean to be removed."""
+    """The pixels ``(C, h, w)`` under a mask of zeros and ones, less the whole number next to a mean to be removed."""
     pixels = np.moveaxis(template.pixels, 2, 0).astype(np.float64)
     weights = np.ones_like(pixels) if template.weights is None else np.broadcast_to(template.weights, pixels.shape)
     kernel: Wide = weights * (pixels - np.rint(weighted_means(pixels, weights)) * method.centred)

@@ -89,6 +89,16 @@ def test_scores_equal_those_of_the_matching(written, method, colour, mask):
     assert_equal_to_matching(model, card, scene, templates, method=method)
 
 
+@pytest.mark.parametrize("picture", ["astronaut", "chelsea", "page"])
+@pytest.mark.parametrize("method", ["scs", "scs_centred"])
+def test_scores_of_large_templates_equal_those_of_the_matching_on_photographs(written, method, picture):
+    scene = getattr(skimage.data, picture)()
+    scene = np.ascontiguousarray(scene.reshape(*scene.shape[:2], -1)[:190, :200])
+    templates = [cut(scene, "one", 20, 30, 64, 64), cut(scene, "other", 100, 120, 64, 64)]
+    card, model = written(templates, method=method)
+    assert_equal_to_matching(model, card, scene, templates, method=method)
+
+
 @pytest.mark.parametrize("p, q", [(1.0, 0.0), (1.5, 40.0), (5.0, 200.0)])
 def test_scores_equal_those_of_the_matching_for_any_p_and_q(written, p, q):
     scene = scene_of(True)
