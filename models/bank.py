@@ -50,7 +50,7 @@ def write_bank(
 
     Its logits are each template's best score anywhere in the picture, its layers' maps the scores themselves: entry
     (row, column) is for the patch whose top left pixel is there, and equals ``score_map``'s of the same method to 1e-4
-    where p is 2, and in proportion to p.
+    where p is 2, and in proportion to p; under a mask of other weights than 0 and 1, where a patch is not faint.
 
     Args:
         name: of the model in the repository.

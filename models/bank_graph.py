@@ -32,7 +32,8 @@ _MIDDLE = 128  # pixels are measured from here where their mean does not count: 
 _BASE = 256  # of the digits that squares and weights are taken apart into
 _EXACT = 256  # pixels whose products of two digits float32 adds up without rounding
 _SHORT = 2048  # pixels whose products with a template are added up at once: long sums in float32 round more
-_ROUNDING = 1e-11  # share of a patch's squares up to which its energy is rounding
+_ROUNDING = 1e-11  # share of a patch's squares up to which its energy is rounding, in float64
+_FAINT = 1e-8  # the same under other weights than 0 and 1: below, the rounding of products would be all of a score
 _LAST = np.iinfo(np.int64).max
 
 
@@ -176,7 +177,8 @@ class _BankGraph:
             of_mean = self.add("Mul", mean, self.add("Sub", weighed, self._with("Mul", mean, of_squares.totals)))
             energy = self.add("Sub", energy, of_mean)
             means.append(self.add("Cast", mean, to=TensorProto.FLOAT))
-        has_angle = self.add("Greater", energy, self._with("Mul", whole, _ROUNDING))
+        floor = self._with("Mul", whole, _ROUNDING if _is_binary(masks) else _FAINT)
+        has_angle = self.add("Greater", energy, floor)
         narrow = self.add("Cast", energy, to=TensorProto.FLOAT)
         return self.add("Where", has_angle, narrow, self.constant(np.float32(np.inf))), means
 

@@ -117,6 +117,15 @@ def test_scores_equal_those_of_the_matching_where_a_scene_is_faint(written, meth
     assert_equal_to_matching(model, card, faint, [Template("corner", template)], method=method)
 
 
+def test_scores_under_a_soft_mask_are_near_those_of_the_matching_where_a_scene_is_faint(written):
+    template = Template("corner", scene_of(False)[20:84, 30:94], soft(64, 64))
+    faint = np.random.default_rng(0).integers(250, 253, (90, 100, 1)).astype(np.uint8)
+    card, model = written([template])
+    _, maps = maps_of(model, card, faint)
+    expected = score_map(faint, template.pixels, "scs_centred", mask=template.weights).scores
+    np.testing.assert_allclose(maps["corner"], expected, rtol=0, atol=2e-3)
+
+
 @pytest.mark.parametrize("method", ["scs", "scs_centred"])
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_a_flat_patch_scores_0(written, method, mask):
