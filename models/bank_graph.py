@@ -8,6 +8,7 @@ float64, under a mask convolutions of whole numbers so small that float32 does n
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ CHUNK = 16  # templates whose maps are made at once: bounds what a large bank ta
 
 _MIDDLE = 128  # pixels are measured from here where their mean does not count: small numbers round less
 _BASE = 256  # of the digits that squares and weights are taken apart into
-_EXACT = 256  # pixels whose products of two digits float32 adds up without rounding
+_EXACT = 2**24  # up to which float32 holds every whole number
 _SHORT = 2048  # pixels whose products with a template are added up at once: long sums in float32 round more
 _ROUNDING = 1e-11  # share of a patch's squares up to which its energy is rounding, in float64
 _FAINT = 1e-8  # the same under other weights than 0 and 1: below, the rounding of products would be all of a score
@@ -187,7 +188,8 @@ class _BankGraph:
         count, size = weights.digits.shape[1], weights.digits.shape[2:]
         if np.all(weights.digits == 1):
             return self._window_sums(plane, size)
-        sums = self._convolve(plane, weights.digits.reshape(-1, 1, *size), _EXACT, TensorProto.DOUBLE)
+        pixels = int(_EXACT // (_BASE * weights.digits.max()))  # whose products with digits add up without rounding
+        sums = self._convolve(plane, weights.digits.reshape(-1, 1, *size), pixels, TensorProto.DOUBLE)
         sums = self._with("Mul", sums, weights.factors.reshape(-1, 1, 1))
         return self.add("Sum", *(self._slice(sums, at, at + count, 1) for at in range(0, weights.factors.size, count)))
 
@@ -204,14 +206,14 @@ class _BankGraph:
         """Products with kernels ``(K, C, h, w)``: strips of so many pixels in float32, added in a type."""
         _, channels, height, width = kernels.shape
         rows = max(1, pixels // (channels * width))
-        total = ""
+        parts = []
         for first in range(0, height, rows):
             last = min(first + rows, height)
             strip = self._slice(planes, first, last - height if last < height else _LAST, 2)
             part = self.add("Conv", strip, self.constant(kernels[:, :, first:last].astype(np.float32)))
-            part = part if to == TensorProto.FLOAT else self.add("Cast", part, to=to)
-            total = self.add("Add", part, total) if total else part
-        return total
+            parts.append(part if to == TensorProto.FLOAT else self.add("Cast", part, to=to))
+        # Sums that come after all parts: the runtime takes up the latest node first, and holds one part at a time.
+        return functools.reduce(lambda total, part: self.add("Add", total, part), parts)
 
     def _slice(self, tensor: str, start: int, end: int, axis: int) -> str:
         return self.add("Slice", tensor, *(self.constant(np.array([number])) for number in (start, end, axis)))
