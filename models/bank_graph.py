@@ -133,8 +133,9 @@ class _BankGraph:
         masks = np.stack([np.ones(t.size) if t.weights is None else t.weights for t in templates])
         if np.all(masks == masks[0]):
             masks = masks[:1]
-        energy, means = self._patches(masks)
-        dot = self._products(templates, means if _is_binary(masks) else None)
+        energy, has_angle, means = self._patches(masks)
+        products = self._products(templates, means if _is_binary(masks) else None)
+        dot = self.add("Where", has_angle, products, self.constant(np.float32(0)))
         p, q = self.constant(np.full(len(templates), self._p, np.float32)), self.constant(np.float32(self._q))
         sharpened = self.add("Sharpen", dot, energy, p, q, domain=DOMAIN)
         return self.add("Clip", sharpened, self.constant(np.float32(-1)), self.constant(np.float32(1)))
@@ -159,8 +160,8 @@ class _BankGraph:
         gains = np.array([1 / (kernel.norm + self._q) for kernel in prepared])
         return self._with("Mul", dot, gains[:, None, None], np.float32)
 
-    def _patches(self, masks: Wide) -> tuple[str, list[str]]:
-        """Of every patch under masks ``(M, h, w)``: energy (N, M, H', W'), infinite where flat, and means to remove.
+    def _patches(self, masks: Wide) -> tuple[str, str, list[str]]:
+        """Of every patch under masks ``(M, h, w)``: energy (N, M, H', W'), whether it is not flat, and means to remove.
 
         With weights M, a patch x has the energy Σ M²x², and less its weighted mean m, Σ M²(x - m)².
         """
@@ -181,7 +182,7 @@ class _BankGraph:
         floor = self._with("Mul", whole, _ROUNDING if _is_binary(masks) else _FAINT)
         has_angle = self.add("Greater", energy, floor)
         narrow = self.add("Cast", energy, to=TensorProto.FLOAT)
-        return self.add("Where", has_angle, narrow, self.constant(np.float32(np.inf))), means
+        return self.add("Where", has_angle, narrow, self.constant(np.float32(1))), has_angle, means
 
     def _sums(self, plane: str, weights: _Weights) -> str:
         """Sums (N, M, H', W') of a plane's whole numbers under weights, float64, without rounding."""
