@@ -1,68 +1,41 @@
 """A bank of templates as an ONNX graph: one layer of sharpened cosine similarity, whose kernels are the templates.
 
-A template has thousands of pixels. Added up in float32, that many products are off by up to 1e-3 of a score where the
-scene is faint. But pixels are whole numbers, so each sum over a window is made of a few convolutions whose kernels are
-whole numbers, too, and so small that no sum passes 2^24: float32, and TF32 on a GPU, hold every one of them exactly, in
-whatever order they are added. Those few are added up in float64. Sums over plain windows are differences of running
-sums in float64. The rest is ``ai.scs::Sharpen``, the second half of the op of :mod:`models.onnx.op`.
+Products of patches and templates are convolutions in float32. A patch's energy is what is left of sums that nearly
+cancel where the picture is faint, so these sums are exact: over a plain window they are differences of running sums in
+float64, under a mask convolutions of whole numbers so small that float32 does not round. The rest is
+``ai.scs::Sharpen``, the second half of the op of :mod:`models.onnx.op`.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, parser
+from numpy.typing import DTypeLike, NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from models.onnx import op as onnx_op
-from models.onnx.op import DOMAIN, ONNX_OPSET, VERSION
+from models.onnx.op import DOMAIN, ONNX_OPSET
 from scs.matching.methods import Method
 from scs.matching.scoring.kernel import Kernel, prepare_kernel, weighted_means
 
 Array = NDArray[Any]
 Wide = NDArray[np.float64]
 
-WINDOW_SUM = "WindowSum"
-CHUNK = 8  # templates whose maps are made at once: bounds what a large bank takes, and fills a matrix product
+CHUNK = 16  # templates whose maps are made at once: bounds what a large bank takes, and fills a matrix product
 
-_LARGEST_SUM = 2**24  # up to which float32 holds every whole number
-_LEVEL = 128  # pixels are measured from here, so that they fit eight bits with their sign
-_DIGIT = 256  # base in which numbers that do not fit eight bits are taken apart
-_DIGITS = 3
-_FLAT = 0.25  # the energy of whole numbers is 0 or more than this, as scs.matching has it
-_ROUNDING = 1e-11  # share of the largest energy under a mask of fractions below which an energy is rounding
+_MIDDLE = 128  # pixels are measured from here where their mean does not count: small numbers round less
+_BASE = 256  # of the digits that squares and weights are taken apart into
+_EXACT = 2**24  # up to which float32 holds every whole number
+_SHORT = 2048  # pixels whose products with a template are added up at once: long sums in float32 round more
+_ROUNDING = 1e-11  # share of a patch's squares up to which its energy is rounding, in float64
+_FAINT = 1e-8  # the same under other weights than 0 and 1: below, the rounding of products would be all of a score
 _LAST = np.iinfo(np.int64).max
-
-_WINDOW_SUM = f"""
-<opset_import: ["" : {ONNX_OPSET}, "{DOMAIN}" : {VERSION}], domain: "{DOMAIN}">
-{WINDOW_SUM} <kernel_shape> (x) => (sums)
-{{
-    before = Constant <value_ints: ints = [0, 0, 1, 1, 0, 0, 0, 0]> ()
-    padded = Pad (x, before)
-    window = Constant <value_ints: ints = @kernel_shape> ()
-    tall, wide = Split <axis: int = 0, num_outputs: int = 2> (window)
-    less_tall = Neg (tall)
-    less_wide = Neg (wide)
-    first = Constant <value_ints: ints = [0]> ()
-    last = Constant <value_ints: ints = [{_LAST}]> ()
-    rows = Constant <value_ints: ints = [2]> ()
-    columns = Constant <value_ints: ints = [3]> ()
-    row = Constant <value_int: int = 2> ()
-    column = Constant <value_int: int = 3> ()
-    down = CumSum (padded, row)
-    lower = Slice (down, tall, last, rows)
-    upper = Slice (down, first, less_tall, rows)
-    strips = Sub (lower, upper)
-    across = CumSum (strips, column)
-    right = Slice (across, wide, last, columns)
-    left = Slice (across, first, less_wide, columns)
-    sums = Sub (right, left)
-}}
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +72,9 @@ def group_by_size(templates: Sequence[Template]) -> list[BankLayer]:
     members: dict[tuple[int, int], list[int]] = {}
     for number, template in enumerate(templates):
         members.setdefault(template.size, []).append(number)
-    if len(members) == 1:
-        return [BankLayer("templates", size, tuple(numbers)) for size, numbers in members.items()]
     return [
-        BankLayer(f"templates-{width}x{height}", (height, width), tuple(numbers))
-        for (height, width), numbers in members.items()
+        BankLayer(f"templates-{size[1]}x{size[0]}" if len(members) > 1 else "templates", size, tuple(numbers))
+        for size, numbers in members.items()
     ]
 
 
@@ -123,307 +94,189 @@ def build_graph(templates: Sequence[Template], method: Method, p: float, q: floa
         p: exponent, 1 or more.
         q: noise floor, in units of the pixels' 0 to 255 times the root of their number.
     """
-    channels = templates[0].pixels.shape[2]
-    graph = _Graph()
-    planes = graph.add("Transpose", "image", perm=[0, 3, 1, 2])
-    pixels = graph.add("Cast", planes, to=TensorProto.FLOAT)
-    scene = graph.add("Sub", pixels, graph.constant(np.float32(_LEVEL)))
+    graph = _BankGraph(templates[0].pixels.shape[2], method, p, q)
     best: list[str] = []
     order: list[int] = []
     for layer in group_by_size(templates):
-        writer = _LayerWriter(graph, scene, layer.size, channels, method, p, q)
         chunks = _chunks(templates, layer.members)
-        maps = [writer.scores([templates[i] for i in chunk]) for chunk in chunks]
+        maps = [graph.scores([templates[i] for i in chunk]) for chunk in chunks]
         best += [graph.add("ReduceMax", each, graph.constant(np.array([2, 3])), keepdims=0) for each in maps]
         made = [number for chunk in chunks for number in chunk]
-        graph.together(maps, made, layer.name)
+        graph.join(maps, made, layer.name)
         order += made
-    graph.together(best, order, "logits")
-    return graph.model(channels, len(templates))
+    graph.join(best, order, "logits")
+    return graph.model(len(templates))
 
 
 def _chunks(templates: Sequence[Template], members: Sequence[int]) -> list[list[int]]:
     """Templates of one size in portions that are compared together: those without masks, then those with."""
     plain = [i for i in members if templates[i].weights is None]
     masked = [i for i in members if templates[i].weights is not None]
-    return [kind[start : start + CHUNK] for kind in (plain, masked) for start in range(0, len(kind), CHUNK)]
+    share = len({templates[i].weights.tobytes() for i in masked}) == 1  # type: ignore[union-attr]
+    at_once = CHUNK if share else CHUNK // 2  # energies under masks of their own take memory, too
+    portions = [plain[start : start + CHUNK] for start in range(0, len(plain), CHUNK)]
+    return portions + [masked[start : start + at_once] for start in range(0, len(masked), at_once)]
 
 
-class _Graph:
-    """Nodes and constants, under names of their own."""
+class _BankGraph:
+    """Nodes and constants from a picture's pixels on, under names of their own; equal ones are there once."""
 
-    def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
+    def __init__(self, channels: int, method: Method, p: float, q: float) -> None:
+        self._nodes: dict[str, onnx.NodeProto] = {}
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self._channels, self._method, self._p, self._q = channels, method, p, q
+        pixels = self.add("Cast", self.add("Transpose", "image", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
+        self._scene = self._with("Sub", pixels, _MIDDLE, np.float32) if method.centred else pixels
 
-    def add(self, kind: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
-        """Add a node; the result is the name of its output."""
-        name = name or f"{kind.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], domain=domain, **attributes))
-        return name
+    def scores(self, templates: Sequence[Template]) -> str:
+        """Scores (N, K, H', W') of templates of one size."""
+        masks = np.stack([np.ones(t.size) if t.weights is None else t.weights for t in templates])
+        if np.all(masks == masks[0]):
+            masks = masks[:1]
+        energy, has_angle, means = self._patches(masks)
+        products = self._products(templates, means if _is_binary(masks) else None)
+        dot = self.add("Where", has_angle, products, self.constant(np.float32(0)))
+        p, q = self.constant(np.full(len(templates), self._p, np.float32)), self.constant(np.float32(self._q))
+        sharpened = self.add("Sharpen", dot, energy, p, q, domain=DOMAIN)
+        return self.add("Clip", sharpened, self.constant(np.float32(-1)), self.constant(np.float32(1)))
 
-    def split(self, tensor: str, parts: int) -> list[str]:
-        """Its channels, one by one."""
-        if parts == 1:
-            return [tensor]
-        names = [f"split_{len(self._nodes)}_{part}" for part in range(parts)]
-        self._nodes.append(helper.make_node("Split", [tensor], names, axis=1, num_outputs=parts))
-        return names
+    def _products(self, templates: Sequence[Template], means: list[str] | None) -> str:
+        """Products of patches and templates, over the templates' norm plus q.
 
-    def together(self, parts: Sequence[str], numbers: Sequence[int], name: str) -> None:
-        """Join channels that were made in parts, in the order of their numbers, under a name."""
-        whole = parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
-        if list(numbers) == sorted(numbers):
-            self.rename(whole, name)
+        Args:
+            templates: of one size.
+            means: to be removed from the patches, where the masks are of zeros and ones. The kernels are whole numbers
+                then, whose products do not round below 2^24. What is left of their own mean is taken off with these.
+        """
+        prepared = [kernel_of(template, self._method) for template in templates]
+        if means is None:
+            dot = self._convolve(self._scene, np.stack([kernel.unit * kernel.norm for kernel in prepared]), _SHORT)
         else:
+            kernels = np.stack([_whole_kernel(template, self._method) for template in templates])
+            dot = self._convolve(self._scene, kernels, _SHORT)
+            for channel, mean in enumerate(means):
+                left = kernels[:, channel].sum((1, 2))[:, None, None]
+                dot = self.add("Sub", dot, self._with("Mul", mean, left, np.float32))
+        gains = np.array([1 / (kernel.norm + self._q) for kernel in prepared])
+        return self._with("Mul", dot, gains[:, None, None], np.float32)
+
+    def _patches(self, masks: Wide) -> tuple[str, str, list[str]]:
+        """Of every patch under masks ``(M, h, w)``: energy (N, M, H', W'), whether it is not flat, and means to remove.
+
+        With weights M, a patch x has the energy Σ M²x², and less its weighted mean m, Σ M²(x - m)².
+        """
+        weights, of_squares = _Weights(masks), _Weights(masks**2)
+        each = self.add("Mul", self._scene, self._scene)
+        squares = self.add("ReduceSum", each, self.constant(np.array([1])), keepdims=1)
+        high = self.add("Floor", self._with("Div", squares, _BASE, np.float32))
+        low = self.add("Sub", squares, self._with("Mul", high, _BASE, np.float32))
+        whole = self.add("Add", self._with("Mul", self._sums(high, of_squares), _BASE), self._sums(low, of_squares))
+        energy, means = whole, []
+        for channel in range(self._channels if self._method.centred else 0):
+            plane = self._slice(self._scene, channel, channel + 1, 1)
+            mean = self._with("Div", self._sums(plane, weights), weights.totals)
+            weighed = self._with("Mul", self._sums(plane, of_squares), 2)
+            of_mean = self.add("Mul", mean, self.add("Sub", weighed, self._with("Mul", mean, of_squares.totals)))
+            energy = self.add("Sub", energy, of_mean)
+            means.append(self.add("Cast", mean, to=TensorProto.FLOAT))
+        floor = self._with("Mul", whole, _ROUNDING if _is_binary(masks) else _FAINT)
+        has_angle = self.add("Greater", energy, floor)
+        narrow = self.add("Cast", energy, to=TensorProto.FLOAT)
+        return self.add("Where", has_angle, narrow, self.constant(np.float32(1))), has_angle, means
+
+    def _sums(self, plane: str, weights: _Weights) -> str:
+        """Sums (N, M, H', W') of a plane's whole numbers under weights, float64, without rounding."""
+        count, size = weights.digits.shape[1], weights.digits.shape[2:]
+        if np.all(weights.digits == 1):
+            return self._window_sums(plane, size)
+        pixels = int(_EXACT // (_BASE * weights.digits.max()))  # whose products with digits add up without rounding
+        sums = self._convolve(plane, weights.digits.reshape(-1, 1, *size), pixels, TensorProto.DOUBLE)
+        sums = self._with("Mul", sums, weights.factors.reshape(-1, 1, 1))
+        return self.add("Sum", *(self._slice(sums, at, at + count, 1) for at in range(0, weights.factors.size, count)))
+
+    def _window_sums(self, plane: str, size: tuple[int, ...]) -> str:
+        """The same where every weight is 1: differences of running sums."""
+        sums = self.add("Cast", plane, to=TensorProto.DOUBLE)
+        for axis, length in zip((2, 3), size, strict=True):
+            running = self.add("CumSum", sums, self.constant(np.array(axis)))
+            padded = self.add("Pad", running, self.constant(np.array([1, 0])), "", self.constant(np.array([axis])))
+            sums = self.add("Sub", self._slice(padded, length, _LAST, axis), self._slice(padded, 0, -length, axis))
+        return sums
+
+    def _convolve(self, planes: str, kernels: Array, pixels: int, to: int = TensorProto.FLOAT) -> str:
+        """Products with kernels ``(K, C, h, w)``: strips of so many pixels in float32, added in a type."""
+        _, channels, height, width = kernels.shape
+        rows = max(1, pixels // (channels * width))
+        parts = []
+        for first in range(0, height, rows):
+            last = min(first + rows, height)
+            strip = self._slice(planes, first, last - height if last < height else _LAST, 2)
+            part = self.add("Conv", strip, self.constant(kernels[:, :, first:last].astype(np.float32)))
+            parts.append(part if to == TensorProto.FLOAT else self.add("Cast", part, to=to))
+        # Sums that come after all parts: the runtime takes up the latest node first, and holds one part at a time.
+        return functools.reduce(lambda total, part: self.add("Add", total, part), parts)
+
+    def _slice(self, tensor: str, start: int, end: int, axis: int) -> str:
+        return self.add("Slice", tensor, *(self.constant(np.array([number])) for number in (start, end, axis)))
+
+    def _with(self, operation: str, tensor: str, value: Any, kind: DTypeLike = np.float64) -> str:
+        return self.add(operation, tensor, self.constant(np.asarray(value, kind)))
+
+    def join(self, parts: Sequence[str], numbers: Sequence[int], name: str) -> None:
+        """Join channels that were made in parts, in the order of their numbers, under a name."""
+        in_order = list(numbers) == sorted(numbers)
+        whole = self.add("Concat", *parts, axis=1, name=name if in_order else "")
+        if not in_order:
             self.add("Gather", whole, self.constant(np.argsort(numbers)), axis=1, name=name)
 
-    def rename(self, tensor: str, name: str) -> None:
-        """Give a tensor another name, wherever it stands."""
-        for node in self._nodes:
-            for names in (node.input, node.output):
-                for place, known in enumerate(names):
-                    if known == tensor:
-                        names[place] = name
+    def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Add a node, unless an equal one is there; the result is the name of its output."""
+        key = name or f"{kind}{inputs}{attributes}"
+        if key not in self._nodes:
+            output = name or f"{kind.lower()}_{len(self._nodes)}"
+            self._nodes[key] = helper.make_node(kind, list(inputs), [output], **attributes)
+        return str(self._nodes[key].output[0])
 
     def constant(self, values: Array | np.generic) -> str:
-        """Name of a constant; equal ones are kept once."""
+        """Name of a constant."""
         array = np.asarray(values)
-        key = array.dtype.name, array.shape, array.tobytes()
+        key = f"{array.dtype}{array.shape}{hashlib.sha256(array.tobytes()).hexdigest()}"
         if key not in self._constants:
             self._constants[key] = numpy_helper.from_array(array, f"constant_{len(self._constants)}")
-        return self._constants[key].name
+        return str(self._constants[key].name)
 
-    def model(self, channels: int, templates: int) -> onnx.ModelProto:
-        image = helper.make_tensor_value_info("image", TensorProto.UINT8, ("N", "H", "W", channels))
+    def model(self, templates: int) -> onnx.ModelProto:
+        """The nodes as a model with its functions, checked."""
+        image = helper.make_tensor_value_info("image", TensorProto.UINT8, ("N", "H", "W", self._channels))
         logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ("N", templates))
-        graph = helper.make_graph(self._nodes, "bank", [image], [logits], list(self._constants.values()))
+        nodes, constants = list(self._nodes.values()), list(self._constants.values())
+        graph = helper.make_graph(nodes, "bank", [image], [logits], constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", ONNX_OPSET)], producer_name="scs-serve")
         model.ir_version = 10
-        model.functions.append(parser.parse_function(_WINDOW_SUM))
         onnx_op.attach(model)
         onnx.checker.check_model(model, full_check=True)
         return model
 
 
-class _LayerWriter:
-    """Writes the nodes that compare templates of one size with every patch."""
+class _Weights:
+    """Weights ``(M, h, w)`` as whole digits ``(D, M, h, w)`` and their factors; others than 0 and 1 have 16 bits."""
 
-    def __init__(
-        self, graph: _Graph, scene: str, size: tuple[int, int], channels: int, method: Method, p: float, q: float
-    ) -> None:
-        self._graph, self._scene, self._size, self._channels = graph, scene, size, channels
-        self._centred, self._method, self._p, self._q = method.centred, method, p, q
-        self._wide_scene = self._wide(scene)
-        self._planes = graph.split(scene, channels)
-        self._digits: tuple[str, str] | None = None
-        self._plain: tuple[str, list[str]] | None = None
-
-    def scores(self, templates: Sequence[Template]) -> str:
-        """Scores (N, K, H', W') of templates that all have masks or all have none."""
-        masks, of = _unique_masks(templates)
-        energy, sums, totals = self._plain_sums() if masks is None else self._masked_sums(masks)
-        floors = _flat_energies(masks, self._channels)
-        if masks is not None and len(masks) > 1:
-            energy, *sums = (self._graph.add("Gather", each, self._const(of), axis=1) for each in (energy, *sums))
-            totals, floors = totals[of], floors[of]
-        dot = self._dot(templates, sums, totals)
-        return self._sharpen(dot, energy, floors, len(templates))
-
-    def _dot(self, templates: Sequence[Template], sums: list[str], totals: Wide) -> str:
-        """Products of patches and templates, over the templates' norm plus q."""
-        kernels = [kernel_of(template, self._method) for template in templates]
-        digits = _kernel_digits(templates, kernels, self._centred)
-        gains = np.array([1 / (kernel.norm + self._q) for kernel in kernels])
-        dot = ""
-        for values, scale in digits:
-            part = self._correlate(self._scene, values, _LEVEL)
-            of_channels = values.sum((2, 3))  # (K, C)
-            if self._centred:
-                # What a kernel's own mean adds to the product with a patch's: gone for a patch less its mean.
-                for channel, name in enumerate(sums):
-                    share = (of_channels[:, channel] / totals)[:, None, None]
-                    part = self._subtract(part, self._graph.add("Mul", name, self._const(share)))
-            else:
-                part = self._plus(part, self._const(_LEVEL * of_channels.sum(1)[:, None, None]))
-            if len(digits) > 1:
-                part = self._graph.add("Mul", part, self._const(scale[:, None, None]))
-            dot = self._plus(dot, part)
-        narrow = self._graph.add("Cast", dot, to=TensorProto.FLOAT)
-        return self._graph.add("Mul", narrow, self._const(gains.astype(np.float32)[:, None, None]))
-
-    def _sharpen(self, dot: str, energy: str, floors: Wide, templates: int) -> str:
-        graph = self._graph
-        has_angle = graph.add("Greater", energy, self._const(floors[:, None, None]))
-        narrow = graph.add("Cast", energy, to=TensorProto.FLOAT)
-        dots = graph.add("Where", has_angle, dot, self._const(np.float32(0)))
-        energies = graph.add("Where", has_angle, narrow, self._const(np.float32(1)))
-        p, q = self._const(np.full(templates, self._p, np.float32)), self._const(np.float32(self._q))
-        sharpened = graph.add("Sharpen", dots, energies, p, q, domain=DOMAIN)
-        return graph.add("Clip", sharpened, self._const(np.float32(-1)), self._const(np.float32(1)))
-
-    def _plain_sums(self) -> tuple[str, list[str], Wide]:
-        """Energy of every patch, sums of each of its channels if these are needed, and its pixels."""
-        area = float(self._size[0] * self._size[1])
-        if self._plain is None:
-            graph = self._graph
-            scene = self._wide_scene
-            if not self._centred:
-                scene = self._plus(scene, self._const(np.float64(_LEVEL)))
-            energy = self._window_sum(self._over_channels(graph.add("Mul", scene, scene)))
-            sums: list[str] = []
-            if self._centred:
-                whole = self._window_sum(scene)
-                squares = self._over_channels(graph.add("Mul", whole, whole))
-                energy = self._subtract(energy, graph.add("Div", squares, self._const(np.float64(area))))
-                sums = graph.split(whole, self._channels)
-            self._plain = energy, sums
-        return *self._plain, np.array(area)
-
-    def _masked_sums(self, masks: Wide) -> tuple[str, list[str], Wide]:
-        """Energy (N, M, H', W') of every patch under each of masks ``(M, h, w)``, weighted sums, total weights.
-
-        With m, m² both as whole numbers over a common scale, the same ones in every sum, no part of an energy is a
-        difference of numbers that were rounded apart.
-        """
-        weights, squares = _mask_digits(masks), _mask_digits(masks**2)
-        totals, square_totals = _total(weights), _total(squares)
-        high, low = self._square_digits()
-        of_high, of_low = (self._weigh(name, squares, _DIGIT * self._channels) for name in (high, low))
-        energy = self._plus(self._graph.add("Mul", of_high, self._const(np.float64(_DIGIT))), of_low)
-        sums: list[str] = []
-        if not self._centred:
-            return energy, sums, totals
-        binary = np.array_equal(masks, masks**2)
-        for plane in self._planes:
-            sums.append(self._weigh(plane, weights, _LEVEL))
-            square_sums = sums[-1] if binary else self._weigh(plane, squares, _LEVEL)
-            mean = self._graph.add("Div", sums[-1], self._const(totals[:, None, None]))
-            of_mean = self._graph.add("Mul", mean, self._const(square_totals[:, None, None]))
-            twice = self._plus(square_sums, square_sums)
-            energy = self._subtract(energy, self._graph.add("Mul", mean, self._subtract(twice, of_mean)))
-        return energy, sums, totals
-
-    def _square_digits(self) -> tuple[str, str]:
-        """Squares of the pixels, summed over the channels, as two digits."""
-        if self._digits is None:
-            graph, base = self._graph, self._const(np.float32(_DIGIT))
-            scene = self._scene
-            if not self._centred:
-                scene = self._plus(scene, self._const(np.float32(_LEVEL)))
-            squares = graph.add("Mul", scene, scene)
-            high = graph.add("Floor", graph.add("Div", squares, base))
-            low = self._subtract(squares, graph.add("Mul", high, base))
-            self._digits = self._over_channels(high), self._over_channels(low)
-        return self._digits
-
-    def _weigh(self, plane: str, digits: list[tuple[Wide, Wide]], largest: int) -> str:
-        """Sums of one plane under masks given as digits."""
-        weighed = ""
-        for values, scale in digits:
-            part = self._correlate(plane, values[:, None], largest)
-            weighed = self._plus(weighed, self._graph.add("Mul", part, self._const(scale[:, None, None])))
-        return weighed
-
-    def _correlate(self, planes: str, kernels: Wide, largest: int) -> str:
-        """Exact products, float64, of whole numbers up to ``largest`` with whole kernels ``(K, C, h, w)``."""
-        height = kernels.shape[2]
-        total = ""
-        for first, last in _strips(kernels, largest):
-            strip = planes
-            if (first, last) != (0, height):
-                end = last - height if last < height else _LAST
-                bounds = (self._const(np.array([bound])) for bound in (first, end, 2))
-                strip = self._graph.add("Slice", planes, *bounds)
-            kernel = self._const(kernels[:, :, first:last].astype(np.float32))
-            part = self._wide(self._graph.add("Conv", strip, kernel))
-            total = self._graph.add("Add", part, total) if total else part
-        return total
-
-    def _window_sum(self, planes: str) -> str:
-        return self._graph.add(WINDOW_SUM, planes, domain=DOMAIN, kernel_shape=list(self._size))
-
-    def _over_channels(self, planes: str) -> str:
-        return self._graph.add("ReduceSum", planes, self._const(np.array([1])), keepdims=1)
-
-    def _wide(self, name: str) -> str:
-        return self._graph.add("Cast", name, to=TensorProto.DOUBLE)
-
-    def _plus(self, left: str, right: str) -> str:
-        return self._graph.add("Add", left, right) if left else right
-
-    def _subtract(self, left: str, right: str) -> str:
-        return self._graph.add("Sub", left, right)
-
-    def _const(self, values: Array | np.generic) -> str:
-        return self._graph.constant(values)
+    def __init__(self, weights: Wide) -> None:
+        self.digits, self.factors = weights[None], np.ones((1, len(weights), 1, 1))
+        if not _is_binary(weights):
+            step = weights.max((1, 2), keepdims=True) / (_BASE**2 - 1)
+            whole = np.rint(weights / step)
+            self.digits, self.factors = np.stack([whole // _BASE, whole % _BASE]), np.stack([_BASE * step, step])
+        self.totals = (self.digits * self.factors).sum((0, 2, 3))[:, None, None]
 
 
-def _unique_masks(templates: Sequence[Template]) -> tuple[Wide | None, NDArray[np.int64]]:
-    """Masks that differ ``(M, h, w)``, and each template's among them."""
-    if templates[0].weights is None:
-        return None, np.zeros(len(templates), np.int64)
-    stacked = np.stack([template.weights for template in templates if template.weights is not None])
-    masks, of = np.unique(stacked, axis=0, return_inverse=True)
-    return masks, of.reshape(-1)
+def _whole_kernel(template: Template, method: Method) -> Wide:
+    """The pixels ``(C, h, w)`` under a mask of zeros and ones, less the whole number next to a mean to be removed."""
+    pixels = np.moveaxis(template.pixels, 2, 0).astype(np.float64)
+    weights = np.ones_like(pixels) if template.weights is None else np.broadcast_to(template.weights, pixels.shape)
+    kernel: Wide = weights * (pixels - np.rint(weighted_means(pixels, weights)) * method.centred)
+    return kernel
 
 
-def _flat_energies(masks: Wide | None, channels: int) -> Wide:
-    """Energy ``(M,)`` up to which a patch is flat."""
-    if masks is None or np.array_equal(masks, masks**2):
-        return np.full(1 if masks is None else len(masks), _FLAT)
-    floors: Wide = _ROUNDING * channels * _LEVEL**2 * np.square(masks).sum((1, 2))
-    return floors
-
-
-def _kernel_digits(templates: Sequence[Template], kernels: Sequence[Kernel], centred: bool) -> list[tuple[Wide, Wide]]:
-    """What patches are multiplied by, as whole kernels ``(K, C, h, w)`` and their scales ``(K,)``.
-
-    Under no mask, or one of zeros and ones, the pixels are such kernels; the mean that is left in them is accounted for
-    by who uses them.
-    """
-    weights = [np.ones(t.size) if t.weights is None else t.weights for t in templates]
-    if all(np.array_equal(w, w**2) for w in weights):
-        whole = []
-        for template, weight in zip(templates, weights, strict=True):
-            pixels = np.moveaxis(template.pixels, 2, 0).astype(np.float64)
-            level = np.rint(weighted_means(pixels, np.broadcast_to(weight, pixels.shape))) if centred else 0
-            whole.append(weight * (pixels - level))
-        return [(np.stack(whole), np.ones(len(whole)))]
-    return _digits(np.stack([kernel.unit * kernel.norm for kernel in kernels]))
-
-
-def _mask_digits(weights: Wide) -> list[tuple[Wide, Wide]]:
-    if np.all((weights == 0) | (weights == 1)):
-        return [(weights, np.ones(len(weights)))]
-    return _digits(weights)
-
-
-def _digits(values: Wide) -> list[tuple[Wide, Wide]]:
-    """Numbers rounded to 24 bits of each one's largest, as three digits of eight bits with their scales."""
-    axes = tuple(range(1, values.ndim))
-    scale = np.abs(values).max(axes) / (_LEVEL - 1)
-    rest = values / scale.reshape(-1, *(1 for _ in axes))
-    digits = []
-    for place in range(_DIGITS):
-        digit = np.rint(rest)
-        digits.append((digit, scale / _DIGIT**place))
-        rest = (rest - digit) * _DIGIT
-    return digits
-
-
-def _total(digits: list[tuple[Wide, Wide]]) -> Wide:
-    """Sum of each mask ``(M,)``."""
-    total: Wide = sum((values.sum((1, 2)) * scale for values, scale in digits), np.zeros(len(digits[0][0])))
-    return total
-
-
-def _strips(kernels: Wide, largest: int) -> list[tuple[int, int]]:
-    """Rows of whole kernels ``(K, C, h, w)`` in as few strips as keep every sum exact, or one row where none does."""
-    rows = np.abs(kernels).sum((1, 3)) * largest  # (K, h)
-    strips, first = [], 0
-    for row in range(1, rows.shape[1] + 1):
-        if row == rows.shape[1] or rows[:, first : row + 1].sum(1).max() > _LARGEST_SUM:
-            strips.append((first, row))
-            first = row
-    return strips
+def _is_binary(weights: Wide) -> bool:
+    return bool(np.all((weights == 0) | (weights == 1)))

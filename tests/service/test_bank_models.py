@@ -64,7 +64,7 @@ def test_predict_names_the_template_that_is_in_the_picture(bank, photograph, enc
     part = photograph[max(0, row - 15) : row + height + 15, max(0, column - 10) : column + width + 20]
     answer = bank.post("/predict", content=encode(part)).json()
     first, *others = answer["predictions"][0]["classes"]
-    assert first == {"label": label, "index": list(PLACES).index(label), "score": pytest.approx(1, abs=1e-5)}
+    assert first == {"label": label, "index": list(PLACES).index(label), "score": pytest.approx(1, abs=1e-4)}
     assert all(other["score"] < 0.9 for other in others)
 
 
@@ -78,7 +78,7 @@ def test_a_picture_is_not_resized_unless_asked_for(bank, photograph, encode):
         }
         for params in ({}, {"resize": "none"}, {"resize": "300"})
     ]
-    assert scores[0] == scores[1] == {label: pytest.approx(1, abs=1e-5) for label in PLACES}
+    assert scores[0] == scores[1] == {label: pytest.approx(1, abs=1e-4) for label in PLACES}
     assert max(scores[2].values()) < 0.9
 
 
@@ -90,7 +90,7 @@ def test_every_template_has_its_heatmap_under_its_name(bank, photograph, encode)
     }
     assert [each["label"] for layer in answer["layers"] for each in layer["heatmaps"]] == ["eye", "nose", "ear"]
     assert answer["layers"][0]["shape"] == [2, 300 - 40 + 1, 451 - 50 + 1]
-    assert answer["classes"][0]["score"] == pytest.approx(1, abs=1e-5) and answer["class_map"] is None
+    assert answer["classes"][0]["score"] == pytest.approx(1, abs=1e-4) and answer["class_map"] is None
 
 
 def test_the_raw_maps_are_those_of_the_matching(bank, photograph, encode):
@@ -107,7 +107,7 @@ def test_the_raw_maps_are_those_of_the_matching(bank, photograph, encode):
         ("templates-30x60", 0, "ear"),
     ]:
         expected = score_map(photograph, cut(photograph, label), "scs_centred").scores
-        np.testing.assert_allclose(maps[name][channel], expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(maps[name][channel], expected, rtol=0, atol=1e-4)
 
 
 def test_the_picture_of_all_layers_is_drawn(bank, photograph, encode):
@@ -184,7 +184,7 @@ def test_transparency_and_a_mask_file_say_the_same(scs, photograph, tmp_path):
         assert maps.returncode == 0, maps.stderr
         scores.append(np.load(tmp_path / "maps.npz")["templates"][0])
     expected = score_map(photograph, eye, "scs_centred", mask=opacity / 255).scores
-    np.testing.assert_allclose(scores[0], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(scores[0], expected, rtol=0, atol=1e-4)
     np.testing.assert_array_equal(scores[0], scores[1])
     assert np.abs(scores[0] - scores[2]).max() > 0.05
 

@@ -1,4 +1,4 @@
-"""A bank's scores are those of the matching, to 1e-5, and what it writes can be trusted."""
+"""A bank's scores are those of the matching, to 1e-4, and what it writes can be trusted."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from models.runtime.load import load_model
 from scs.errors import ExportError, OptionError, ShapeError
 from scs.matching.scores import score_map
 
-TOLERANCE = 1e-5
+TOLERANCE = 5e-5  # times p: 1e-4 for the default of 2
 
 
 def disc(height, width):
@@ -75,7 +75,7 @@ def assert_equal_to_matching(model, card, scene, templates, **options):
     assert model.logits(scene[None])[0] == pytest.approx(logits, abs=1e-6)
     for template, logit in zip(templates, logits, strict=True):
         expected = score_map(scene, template.pixels, mask=template.weights, **options).scores
-        np.testing.assert_allclose(maps[template.label], expected, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(maps[template.label], expected, rtol=0, atol=TOLERANCE * card.bank.p)
         assert logit == maps[template.label].max()
 
 
@@ -85,6 +85,16 @@ def assert_equal_to_matching(model, card, scene, templates, **options):
 def test_scores_equal_those_of_the_matching(written, method, colour, mask):
     scene = scene_of(colour)
     templates = some(scene, mask)
+    card, model = written(templates, method=method)
+    assert_equal_to_matching(model, card, scene, templates, method=method)
+
+
+@pytest.mark.parametrize("picture", ["astronaut", "chelsea", "page"])
+@pytest.mark.parametrize("method", ["scs", "scs_centred"])
+def test_scores_of_large_templates_equal_those_of_the_matching_on_photographs(written, method, picture):
+    scene = getattr(skimage.data, picture)()
+    scene = np.ascontiguousarray(scene.reshape(*scene.shape[:2], -1)[:190, :200])
+    templates = [cut(scene, "one", 20, 30, 64, 64), cut(scene, "other", 100, 120, 64, 64)]
     card, model = written(templates, method=method)
     assert_equal_to_matching(model, card, scene, templates, method=method)
 
@@ -100,11 +110,20 @@ def test_scores_equal_those_of_the_matching_for_any_p_and_q(written, p, q):
 @pytest.mark.parametrize("method", ["scs", "scs_centred"])
 @pytest.mark.parametrize("level", [0, 3, 250])
 def test_scores_equal_those_of_the_matching_where_a_scene_is_faint(written, method, level):
-    """Noise of one grey level: float32 sums of so many products would be off in the third digit."""
+    """Noise of one grey level: energies in float32 would be off in the third digit."""
     template = scene_of(False)[20:84, 30:94]
     faint = np.random.default_rng(0).integers(level, level + 3, (90, 100, 1)).astype(np.uint8)
     card, model = written([Template("corner", template)], method=method)
     assert_equal_to_matching(model, card, faint, [Template("corner", template)], method=method)
+
+
+def test_scores_under_a_soft_mask_are_near_those_of_the_matching_where_a_scene_is_faint(written):
+    template = Template("corner", scene_of(False)[20:84, 30:94], soft(64, 64))
+    faint = np.random.default_rng(0).integers(250, 253, (90, 100, 1)).astype(np.uint8)
+    card, model = written([template])
+    _, maps = maps_of(model, card, faint)
+    expected = score_map(faint, template.pixels, "scs_centred", mask=template.weights).scores
+    np.testing.assert_allclose(maps["corner"], expected, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("method", ["scs", "scs_centred"])
@@ -115,11 +134,11 @@ def test_a_flat_patch_scores_0(written, method, mask):
     templates = [cut(scene, "cup", 80, 100, 20, 26, mask)]
     card, model = written(templates, method=method)
     _, maps = maps_of(model, card, scene)
-    assert (maps["cup"][:40, :54] == 0).all() and maps["cup"].max() == pytest.approx(1, abs=TOLERANCE)
+    assert (maps["cup"][:40, :54] == 0).all() and maps["cup"].max() == pytest.approx(1, abs=2 * TOLERANCE)
     assert_equal_to_matching(model, card, scene, templates, method=method)
 
 
-def test_the_largest_contrast_in_a_large_window_is_still_exact(written):
+def test_the_largest_contrast_in_a_large_window_is_still_close(written):
     random = np.random.default_rng(1)
     scene = (255 * random.integers(0, 2, (130, 140, 3))).astype(np.uint8)
     templates = [Template("noise", scene[5:105, 9:117])]
