@@ -38,7 +38,7 @@ _PLACES = {
     "Match": ("scs.matching.finding", "matching"),
     "heatmap": ("scs.matching.finding", "matching"),
     "score_map": ("scs.matching.scores", "matching"),
-    "ScoreMap": ("scs.matching.scores", "matching"),
+    "ScoreMap": ("scs.matching.scoring.maps", "matching"),
     "PartsTemplate": ("scs.matching.parts", "matching"),
     "load_model": ("models.runtime.load", "cpu"),
     "Client": ("service.client.client", "client"),

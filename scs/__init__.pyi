@@ -8,8 +8,8 @@ from scs.matching.finding import Search as Search
 from scs.matching.finding import find as find
 from scs.matching.finding import heatmap as heatmap
 from scs.matching.parts import PartsTemplate as PartsTemplate
-from scs.matching.scores import ScoreMap as ScoreMap
 from scs.matching.scores import score_map as score_map
+from scs.matching.scoring.maps import ScoreMap as ScoreMap
 from scs.nn.layers import MaxAbsPool1d as MaxAbsPool1d
 from scs.nn.layers import MaxAbsPool2d as MaxAbsPool2d
 from scs.nn.layers import SharpenedCosineSimilarity1d as SharpenedCosineSimilarity1d

@@ -43,4 +43,4 @@ def test_the_animation_goes_from_the_first_step_to_the_last(figures, tmp_path):
 def test_what_the_page_says_in_words_is_so():
     page = (ROOT / "shifts.md").read_text()
     assert f"a random matrix of {FULL['n']} by {FULL['n']}" in page
-    assert f"took {FULL['plain_steps']:,} steps where Polyak's momentum took {FULL['descents'][0]['steps']}" in page
+    assert f"took {FULL['plain_steps']:,} steps, Polyak's momentum {FULL['descents'][0]['steps']}." in page
