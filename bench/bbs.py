@@ -1,4 +1,4 @@
-"""How often the thing in a box of one video frame is found in a later frame: parts, kernels, features, OpenCV.
+"""Accuracy of finding the thing in a box of one video frame in a later frame: parts, kernels, features, OpenCV.
 
 The pairs are those of the Best-Buddies benchmark: files ``*_frm1_*`` and ``*_frm2_*``, a picture and a box
 ``x,y,w,h`` each (1-based), two by two in the order of their names. A predicted box has the template's own size. The

@@ -1,4 +1,4 @@
-"""Who is compared in bench/serve.py: for each, its servers and the ways in which it may be asked."""
+"""The contenders of bench/serve.py: for each, its servers and the ways in which it may be asked."""
 
 import json
 import math

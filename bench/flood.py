@@ -1,4 +1,4 @@
-"""Requests at a rate that does not wait for answers, for bench/load.py: a job as JSON on stdin.
+"""An open-loop load generator for bench/load.py: requests at a rate that does not wait; a job as JSON on stdin.
 
 What is due is sent each millisecond over whatever connection is idle, and its time counts from then on, wherever it has
 to wait. Prints offered and answered by status, with percentiles of their milliseconds, as JSON.

@@ -1,4 +1,4 @@
-"""Check and time on a GPU all that can run on one: `make gpu-check`, under eight minutes.
+"""Checks and timings of everything that can run on a GPU: `make gpu-check`, under eight minutes.
 
 Checks, each against the CPU: every node of every model on CUDA; the ONNX op in every kind of window; the answers of
 /predict, /activations and /match; the layers of torch with their gradients; the tests of what scores on a device.

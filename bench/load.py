@@ -1,4 +1,4 @@
-"""Load: from wrk as much as a server takes, from bench/flood.py more than that."""
+"""Load tests of a server: as much as it takes, from wrk (closed loop), and more, from bench/flood.py (open loop)."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Is the template in the scene at all? The judgement of scs.matching.surprise against a threshold on the score.
+"""Is the template in the scene at all? The chance told by scs.matching.surprise against a threshold on the score.
 
 Scenes are photographs. In some the template is absent: it is a part of another photograph, or a part of the same one
 that is cut off. In the others it is a part of the scene as another camera might have seen it: turned, scaled, blurred,

@@ -1,4 +1,4 @@
-"""SCS beside convolution where it gets difficult: spoilt images, attacks, and whether they know how sure they are.
+"""Robustness of SCS beside convolution: corrupted images, adversarial attacks, and calibration.
 
     OMP_NUM_THREADS=1 python bench/robustness.py --data DATA [--runs RUNS] [--only cifar10]
 

@@ -1,4 +1,4 @@
-"""How fast the service answers, beside what one would otherwise take, in one run.
+"""Throughput and latency of the service beside its alternatives, in one run.
 
     python bench/serve.py [--quick] [--peers FOLDER] [--only SECTION ...] [--rounds 4] [--seconds 2]
 

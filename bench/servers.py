@@ -1,4 +1,4 @@
-"""Servers as processes: started, checked, stopped in mid-breath while another is measured, and what they take."""
+"""Servers as processes: started, checked, suspended while another is measured, and their use of CPU and memory."""
 
 import base64
 import http.client

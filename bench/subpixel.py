@@ -1,4 +1,4 @@
-"""How far off are peaks between the pixels? Photographs moved by known parts of a pixel, find_peaks against a parabola.
+"""Accuracy of subpixel peaks: photographs moved by known parts of a pixel, find_peaks against a parabola.
 
 A photograph is moved by turning its spectrum, which is exact, and a part of the unmoved one is searched for. Parts that
 have an edge along one direction only are left out: along it one place is as good as another.

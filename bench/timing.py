@@ -1,4 +1,4 @@
-"""Times of functions that do the same, taken in turns so that a busy moment falls on all of them."""
+"""Interleaved timing of functions that do the same, so that a busy moment of the machine falls on all of them."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Peers in venvs of their own, made when they are first wanted: their pins need not fit ours."""
+"""Virtual environments of the peers, made when first needed, since their pins need not fit ours."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Is what a network would like to see of a class a template for that class?
+"""Is the feature visualization of a class a template for that class?
 
 For each of the ten classes of CIFAR-10 and both bundled networks, `scs visualize` draws a picture. Its middle is slid
 over 500 test pictures, 50 of each class, and the best place is the picture's score: as it is, over a pyramid of

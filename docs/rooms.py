@@ -1,4 +1,4 @@
-"""Draw which room of the code imports which, into ``docs/pictures/rooms.png``: ``python docs/rooms.py``.
+"""Draw the graph of imports between packages (rooms) into ``docs/pictures/rooms.png``: ``python docs/rooms.py``.
 
 A room is a package directly below ``scs``, ``models``, ``service`` or ``lab``. A room stands above all that it imports.
 Only the arrows that are needed are drawn: where A imports B and B imports C, an arrow from A to C is left out.

@@ -1,1 +1,1 @@
-"""Why convolution, shown: one experiment a topic, run by ``scs lab``, its pictures and tables on a page of docs/lab."""
+"""Experiments on why networks use convolution: one a topic, run by ``scs lab``, with a page of results in docs/lab."""

@@ -1,4 +1,4 @@
-"""Visualize a channel of a model that is asked for by the names on the model's card."""
+"""Feature visualization of a channel of a model, by the names on the model's card."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scs.errors import ModelError, OptionError, UnknownNameError
 
 @dataclass(frozen=True)
 class Visualized:
-    """What a channel would like to see.
+    """The picture that a channel answers most (feature visualization).
 
     Attributes:
         card: the model's.
@@ -38,7 +38,7 @@ def visualize_channel(
     unit: bool,
     on_step: Callable[[int], None],
 ) -> Visualized:
-    """Look for the picture that a channel of a model answers most.
+    """Find the picture that a channel of a model answers most (activation maximization).
 
     Args:
         entry: a model.

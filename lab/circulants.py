@@ -1,4 +1,4 @@
-"""Matrices that do not care where they look: circulants, and how one is found by asking for nothing else.
+"""Circulant matrices, which commute with shifts, and a descent on the shift error that ends at one.
 
 A matrix commutes with a shift if and only if it is a circular convolution. So the kernel is not put in; it is what is
 left of any matrix once shifting before it and shifting after it are the same.
@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 
 
 def circulant(kernel: npt.ArrayLike) -> Array:
-    """The matrix ``(n, n)`` whose product with a signal is the circular convolution of a kernel ``(n,)`` with it.
+    """Make the matrix ``(n, n)`` whose product with a signal is its circular convolution with a kernel ``(n,)``.
 
     Raises:
         ShapeError: the kernel is not one-dimensional.
@@ -29,7 +29,7 @@ def circulant(kernel: npt.ArrayLike) -> Array:
 
 
 def nearest_circulant(matrix: npt.ArrayLike) -> Array:
-    """Kernel ``(n,)`` of the circulant that is nearest to a matrix ``(n, n)`` in the Frobenius norm.
+    """Compute the kernel ``(n,)`` of the circulant that is nearest to a matrix ``(n, n)`` in the Frobenius norm.
 
     Circulants are a linear space, so the nearest one is the orthogonal projection: each tap is the mean of the wrapped
     diagonal that it stands on. In the Fourier basis the same projection keeps the diagonal and drops the rest.
@@ -43,13 +43,13 @@ def nearest_circulant(matrix: npt.ArrayLike) -> Array:
 
 
 def circulant_distance(matrix: npt.ArrayLike) -> float:
-    """``‖W - P(W)‖ / ‖W‖``, from 0, a circulant, to 1: how far a matrix ``(n, n)`` is from its nearest circulant."""
+    """Measure how far a matrix ``(n, n)`` is from its nearest circulant: ``‖W - P(W)‖ / ‖W‖``, 0 to 1."""
     matrix = _square(matrix)
     return float(np.linalg.norm(matrix - circulant(nearest_circulant(matrix))) / np.linalg.norm(matrix))
 
 
 def shift_error(matrix: npt.ArrayLike) -> float:
-    """``‖WS - SW‖ / ‖W‖`` of a matrix ``(n, n)``: how much it matters whether a signal is shifted before or after it.
+    """Measure how far a matrix ``(n, n)`` is from commuting with a shift: ``‖WS - SW‖ / ‖W‖``.
 
     It lies between 0 and 2, and is 0 for circulants, and for them alone.
     """
@@ -58,7 +58,7 @@ def shift_error(matrix: npt.ArrayLike) -> float:
 
 
 def off_diagonal_energy(matrix: npt.ArrayLike) -> float:
-    """Share, 0 to 1, of the energy of a matrix ``(n, n)`` in the Fourier basis that is not on the diagonal.
+    """Measure the share, 0 to 1, of the energy of a matrix ``(n, n)`` in the Fourier basis that is off the diagonal.
 
     It is the square of :func:`circulant_distance`: to project on circulants is to keep the diagonal.
     """
@@ -67,12 +67,15 @@ def off_diagonal_energy(matrix: npt.ArrayLike) -> float:
 
 
 def in_fourier_basis(matrix: npt.ArrayLike) -> npt.NDArray[np.complex128]:
-    """``F W F⁻¹`` ``(n, n)``: what a matrix does to frequencies. A circulant's diagonal is its kernel's transform."""
+    """Transform a matrix to the Fourier basis, ``F W F⁻¹`` ``(n, n)``; a circulant becomes diagonal.
+
+    The diagonal of a circulant is then the transform of its kernel.
+    """
     return np.fft.ifft(np.fft.fft(_square(matrix), axis=0), axis=1)
 
 
 def towards_equivariance(matrix: npt.ArrayLike, momentum: float | None = None) -> Iterator[Array]:
-    """Descend on ``‖WS - SW‖ / ‖W‖`` from a matrix ``(n, n)``: the matrix itself, then after each step.
+    """Descend on ``‖WS - SW‖ / ‖W‖`` from a matrix ``(n, n)``; yield the matrix itself, then after each step.
 
     A step along the gradient is heat that flows along each wrapped diagonal: the mean stays, what differs from it dies
     out. The slowest wave, one period round a diagonal, dies ``n²/π²`` times as slowly as the fastest, which is why the

@@ -39,7 +39,7 @@ _PADDING: dict[Border, str] = {"zero": "constant", "circular": "wrap", "reflecti
 def correlate(
     x: ArrayLike, w: ArrayLike, mode: Mode = "same", border: Border = "zero", method: Method = "definition"
 ) -> Array:
-    """Slide kernels over a signal or a picture.
+    """Correlate a signal or a picture with kernels that slide over it.
 
     Args:
         x: ``(L,)`` or ``(H, W)``; with channels ``(C, L)`` or ``(C, H, W)``.
@@ -82,7 +82,7 @@ def correlate(
 def convolve(
     x: ArrayLike, w: ArrayLike, mode: Mode = "same", border: Border = "zero", method: Method = "definition"
 ) -> Array:
-    """Correlate with the kernels turned round along every axis but their channels; see :func:`correlate`.
+    """Convolve a signal or a picture: correlate it with flipped kernels; see :func:`correlate`.
 
     With zeros beyond the border and ``full`` it is the product of polynomials: commutative and associative.
 
@@ -96,7 +96,7 @@ def convolve(
 
 
 def correlation_matrix(w: ArrayLike, size: Size, mode: Mode = "same", border: Border = "zero") -> sparse.csr_array:
-    """The matrix that correlates every signal of a size with kernels.
+    """Make the sparse matrix that correlates every signal of a size with kernels.
 
     Of one dimension and with zeros beyond the border it is Toeplitz, with a circular one and ``same`` circulant; of two
     it is made of such blocks. A row has as many entries as a kernel: locality. Every row of a kernel has the same ones:
@@ -131,13 +131,13 @@ def correlation_matrix(w: ArrayLike, size: Size, mode: Mode = "same", border: Bo
 
 
 def output_size(size: Size, kernel: Size, mode: Mode) -> Size:
-    """How many windows there are along each axis."""
+    """Count the windows along each axis."""
     grown = {"valid": -1, "same": 0, "full": 1}[mode]
     return tuple(have + grown * (taps - 1) for have, taps in zip(size, kernel, strict=True))
 
 
 def block_length(taps: int, places: int, axes: int) -> int:
-    """Samples of a block along one axis that overlap-save transforms at once: the power of two of least cost a place.
+    """Choose the length of an overlap-save block along one axis: the power of two with the least cost a place.
 
     A block of B samples costs about ``B * log2(2 * B)``, and ``CALLS`` to be called, which the axes share. It answers
     for ``B - taps + 1`` places.
@@ -178,7 +178,7 @@ def _check_name(what: str, name: str, names: tuple[str, ...]) -> None:
 
 
 def _continued(x: NDArray[Any], kernel: Size, mode: Mode, border: Border, outside: float = 0) -> NDArray[Any]:
-    """A signal ``(C, *size)`` as far over its border as the windows of a mode reach."""
+    """A signal ``(C, *size)`` padded as far beyond its border as the windows of a mode reach."""
     if mode == "valid":
         return x
     widths = [(taps // 2, taps - 1 - taps // 2) if mode == "same" else (taps - 1, taps - 1) for taps in kernel]
@@ -229,7 +229,7 @@ def _by_spectra(x: Array, spectra: Spectra, lengths: list[int], places: Sequence
 
 
 def _matrix(w: Array, size: Size, mode: Mode, border: Border) -> sparse.csr_array:
-    """Continue the samples' numbers as the samples would be; each tap then says which number it reads at each place."""
+    """Pad the indices of the samples as the samples would be, so that each tap reads the index of its sample."""
     samples = math.prod(size)
     numbers = _continued(np.arange(samples).reshape(1, *size), w.shape[2:], mode, border, outside=-1)
     places = output_size(size, w.shape[2:], mode)

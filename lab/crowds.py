@@ -1,4 +1,4 @@
-"""Crowds drawn by code: one figure in red and white stripes with hat and glasses, among many that share parts of that.
+"""Synthetic crowds: Waldo, in red and white stripes with hat and glasses, among many who share parts of that.
 
 Everything is drawn four times as fine as it is shown, and lengths on a figure are shares of its height.
 """
@@ -29,7 +29,7 @@ _SKIN: list[Colour] = [(240, 200, 170), (205, 150, 115), (140, 95, 70)]
 
 @dataclass(frozen=True)
 class Person:
-    """What somebody wears.
+    """The looks of a person: clothes, hat, glasses and colours.
 
     Attributes:
         shirt: its colours, in turn; of one it is plain.
@@ -55,7 +55,7 @@ WALDO = Person((RED, WHITE), hat=(RED, WHITE), glasses=True)
 
 @dataclass(frozen=True)
 class Crowd:
-    """A scene.
+    """A drawn scene, and where Waldo is in it.
 
     Attributes:
         pixels: ``(H, W, 3)``.
@@ -104,7 +104,7 @@ def draw_crowd(seed: int, size: tuple[int, int] = (640, 960), waldos: int = 1) -
 
 
 def draw_template() -> tuple[Pixels, NDArray[np.float32]]:
-    """Waldo alone, upright: the picture ``(40, 32, 3)`` about his middle, and how much of each pixel is of him."""
+    """Draw Waldo alone, upright: the picture ``(40, 32, 3)`` about his middle, and how much of each pixel is of him."""
     pictures = []
     for grey in (0, 255):
         canvas = np.full((_FINE * 64, _FINE * 64, 3), grey, np.uint8)
@@ -118,7 +118,7 @@ def draw_template() -> tuple[Pixels, NDArray[np.float32]]:
 
 
 def _somebody(random: np.random.Generator) -> Person:
-    """Anybody but Waldo."""
+    """Choose the looks of somebody who is not Waldo."""
 
     def one(colours: Sequence[Colour]) -> Colour:
         return colours[int(random.integers(len(colours)))]

@@ -1,4 +1,4 @@
-"""A small detector that is learned from a few pictures: where does a scene look like this, and not like that?
+"""A small sliding-window detector of one thing, learned from a few pictures.
 
 It is a stack of sharpened cosine similarity without any padding. So it answers a crop of the size that it sees with one
 number and a scene of any size with a map of them, and a map made in tiles is that of the whole scene.
@@ -34,7 +34,7 @@ Places = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture, and where in it the thing is.
+    """A picture, and the places of the thing to detect in it.
 
     Attributes:
         pixels: ``(H, W, 3)``, at least ``FIELD`` pixels on either side.
@@ -50,7 +50,7 @@ class Scene:
 
 
 class Detector(nn.Module):
-    """Four layers of SCS, three of them with colours or maps of 5x5 or 3x3, and a linear answer."""
+    """A fully convolutional detector: four layers of SCS with max-abs pooling, and a linear layer for the score."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,14 +66,14 @@ class Detector(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Scores ``(N, (H - FIELD) // STRIDE + 1, …)`` of pictures ``(N, H, W, 3)``, 0 to 255; above 0 is: here."""
+        """Score pictures ``(N, H, W, 3)``, 0 to 255: ``(N, (H - FIELD) // STRIDE + 1, …)``, above 0 for the thing."""
         x = (pictures.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
         scores: Tensor = self.layers(x)
         return scores[:, 0]
 
     @torch.inference_mode()
     def map(self, scene: Pixels, tile: int = 256) -> Scores:
-        """Scores of a scene ``(H, W, 3)``, made in tiles.
+        """Score every place of a scene ``(H, W, 3)``, tile by tile.
 
         Entry (row, column) is for the ``FIELD`` pixels from ``STRIDE * row`` and ``STRIDE * column`` on.
         """
@@ -92,7 +92,7 @@ def learn(
     seed: int = 0,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Detector:
-    """Learn a thing from scenes with it, and what is not it from all other places of the same scenes.
+    """Train a detector on scenes: the thing itself as positives, all other places of the same scenes as negatives.
 
     After each round the detector looks at the scenes, and the places that it likes best and that are not the thing are
     what it is shown more of in the next (hard negatives). Crops are moved, scaled, turned, mirrored, lit and coloured a
@@ -142,14 +142,14 @@ def _similarity(channels: int, kernels: int, size: int) -> nn.Module:
 
 
 def _anywhere(scene: Scene, random: np.random.Generator, count: int) -> list[Places]:
-    """Places ``(2,)`` of a scene that are not the thing."""
+    """Draw random places ``(2,)`` of a scene that are not the thing."""
     height, width = scene.pixels.shape[:2]
     places = random.uniform(FIELD / 2, np.array([width, height]) - FIELD / 2, (count, 2))
     return [place for place in places if not _near(scene, place)]
 
 
 def _hardest(detector: Detector, scene: Scene) -> list[Places]:
-    """Places of a scene that are not the thing, those first that the detector takes for it most; none overlap much."""
+    """Find hard negatives: places of a scene that are not the thing, highest score first; none overlap much."""
     scores = detector.map(scene.pixels)
     highest = cv2.dilate(scores, np.ones((5, 5), np.uint8))
     rows, columns = np.nonzero(scores == highest)
@@ -163,7 +163,7 @@ def _near(scene: Scene, place: Places) -> bool:
 
 
 def _crop(pixels: Pixels, centre: Places, random: np.random.Generator) -> Pixels:
-    """What a detector sees of a place, changed a little: ``(FIELD, FIELD, 3)``."""
+    """Crop what a detector sees of a place, with small random changes (augmentation): ``(FIELD, FIELD, 3)``."""
     angle, scale = np.radians(random.uniform(-6, 6)), random.uniform(0.9, 1.1)
     mirrored = random.choice([-1, 1])
     way = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * [mirrored, 1]

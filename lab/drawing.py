@@ -1,4 +1,4 @@
-"""How the pictures of the laboratory look: one width, few colours that nearly everybody can tell apart."""
+"""The style of the laboratory's pictures: one width, few colours that nearly everybody can tell apart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DPI = 100
 
 
 def panels(rows: int, columns: int, height: float, *, share: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, row after row, without the frame's upper and right side.
+    """Make a figure of panels, row after row, without the frame's upper and right side.
 
     Args:
         rows: of panels.
@@ -35,13 +35,13 @@ def panels(rows: int, columns: int, height: float, *, share: bool = False) -> tu
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a picture, and return where it is."""
+    """Write a picture, and return its path."""
     figure.savefig(path, dpi=DPI, pil_kwargs={"optimize": True})
     return path
 
 
 def show(axes: Axes, pixels: NDArray[Any], title: str, cmap: str = "gray", **limits: float) -> None:
-    """A picture under its title, without axes; ``vmin`` and ``vmax`` may say what is black and what is white."""
+    """Show a picture under its title, without axes; ``vmin`` and ``vmax`` may say what is black and what is white."""
     axes.imshow(pixels, cmap=cmap, **limits)  # type: ignore[arg-type]
     axes.set_title(title, fontsize=10)
     axes.set_axis_off()

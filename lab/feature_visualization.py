@@ -1,4 +1,4 @@
-"""Pictures that a network would like to see: ascent on the input until a channel of a layer answers most.
+"""Feature visualization (activation maximization): ascent on the input until a channel of a layer answers most.
 
 On the way pictures are floating point ``(N, C, H, W)`` from 0 to 1; at the end they are bytes.
 """
@@ -30,7 +30,7 @@ _COLOURS = _COLOURS / _COLOURS.norm(dim=0).max()
 
 @dataclass(frozen=True)
 class Changes:
-    """What a picture has to stand at each step: it is moved, scaled and turned by chance, by up to these.
+    """The random changes of a picture at each step (augmentation): it is moved, scaled and turned by up to these.
 
     Attributes:
         shift: share of the picture's side, along either axis.
@@ -43,7 +43,7 @@ class Changes:
     turn: float = 8.0
 
     def apply(self, pictures: Tensor, chance: torch.Generator) -> Tensor:
-        """Change ``(N, C, H, W)``, all in the same way; what comes in from outside is the mirror image."""
+        """Change pictures ``(N, C, H, W)``, all in the same way, with reflected borders."""
         across, down, scale, turn = (2 * torch.rand(4, 1, generator=chance) - 1).expand(4, len(pictures))
         angle, size = math.radians(self.turn) * turn, 1 / (1 + self.scale * scale)
         cosine, sine = size * angle.cos(), size * angle.sin()
@@ -59,7 +59,7 @@ CHANGES = Changes()
 
 @dataclass(frozen=True)
 class Wish:
-    """What ascent came to for one channel.
+    """The result of the ascent for one channel.
 
     Attributes:
         picture: ``(H, W, C)``.
@@ -86,7 +86,7 @@ def visualize(
     changes: Changes | None = CHANGES,
     on_step: Callable[[int], None] = lambda done: None,
 ) -> list[Wish]:
-    """Look for the pictures that channels of a layer answer most, by ascent from grey.
+    """Find the pictures that channels of a layer answer most, by gradient ascent from grey.
 
     Ascent on pixels finds noise that no photograph has. Two things keep it to shapes. What is moved is the picture's
     spectrum, in colours that are independent of each other in photographs, with weights by which a step changes a

@@ -1,4 +1,4 @@
-"""A stack of small circular kernels that learns from signals and answers what one large kernel does."""
+"""Stacks of small circular kernels, trained on signals to do what one large kernel does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def apply_stack(kernels: npt.ArrayLike, signals: npt.ArrayLike) -> Array:
 
 @dataclass(frozen=True)
 class LearnedStack:
-    """What a descent came to.
+    """The result of training a stack: its kernels and the losses.
 
     Attributes:
         kernels: ``(K, L)``, of one layer each.
@@ -43,7 +43,7 @@ class LearnedStack:
 
 
 def learn_stack(start: npt.ArrayLike, signals: npt.ArrayLike, answers: npt.ArrayLike, most: int = 600) -> LearnedStack:
-    """Descend on the mean squared error of a stack of circular layers, from some kernels on.
+    """Train a stack of circular layers on the mean squared error (Levenberg-Marquardt), starting from given kernels.
 
     Layers multiply each other, so the error is a polynomial of high degree in the taps, with long, bent valleys, and
     steps along the gradient hardly get on in them. Each step here solves for all taps at once (damped least squares, by

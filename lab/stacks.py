@@ -1,4 +1,4 @@
-"""Stacks of kernels: layer upon layer of convolution is one convolution, by the product of polynomials.
+"""Stacks of kernels, composed into one kernel or factored, as products of polynomials.
 
 A kernel's taps are the coefficients of a polynomial in the shift, lowest power first. To convolve with one kernel and
 then with another is to multiply the two, so a stack of small kernels is a large one, and a large one comes apart at its
@@ -25,7 +25,7 @@ _NOTHING = 1e-10  # of the largest tap of a side: what rounding leaves of none
 def compose_kernels(
     kernels: Sequence[npt.ArrayLike], *, strides: Sequence[int] | None = None, period: int | None = None
 ) -> Array:
-    """The one kernel that does what a stack of kernels does, first layer first.
+    """Compose a stack of kernels, first layer first, into the one kernel that does the same.
 
     Where no border interferes, this is exact for correlation, as networks have it, as it is for convolution.
 
@@ -60,7 +60,7 @@ def compose_kernels(
 
 
 def factor_kernel(kernel: npt.ArrayLike) -> list[Array]:
-    """Small kernels whose stack is the kernel: of size 3, and one of size 2 where the number of taps is even.
+    """Factor a kernel into a stack of small ones: of size 3, and one of size 2 where the number of taps is even.
 
     A polynomial with real coefficients has its complex roots in pairs, and each pair is a real kernel of three taps;
     its real roots are joined two by two. Of two dimensions only a separable kernel comes apart: most polynomials in two
@@ -110,7 +110,7 @@ def _quadratics(kernel: Array) -> list[Array]:
 
 
 def _balanced(factors: list[Array], kernel: Array) -> list[Array]:
-    """The factors, each as large as the others, scaled to make up the kernel."""
+    """Scale factors to equal norms, so that their product is the kernel."""
     factors = [factor / np.linalg.norm(factor) for factor in factors]
     product = compose_kernels(factors)
     scale = float(np.sum(product * kernel) / np.sum(product**2))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """Words in the first column, numbers in the others, as they are shown."""
+    """A formatted table: words in the first column, numbers in the others."""
 
     heads: list[str]
     rows: list[list[str]]
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share, 0 to 1, as it is shown."""
+    """Format a share, 0 to 1, as a percentage."""
     return f"{100 * share:.{digits}f} %"

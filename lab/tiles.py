@@ -1,4 +1,4 @@
-"""Large pictures in tiles that overlap by just as much as leaves every value as it was."""
+"""Maps of large pictures tile by tile, with just enough overlap that every value stays the same."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Span:
-    """Along one axis: the pixels that a tile is given, and which of the entries made of them are its own."""
+    """A tile along one axis: the pixels that it is given, and which of the entries made of them are its own."""
 
     pixels: slice
     entries: slice
 
 
 def spans(length: int, *, size: int, stride: int = 1, offset: int = 0, tile: int = 512) -> Iterator[Span]:
-    """Cut an axis into tiles that see whatever their entries do.
+    """Cut an axis into tiles that contain the receptive fields of all their entries.
 
     Args:
         length: pixels of the axis.
@@ -59,7 +59,7 @@ def spans(length: int, *, size: int, stride: int = 1, offset: int = 0, tile: int
 def tiled(
     maps: Callable[[Array], Array], picture: Array, *, size: int, stride: int = 1, offset: int = 0, tile: int = 512
 ) -> Array:
-    """Make maps of a picture tile by tile: those of the whole picture, in the memory of a tile.
+    """Compute maps of a picture tile by tile, equal to those of the whole picture, in the memory of a tile.
 
     Args:
         maps: called with parts of the picture, ``(h, w)`` or ``(h, w, C)``; answers ``(..., h', w')``. Each entry may

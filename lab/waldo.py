@@ -1,4 +1,4 @@
-"""Look for one figure in a crowd: by a template of it, and by a detector that is learned from it."""
+"""Search for one figure in a crowd: by a template of it, and by a detector that is learned from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LEARNED = "learned, hard negatives"
 
 @dataclass(frozen=True)
 class Place:
-    """A place that a method likes: its middle in pixels of the scene, and the score."""
+    """A detection: its middle in pixels of the scene, and the score."""
 
     x: float
     y: float
@@ -45,14 +45,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Answer:
-    """How much every place is like Waldo: entry (row, column) is for the middle ``first + stride * (column, row)``."""
+    """A map of scores for Waldo: entry (row, column) is for the middle ``first + stride * (column, row)``."""
 
     scores: Scores
     stride: int
     first: float
 
     def places(self) -> list[Place]:
-        """The best places, best first, none of them the neighbour of a better one."""
+        """Find the best places, best first, none of them the neighbour of a better one (NMS)."""
         window = APART // self.stride, APART // self.stride
         peaks = find_peaks(self.scores, window, MOST, threshold=-np.inf, overlap=0.0, subpixel=False)
         return [
@@ -61,7 +61,7 @@ class Answer:
         ]
 
     def ahead(self, centre: NDArray[np.float64]) -> int:
-        """How many places are better than the best one near to a centre; 0 if he is found, at most ``MOST``."""
+        """Count the places that are better than the best one near to a centre; 0 if he is found, at most ``MOST``."""
         for number, place in enumerate(self.places()):
             if np.hypot(place.x - centre[0], place.y - centre[1]) <= NEAR:
                 return number
@@ -70,7 +70,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Who is looked for.
+    """The target of a search: a template, its mask, and scenes to learn from.
 
     Attributes:
         template: ``(h, w, 3)``, about as large as he is in the scenes.
@@ -84,13 +84,13 @@ class Wanted:
 
     @classmethod
     def drawn(cls, crowds: int = LEARNED_FROM) -> Wanted:
-        """Waldo of the drawn crowds, with crowds that hold him several times."""
+        """Make the target Waldo of the drawn crowds, with crowds that hold him several times."""
         seen = [draw_crowd(seed, (320, 480), WALDOS) for seed in range(crowds)]
         return cls(*draw_template(), [Scene(crowd.pixels, crowd.centres) for crowd in seen])
 
     @classmethod
     def cut(cls, scene: Pixels, box: Box) -> Wanted:
-        """Whoever is in a box of a scene; what is not he is learned from the rest of it."""
+        """Make a target of whoever is in a box of a scene; the rest of the scene gives the negatives."""
         left, top, width, height = box
         rows, columns = slice(round(top), round(top + height)), slice(round(left), round(left + width))
         template = scene[rows, columns]
@@ -98,7 +98,10 @@ class Wanted:
         return cls(template, np.ones(template.shape[:2], np.float32), [Scene(scene, centre)])
 
     def by_template(self, scene: Pixels, method: str, scales: tuple[float, ...] = (1.0,), q: float = 0.0) -> Answer:
-        """The best score over the scales, by a method of ``scs.matching``; -1 where the template does not fit."""
+        """Score a scene by the template, the best over the scales, by a method of ``scs.matching``.
+
+        Where the template does not fit, the score is -1.
+        """
         best = np.full(scene.shape[:2], -1, np.float32)
         for scale in scales:
             height, width = (round(scale * side) for side in self.template.shape[:2])
@@ -112,7 +115,7 @@ class Wanted:
         return Answer(best, 1, 0.5)
 
     def templates(self, scene: Pixels) -> dict[str, Answer]:
-        """What the templates say of a scene."""
+        """Score a scene by the templates: ZNCC, and ZNCC and SCS at three sizes."""
         return {
             "ZNCC": self.by_template(scene, "ccoeff_normed"),
             "ZNCC, three sizes": self.by_template(scene, "ccoeff_normed", SCALES),
@@ -121,12 +124,12 @@ class Wanted:
 
 
 def by_detector(detector: Detector, scene: Pixels) -> Answer:
-    """What a detector says of every place that it sees whole."""
+    """Score every place of a scene that a detector sees whole."""
     return Answer(detector.map(scene), STRIDE, FIELD / 2)
 
 
 def seek(wanted: Wanted, scene: Pixels, *, steps: int, seed: int = 0, on_step: OnStep) -> dict[str, Answer]:
-    """What the templates say of a scene, and a detector that is learned for it, with hard negatives.
+    """Score a scene by the templates, and by a detector that is trained for it, with hard negatives.
 
     Args:
         wanted: who is looked for.
@@ -141,7 +144,7 @@ def seek(wanted: Wanted, scene: Pixels, *, steps: int, seed: int = 0, on_step: O
 
 @dataclass(frozen=True)
 class Search:
-    """A scene at the size that it was searched at, and what each way says of it.
+    """The result of a search: the scene at the size that it was searched at, and each way's scores.
 
     Attributes:
         pixels: ``(H, W, 3)``.
@@ -157,23 +160,23 @@ class Search:
 
     @property
     def side(self) -> float:
-        """Pixels on a side of what a place stands for, in the scene as it came."""
+        """Side of the window of a place, in pixels of the scene as it came."""
         return FIELD / self.factor
 
     def places(self, most: int) -> dict[str, list[Place]]:
-        """The best places of each way, best first, in pixels of the scene as it came."""
+        """Return the best places of each way, best first, in pixels of the scene as it came."""
         return {
             name: [Place(each.x / self.factor, each.y / self.factor, each.score) for each in answer.places()[:most]]
             for name, answer in self.found.items()
         }
 
     def draw(self) -> Figure:
-        """The scene, and the map of each way."""
+        """Draw the scene, and the map of each way."""
         return draw_answers(self.pixels, self.found, self.box)
 
 
 def search(scene: Pixels | None, box: Box | None, *, tall: int, steps: int, seed: int, on_step: OnStep) -> Search:
-    """Bring a scene to the size that a detector sees people at, learn who is wanted, and look for him.
+    """Resize a scene so that people have the size that a detector sees, learn who is wanted, and look for him.
 
     Args:
         scene: ``(H, W, 3)``; a crowd is drawn where there is none.
@@ -203,7 +206,7 @@ def search(scene: Pixels | None, box: Box | None, *, tall: int, steps: int, seed
 
 
 def draw_answers(scene: Pixels, found: dict[str, Answer], box: Box | None = None) -> Figure:
-    """A scene, and each map with the best place in it.
+    """Draw a scene, and each map with the best place in it.
 
     Args:
         scene: ``(H, W, 3)``.
@@ -232,7 +235,7 @@ def draw_answers(scene: Pixels, found: dict[str, Answer], box: Box | None = None
 
 
 def show_picture(axes: Axes, picture: Pixels, title: str) -> None:
-    """A picture under its title, in a frame without ticks."""
+    """Show a picture under its title, in a frame without ticks."""
     axes.imshow(picture)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -1,4 +1,4 @@
-"""Loops over pixels, compiled to machine code when first called, and kept on disk where that can be written to."""
+"""Just-in-time compilation of loops over pixels (Numba), cached on disk where the disk is writable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Loop = TypeVar("Loop", bound=Callable[..., object])
 
 
 def compiled(loop: Loop) -> Loop:
-    """Compile a loop over arrays; it runs without Python's lock, so that threads run it side by side.
+    """Compile a loop over arrays that releases the GIL, so that threads run it in parallel.
 
     Sums may be taken in any order, which lets several run at once in a register; values are taken to be finite.
     """
@@ -20,7 +20,7 @@ def compiled(loop: Loop) -> Loop:
 
 
 def compiled_for_threads(loop: Loop) -> Loop:
-    """Compile a loop whose ``numba.prange`` is spread over threads; NaN and infinity come through."""
+    """Compile a loop whose ``numba.prange`` is spread over threads, and that propagates NaN and infinity."""
     return _compile(loop, parallel=True, fastmath={"contract", "reassoc", "nsz", "arcp"})
 
 

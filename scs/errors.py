@@ -1,4 +1,4 @@
-"""Every error this project raises on purpose, as one tree.
+"""The exceptions that this project raises on purpose, as one class hierarchy.
 
 A message says in one sentence what was needed and what came. ``service/http/problems.py`` turns each kind into its HTTP
 status, the command line into its exit status.
@@ -6,7 +6,7 @@ status, the command line into its exit status.
 
 
 class ScsError(Exception):
-    """Root of the tree; catch it to catch whatever this project raises on purpose.
+    """The base class of all exceptions that this project raises on purpose.
 
     Example:
         >>> import scs
@@ -35,11 +35,11 @@ class ImageError(ScsError, ValueError):
 
 
 class UnsupportedImageError(ImageError):
-    """Bytes in a format that is not an image, or not one that is read here."""
+    """Bytes in a format that is no image format, or in one that is not supported."""
 
 
 class ProtocolError(ScsError, ValueError):
-    """A request that is not as the protocol it was sent by has it."""
+    """A request that violates the protocol it was sent by."""
 
 
 class TooLargeError(ScsError, ValueError):
@@ -51,7 +51,7 @@ class DeadlineError(ScsError):
 
 
 class BusyError(ScsError):
-    """A request that came while as many were waiting as may wait.
+    """A request that is refused because the queue is full (backpressure).
 
     Args:
         message: what was needed and what came.
@@ -64,11 +64,11 @@ class BusyError(ScsError):
 
 
 class ClientGoneError(ScsError):
-    """A request whose client hung up before the answer was there."""
+    """A request whose client disconnected before the answer was ready."""
 
 
 class NothingFoundError(ScsError):
-    """A search that ended well and found nothing."""
+    """A search that succeeded and found no match."""
 
 
 class DataError(ScsError):
@@ -84,7 +84,7 @@ class ForbiddenError(ModelError):
 
 
 class NoKeyError(ScsError):
-    """A change that only those may make who have a key, where the operator has set none."""
+    """A change that needs an API key, on a server for which none is set."""
 
 
 class MissingPackageError(ScsError, ImportError):
@@ -92,7 +92,7 @@ class MissingPackageError(ScsError, ImportError):
 
 
 class DeviceError(ScsError):
-    """A device that was asked for and is not there."""
+    """A device that was asked for and is not available."""
 
 
 class ExportError(ScsError):

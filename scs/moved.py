@@ -1,4 +1,4 @@
-"""Modules that have moved, under their old names for one version."""
+"""Deprecation of modules that have moved: their old names work for one version."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def moved(old: str, new: str) -> Callable[[str], Any]:
-    """Make the ``__getattr__`` of a module that has moved: everything is taken from its new place, with a warning.
+    """Make the ``__getattr__`` of a module that has moved: it imports from the new place, with a DeprecationWarning.
 
     Args:
         old: name of the module that is asked.

@@ -1,4 +1,4 @@
-"""How many weights lead from one picture to another: a dense layer, and what sharing and locality leave of it.
+"""Numbers of weights from one picture to another: dense, with shared weights, with local ones, and as a convolution.
 
 A picture ``(H, W, C)`` becomes a picture ``(H', W', K)`` without padding, so that a kernel has ``H - H' + 1`` by
 ``W - W' + 1`` pixels. Biases are left out; a dense layer has ``H' * W' * K`` of them, a convolution ``K``.
@@ -20,13 +20,13 @@ Shape = tuple[int, int, int]  # height, width, channels
 
 
 def dense(inputs: Shape, outputs: Shape) -> int:
-    """One weight for each pair of a number that goes in and one that comes out."""
+    """Count the weights of a dense layer: one for each pair of an input and an output."""
     _check(inputs, outputs)
     return math.prod(inputs) * math.prod(outputs)
 
 
 def shared(inputs: Shape, outputs: Shape) -> int:
-    """One for each step from a place that comes out to one that goes in, and each pair of channels.
+    """Count the weights of a dense layer that shares them: one for each offset between places and pair of channels.
 
     The same everywhere: what is looked for does not depend on where it is.
     """
@@ -35,12 +35,12 @@ def shared(inputs: Shape, outputs: Shape) -> int:
 
 
 def local(inputs: Shape, outputs: Shape) -> int:
-    """One for each number that comes out and each that its window holds: each place with a kernel of its own."""
+    """Count the weights of a locally connected layer: one for each output and each input in its window."""
     return math.prod(outputs) * _window(inputs, outputs) * inputs[2]
 
 
 def convolution(inputs: Shape, outputs: Shape) -> int:
-    """One for each number of each kernel: shared and local."""
+    """Count the weights of a convolution, shared and local: one for each tap of each kernel."""
     return _window(inputs, outputs) * inputs[2] * outputs[2]
 
 

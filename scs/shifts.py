@@ -1,4 +1,4 @@
-"""Maps of a picture that was shifted, beside the maps of the picture, shifted."""
+"""Shift equivariance: the maps of a shifted picture compared with the shifted maps of the picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROUNDING = 100  # units of rounding; some ten were seen in float32 after six la
 
 
 def shifted(x: Maps, down: float, right: float) -> Maps:
-    """Shift maps around their borders: what leaves on one side comes in on the other.
+    """Shift maps circularly: what leaves on one side comes in on the other.
 
     A whole shift moves values and leaves them as they are. Between places, values are those of the wave of each
     frequency that goes through the samples. For maps that hold no frequency above half a cycle a sample, and so were
@@ -39,7 +39,7 @@ def shifted(x: Maps, down: float, right: float) -> Maps:
 
 
 class ShiftError:
-    """How far a layer is from following shifts of its pictures, gathered from batch to batch.
+    """The shift error of a layer: how far it is from shift equivariance, accumulated over batches.
 
     The error is the root of the mean squared difference between the maps of the shifted pictures and the maps of the
     pictures, shifted, in units of what it would be if the two had nothing to do with each other: the root of twice the
@@ -56,7 +56,7 @@ class ShiftError:
         self._squares: Any = 0.0
 
     def add(self, before: Maps, after: Maps, down: float, right: float) -> None:
-        """Take in maps ``(N, K, H, W)`` before and after a shift of the pictures.
+        """Add a batch: maps ``(N, K, H, W)`` before and after a shift of the pictures.
 
         Args:
             before: of the pictures.
@@ -73,6 +73,6 @@ class ShiftError:
 
     @property
     def error(self) -> float:
-        """The error of all that was taken in, from 0; 0 where maps are constant and stay so."""
+        """The error over all batches added, from 0; 0 where maps are constant and stay so."""
         deviations = float(np.sum(self._squares - self._sums**2 / self._values))
         return float(np.sqrt(self._differences / (2 * deviations))) if self._differences else 0.0

@@ -1,4 +1,4 @@
-"""Say that the conic solver of the same import name is installed in the same environment."""
+"""A warning where the conic solver of the same import name is installed in the same environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WARNING = (
 
 
 def solver_is_installed() -> bool:
-    """Whether a distribution named ``scs`` lies in a folder that Python imports from; ours is named ``scs-serve``.
+    """Tell whether a distribution named ``scs``, the solver, lies on the import path; ours is named ``scs-serve``.
 
     ``importlib.metadata`` would say the same, and takes 20 ms to import where this takes a tenth of one.
     """

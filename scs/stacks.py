@@ -1,4 +1,4 @@
-"""Layer upon layer of convolution is one convolution: matrices of polynomials, multiplied."""
+"""The composition of two convolution layers into one, as a product of matrices of polynomials."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __getattr__ = moved(__name__, "lab.stacks")  # of what only the laboratory uses
 
 
 def compose_layers(first: npt.ArrayLike, second: npt.ArrayLike, stride: int = 1) -> Array:
-    """The one layer that does what two layers of many channels do: matrices of polynomials, multiplied.
+    """Compose two convolution layers of many channels into one, as a product of matrices of polynomials.
 
     Args:
         first: kernels ``(M, C, H, W)``.

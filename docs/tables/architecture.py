@@ -1,4 +1,4 @@
-"""The table of docs/architecture.md: what each package says that it is."""
+"""The table of docs/architecture.md: each package with the first paragraph of its docstring."""
 
 import ast
 from pathlib import Path

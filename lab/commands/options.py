@@ -30,7 +30,7 @@ Repository = Annotated[
 
 
 def check_png(out: Path) -> None:
-    """Refuse a picture's name that is not a PNG's.
+    """Refuse a file name that does not end in ``.png``.
 
     Raises:
         OptionError: it ends otherwise.
@@ -41,7 +41,7 @@ def check_png(out: Path) -> None:
 
 @contextmanager
 def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr while something is done; call what is given with steps done and steps in all.
+    """Show a progress bar on stderr; call what it yields with steps done and steps in all.
 
     The bar begins with the first step, so that what is refused before it is one line.
     """

@@ -1,1 +1,1 @@
-"""Kernels made of a template, for things that are turned or scaled: harmonic, pyramid and fractal."""
+"""Kernels made of a template, for things that are rotated or scaled: harmonic, pyramid and fractal."""

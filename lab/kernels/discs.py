@@ -1,4 +1,4 @@
-"""The disc inside a window, which turns about its centre leave where it is, and how much a scene varies in there."""
+"""The largest disc inside a window, which a rotation leaves in place, and the norms of a scene within it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ FLAT = 1e-9
 
 
 def polar_coordinates(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Radius in pixels and angle in radians, counter-clockwise as seen, of every pixel about the middle of a window."""
+    """Compute radius, in pixels, and angle, in radians, of every pixel of a window about its middle.
+
+    Angles are counter-clockwise as seen.
+    """
     down, right = np.arange(height)[:, None] - (height - 1) / 2, np.arange(width)[None, :] - (width - 1) / 2
     return np.hypot(down, right), np.arctan2(-down, right)
 
 
 def disc_weights(height: int, width: int) -> NDArray[np.float64]:
-    """Weigh the pixels of a window by how far they are inside its largest disc.
+    """Weigh the pixels of a window by how far they lie inside its largest disc.
 
     Returns:
         ``(height, width)`` within 0 and 1; the rim falls from 1 to 0 over a pixel, so that a turn changes little.
@@ -30,7 +33,7 @@ def disc_weights(height: int, width: int) -> NDArray[np.float64]:
 
 
 def centred_norms(scene: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Norm of every window of a scene after its own weighted mean is removed, channel by channel.
+    """Compute the norm of every window of a scene after its own weighted mean is removed, channel by channel.
 
     Args:
         scene: ``(H, W, C)``.
@@ -48,7 +51,7 @@ def centred_norms(scene: NDArray[np.float64], weights: NDArray[np.float64]) -> N
 
 
 def window_sums(scene: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted sum of every window, ``(H - h + 1, W - w + 1, C)``, of a scene ``(H, W, C)``."""
+    """Compute the weighted sum of every window, ``(H - h + 1, W - w + 1, C)``, of a scene ``(H, W, C)``."""
     height, width = weights.shape
     sums: NDArray[np.float64] = np.asarray(cv2.filter2D(scene, cv2.CV_64F, weights, borderType=cv2.BORDER_CONSTANT))
     rows, columns = scene.shape[0] - height + 1, scene.shape[1] - width + 1
@@ -56,7 +59,7 @@ def window_sums(scene: NDArray[np.float64], weights: NDArray[np.float64]) -> NDA
 
 
 def as_planes(what: str, pixels: Array) -> NDArray[np.float64]:
-    """Give a picture ``(H, W)`` or ``(H, W, C)`` its axis of channels, in double.
+    """Convert a picture ``(H, W)`` or ``(H, W, C)`` to float64 ``(H, W, C)``.
 
     Raises:
         ShapeError: another number of axes, or no pixels.

@@ -1,4 +1,4 @@
-"""Circular-harmonic kernels: a template's parts that a turn changes in phase alone."""
+"""Circular-harmonic kernels: components of a template that a rotation changes in phase alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BLOCK = 2048
 
 @dataclass(frozen=True)
 class HarmonicScores:
-    """Scores whatever the turn, and the turn.
+    """Rotation-invariant scores, and the angle of each.
 
     Attributes:
         scores: ``(H - h + 1, W - w + 1)`` within [0, 1].
@@ -38,7 +38,7 @@ class HarmonicScores:
 
 
 def circular_harmonics(template: Array, orders: Sequence[int] = ORDERS) -> NDArray[np.complex128]:
-    r"""Decompose a template about its centre into components that oscillate along circles.
+    r"""Decompose a template into circular harmonics, components that oscillate along circles about its centre.
 
     In polar coordinates about its middle, a template is ``t(r, φ) = Σ_m f_m(r) exp(i m φ)``. The component of order m
     is ``f_m(r) exp(i m φ)`` within the template's largest disc. A turn by θ multiplies it by ``exp(-i m θ)``: the
@@ -89,7 +89,7 @@ def circular_harmonics(template: Array, orders: Sequence[int] = ORDERS) -> NDArr
 
 
 def harmonic_scores(scene: Array, template: Array, orders: Sequence[int] = ORDERS) -> HarmonicScores:
-    r"""Compare a template with every window of a scene, whatever the window's turn.
+    r"""Compare a template with every window of a scene, however the window is rotated.
 
     With ``c_m`` the product of a window ``s`` with the component ``k_m`` of order m, the template's given orders,
     turned by θ, have with the window's disc the centred cosine ::

@@ -1,4 +1,4 @@
-"""Kernels with a name, and kernels that are a column times a row."""
+"""Named kernels (Sobel, Prewitt, Laplacian, Gaussian), and separable kernels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _RANK_ONE = 1e-10  # share of the largest singular value up to which the others 
 
 
 def sobel(axis: int) -> Kernel:
-    """``(3, 3)``: the slope along an axis, 0 down, 1 across, smoothed over 1 2 1 along the other; in eighths of it.
+    """Make the Sobel kernel ``(3, 3)``, which gives 8 times the slope along an axis, 0 down, 1 across.
+
+    It smooths over 1 2 1 along the other axis.
 
     Source: I. Sobel and G. Feldman, "A 3x3 Isotropic Gradient Operator for Image Processing" (1968).
     """
@@ -24,7 +26,9 @@ def sobel(axis: int) -> Kernel:
 
 
 def prewitt(axis: int) -> Kernel:
-    """``(3, 3)``: the slope along an axis, 0 down, 1 across, smoothed over 1 1 1 along the other; in sixths of it.
+    """Make the Prewitt kernel ``(3, 3)``, which gives 6 times the slope along an axis, 0 down, 1 across.
+
+    It smooths over 1 1 1 along the other axis.
 
     Source: J. M. S. Prewitt, "Object Enhancement and Extraction" (1970).
     """
@@ -32,12 +36,12 @@ def prewitt(axis: int) -> Kernel:
 
 
 def laplacian() -> Kernel:
-    """``(3, 3)``: the sum of the second differences down and across."""
+    """Make the Laplacian kernel ``(3, 3)``: the sum of the second differences down and across."""
     return np.array([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
 
 
 def gaussian(sigma: float, radius: int | None = None) -> Kernel:
-    """One dimension of a Gaussian, ``(2 * radius + 1,)``, with sum 1; the kernel of a picture is its outer product.
+    """Make a Gaussian kernel ``(2 * radius + 1,)`` with sum 1; the kernel of a picture is its outer product.
 
     Args:
         sigma: standard deviation > 0, in samples.
@@ -56,7 +60,7 @@ def gaussian(sigma: float, radius: int | None = None) -> Kernel:
 
 
 def separate(kernel: Kernel) -> tuple[Kernel, Kernel] | None:
-    """A column ``(h,)`` and a row ``(w,)`` whose outer product is the kernel ``(h, w)``; None where there are none.
+    """Separate a kernel ``(h, w)`` into a column ``(h,)`` and a row ``(w,)`` whose outer product it is, or return None.
 
     Such a kernel has rank one. Its column and its row, one after the other, cost ``h + w`` products a place and not
     ``h * w``.
@@ -83,7 +87,7 @@ def separate(kernel: Kernel) -> tuple[Kernel, Kernel] | None:
 def correlate_separable(
     x: NDArray[np.float64], column: Kernel, row: Kernel, mode: Mode = "same", border: Border = "zero"
 ) -> NDArray[np.float64]:
-    """Correlate a picture ``(H, W)`` with the outer product of a column and a row, the one after the other.
+    """Correlate a picture ``(H, W)`` with a separable kernel: first with its column, then with its row.
 
     Exact in every mode and with every border, since each axis is continued over its border by itself.
 

@@ -1,4 +1,4 @@
-"""A template at several sizes: the best of its scores at every place, and the size it was best at."""
+"""Multi-scale matching: the best score of a template over several sizes at every place, and the size it is from."""
 
 from __future__ import annotations
 

@@ -16,16 +16,16 @@ Step = Callable[[int, int], None]  # steps done, steps in all
 
 
 class Experiment(Protocol):
-    """What the module of a topic has."""
+    """The interface of the module of a topic."""
 
     def run(self, quick: bool, step: Step) -> Figures:
-        """Make every number that the topic's page states; ``quick`` in seconds, with fewer cases of the same."""
+        """Compute every number that the topic's page states; ``quick`` in seconds, with fewer cases of the same."""
 
     def tables(self, figures: Figures) -> dict[str, Table]:
-        """The numbers as tables, by the name that each has on the page after ``lab_TOPIC_``."""
+        """Format the numbers as tables, by the name that each has on the page after ``lab_TOPIC_``."""
 
     def draw(self, figures: Figures, folder: Path) -> list[Path]:
-        """Write the pictures, and return where each is."""
+        """Write the pictures, and return their paths."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ TOPICS = {
 
 
 def topics_named(name: str) -> list[Topic]:
-    """One topic, or with ``all`` every one.
+    """Look up a topic by its name, or with ``all`` every one.
 
     Raises:
         UnknownNameError: there is none of that name; the message names those that there are.

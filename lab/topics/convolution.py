@@ -1,4 +1,4 @@
-"""Convolution as such: what named kernels do, what its four ways cost, and what likeness adds to it."""
+"""Convolution: what named kernels do, what the ways to compute it cost, and how it differs from similarities."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Picture = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Case:
-    """What costs are measured on: a size, and sides of the kernels."""
+    """A case that costs are measured on: the size of the input, and sides of the kernels."""
 
     size: tuple[int, ...]
     sides: tuple[int, ...]
@@ -58,7 +58,7 @@ BOX = 160, 330, 56, 56  # row, column, height, width of the template
 
 
 def run(quick: bool, step: Step) -> Figures:
-    """Compare the ways with each other, measure what they cost, and put the similarities side by side."""
+    """Compare the ways to compute a convolution, measure what they cost, and compare the similarities."""
     cases = {name: case.sides[:4] if quick else case.sides for name, case in CASES.items()}
     steps = sum(map(len, cases.values())) + 1
     costs: dict[str, Any] = {}
@@ -79,7 +79,7 @@ def run(quick: bool, step: Step) -> Figures:
 
 
 def tables(figures: Figures) -> dict[str, Table]:
-    """Milliseconds by kernel; how well a formula says them; and what each similarity says of a changed patch."""
+    """Make the tables: milliseconds by kernel, how well a formula predicts them, similarities of changed patches."""
     shown = {}
     for case, ways in figures["costs"].items():
         taken = {way: dict(zip(each["sides"], each["seconds"], strict=True)) for way, each in ways.items()}
@@ -102,7 +102,7 @@ def tables(figures: Figures) -> dict[str, Table]:
 
 
 def draw(figures: Figures, folder: Path) -> list[Path]:
-    """Edges and blur; the costs; the similarities."""
+    """Draw edges and blur, the costs, and the similarities."""
     return [
         _draw_kernels(folder / "kernels.jpg"),
         _draw_costs(figures, folder / "costs.png"),

@@ -1,4 +1,4 @@
-"""Is a network equivariant? Stacks of layers and their maps, of pictures that are shifted pixel by pixel."""
+"""Shift equivariance of networks: maps of stacks of layers, for pictures that are shifted pixel by pixel."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ class Stack:
 
     @torch.no_grad()
     def maps(self, pictures: Tensor) -> dict[str, Maps]:
-        """Maps ``(N, K, H, W)`` of every layer, of pictures ``(N, 3, H, W)``, and the mean of the last as one unit."""
+        """Compute the maps ``(N, K, H, W)`` of every layer for pictures ``(N, 3, H, W)``.
+
+        The mean of the last is among them, as one unit.
+        """
         torch.manual_seed(0)  # every stack has the same kernels
         maps: dict[str, Maps] = {}
         mode: Literal["circular", "zeros"] = "circular" if self.circular else "zeros"
@@ -78,7 +81,7 @@ STACKS = {
 
 
 def leaves(count: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Pictures ``(N, 3, 32, 32)`` of discs that hide one another, with the edges and sizes of photographs.
+    """Draw dead leaves ``(N, 3, 32, 32)``: discs that hide one another, with the edges and sizes of photographs.
 
     Source:
         A. B. Lee, D. Mumford and J. Huang, "Occlusion models for natural images" (2001): dead leaves.
@@ -96,7 +99,7 @@ def leaves(count: int, random: np.random.Generator) -> NDArray[np.float64]:
 
 
 def errors(stack: Stack, pictures: NDArray[np.float64], shift: int) -> dict[str, float]:
-    """The error of every layer, and of the mean, for a shift by so many pixels, down and across."""
+    """Measure the shift error of every layer, and of the mean, for a shift by so many pixels, down and across."""
     before = stack.maps(torch.from_numpy(pictures))
     found = {name: ShiftError() for name in before}
     for way in ((shift, 0), (0, shift)):
@@ -108,7 +111,7 @@ def errors(stack: Stack, pictures: NDArray[np.float64], shift: int) -> dict[str,
 
 
 def run(quick: bool, step: Step) -> Figures:
-    """Shift pictures by up to eight pixels, and see how far each layer of each stack follows."""
+    """Shift pictures by up to eight pixels, and measure the shift error of each layer of each stack."""
     pictures = leaves(8 if quick else 64, np.random.default_rng(0))
     total = len(STACKS) * len(SHIFTS)
     found: dict[str, dict[str, list[float]]] = {}
@@ -122,7 +125,7 @@ def run(quick: bool, step: Step) -> Figures:
 
 
 def tables(figures: Figures) -> dict[str, Table]:
-    """The error of every layer for one pixel."""
+    """Make the table: the shift error of every layer for one pixel."""
     one = figures["shifts"].index(1)
     rows = [
         [name, *("0" if series[one] == 0 else f"{series[one]:.3f}" for series in found.values())]
@@ -132,7 +135,7 @@ def tables(figures: Figures) -> dict[str, Table]:
 
 
 def draw(figures: Figures, folder: Path) -> list[Path]:
-    """Errors by shift, a panel a stack; and errors for one pixel of the models that come with the package."""
+    """Draw errors by shift, a panel a stack, and errors for one pixel of the models that come with the package."""
     return [_draw_stacks(figures, folder / "stacks.png"), _draw_models(folder / "models.png")]
 
 

@@ -1,4 +1,4 @@
-"""From a dense layer to a convolution: what each step leaves out, and what happens where the picture ends."""
+"""From a dense layer to a convolution: the weights that each step saves, and the errors near the border."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLOURS: dict[Border, str] = {"zero": RED, "circular": BLUE, "reflecting": GREEN
 
 
 def run(quick: bool, step: Step) -> Figures:
-    """Count the weights of each step; measure how wrong a layer is near the border that it had to make up."""
+    """Count the weights of each step, and measure the error of a layer near a border that was padded."""
     trials = 20 if quick else 200
     random = np.random.default_rng(0)
     photographs = [skimage.data.camera(), *np.moveaxis(skimage.data.astronaut(), 2, 0)]
@@ -63,7 +63,7 @@ def run(quick: bool, step: Step) -> Figures:
 
 
 def tables(figures: Figures) -> dict[str, Table]:
-    """Weights by step, and errors by border."""
+    """Make the tables: weights by step, and errors by border."""
     convolved = figures["parameters"]["both: convolution"]
     counts = [[name, f"{count:,}", f"{count / convolved:,.0f}"] for name, count in figures["parameters"].items()]
     borders = [
@@ -77,7 +77,7 @@ def tables(figures: Figures) -> dict[str, Table]:
 
 
 def draw(figures: Figures, folder: Path) -> list[Path]:
-    """The matrices of the steps; how wrong a border is."""
+    """Draw the matrices of the steps, and the errors of the borders."""
     return [_draw_matrices(figures, folder / "matrices.png"), _draw_borders(figures, folder / "borders.png")]
 
 

@@ -1,4 +1,4 @@
-"""Shift equivariance, learned: a random matrix that is asked only not to care about shifts becomes a convolution."""
+"""Shift equivariance, learned: a random matrix that is trained only to commute with shifts becomes a convolution."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ SIDE, MARGIN, CAPTION = 300, 10, 30  # pixels of its panels, which are whole mul
 
 
 def start(n: int, seed: int) -> Array:
-    """A matrix ``(n, n)`` of independent normal numbers."""
+    """Draw a matrix ``(n, n)`` of independent normal numbers."""
     return np.random.default_rng(seed).normal(size=(n, n))
 
 
 def descend(matrix: Array, momentum: float | None = None) -> Iterator[Array]:
-    """The matrices from a start to the first that is near enough to a circulant."""
+    """Yield the matrices of a descent, from a start to the first that is near enough to a circulant."""
     for each in towards_equivariance(matrix, momentum):
         yield each
         if circulant_distance(each) < NEAR:
@@ -45,7 +45,7 @@ def descend(matrix: Array, momentum: float | None = None) -> Iterator[Array]:
 
 
 def run(quick: bool, step: Step) -> Figures:
-    """Descend from several random matrices, with and without momentum, and multiply what two of them became."""
+    """Descend from several random matrices, with and without momentum, and multiply two of the results."""
     n, seeds = (32, 2) if quick else (SHOWN, 4)
     found, ends = [], []
     for seed in range(seeds):
@@ -82,7 +82,7 @@ def run(quick: bool, step: Step) -> Figures:
 
 
 def tables(figures: Figures) -> dict[str, Table]:
-    """Each descent from start to end; and how well two matrices commute."""
+    """Make the tables: each descent from start to end, and how well two matrices commute."""
     rows = [
         [
             str(each["seed"]),
@@ -104,7 +104,7 @@ def tables(figures: Figures) -> dict[str, Table]:
 
 
 def draw(figures: Figures, folder: Path) -> list[Path]:
-    """The descent as an animation; its speed, and the kernel at its end beside that of the projected start."""
+    """Draw the descent as an animation, its speed, and the kernel at its end beside that of the projected start."""
     n = figures["n"]
     passed = list(descend(start(n, 0)))
     return [_animate(passed, folder / "descent.gif"), _draw_ends(figures, passed, folder / "ends.png")]

@@ -1,4 +1,4 @@
-"""A kernel over a signal: one faint exact match among bright things that are not alike."""
+"""Matching in a signal: one faint exact match of a kernel among bright distractors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ METHODS = {
 
 
 def kernel() -> Signal:
-    """A chirp ``(48,)``: swings that get faster, from nothing to nothing, without a mean."""
+    """Make the kernel, a chirp ``(48,)``: an oscillation that gets faster, in a Hann window, with zero mean."""
     time = np.linspace(0, 1, 48)
     chirp = np.hanning(48) * np.sin(2 * np.pi * (1.5 * time + 2.5 * time**2))
     chirp -= chirp.mean()
@@ -40,7 +40,7 @@ def kernel() -> Signal:
 
 
 def scene(factor: float, place: int, random: np.random.Generator) -> Signal:
-    """A signal ``(600,)`` with the kernel times a factor at a place, noise, and bright things that do not overlap it.
+    """Make a signal ``(600,)``: the kernel times a factor at a place, noise, and bright things that do not overlap it.
 
     The bright things are steps, spikes and slow waves, 2 to 8 times as high as the kernel, in either sign.
     """
@@ -57,7 +57,7 @@ def scene(factor: float, place: int, random: np.random.Generator) -> Signal:
 
 
 def respond(signal: Signal, method: str, p: float, q: float) -> NDArray[np.float32]:
-    """What a method of ``scs.matching`` says of the kernel at every place."""
+    """Score the kernel at every place of a signal by a method of ``scs.matching``."""
     return score_map(signal, kernel(), method, p=p, q=q).scores
 
 
@@ -75,7 +75,7 @@ class Peak:
 
     @classmethod
     def of(cls, response: NDArray[np.float32], match: int) -> Peak:
-        """The peak of a response to a signal whose match begins at a sample."""
+        """Find the peak of a response to a signal whose match begins at a sample."""
         strength = np.abs(response).astype(np.float64)
         apart = np.abs(np.arange(strength.size) - match) >= kernel().size
         return cls(int(strength.argmax()), float(strength[match] / strength[apart].max()))
@@ -111,7 +111,7 @@ def run(quick: bool, step: Step) -> Figures:
 
 
 def tables(figures: Figures) -> dict[str, Table]:
-    """How often each method is right by the match's size; and how far the match stands out by p and q."""
+    """Make the tables: how often each method is right by the match's size, and how far it stands out by p and q."""
     found = [
         [f"{factor:g}", *(percent(shares[number]) for shares in figures["found"].values())]
         for number, factor in enumerate(figures["factors"])
@@ -128,7 +128,7 @@ def tables(figures: Figures) -> dict[str, Table]:
 
 
 def draw(figures: Figures, folder: Path) -> list[Path]:
-    """The signal with its responses, the sweep over p and q; and the signal and its kernel as files to match."""
+    """Draw the signal with its responses and the sweep over p and q, and write the signal and its kernel as files."""
     shown = _shown()
     files = [folder / "scene.csv", folder / "kernel.csv"]
     for path, numbers in zip(files, (shown, kernel()), strict=True):

@@ -1,4 +1,4 @@
-"""Stacks of small kernels: layer upon layer is one large kernel, learned, measured and merged."""
+"""Stacks of small kernels that equal one large kernel: learned, measured and merged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROBES = 32, (32, 32)  # images, and their size, that a merged model is compared
 
 
 def learned(target: Array, kind: str, seed: int) -> LearnedStack:
-    """Seven circular layers of three taps, taught by 3,000 random signals what a kernel does."""
+    """Train seven circular layers of three taps on 3,000 random signals to do what a kernel does."""
     random = np.random.default_rng(seed)
     signals = random.normal(size=(SIGNALS, LENGTH))
     spread, middle = STARTS[kind]
@@ -40,12 +40,12 @@ def learned(target: Array, kind: str, seed: int) -> LearnedStack:
 
 
 def miss(stack: LearnedStack, target: Array) -> float:
-    """The largest difference between a tap of the learned product and the target's, which has zeros around it."""
+    """Measure the largest difference between a tap of the learned product and the target's, padded with zeros."""
     return float(np.abs(stack.kernel - np.pad(target, (stack.kernel.size - target.size) // 2)).max())
 
 
 def run(quick: bool, step: Step) -> Figures:
-    """Learn two kernels from many starts; grow the receptive fields of the bundled models; merge their neighbours."""
+    """Learn two kernels from many starts; predict the bundled models' receptive fields; merge their linear layers."""
     seeds = 2 if quick else 10
     bundled = [entry for entry in entries(bundled_repository()) if entry.card().format == "onnx"]
     total, done = len(TARGETS) * len(STARTS) * seeds + 2 * len(bundled), 0
@@ -79,7 +79,7 @@ def run(quick: bool, step: Step) -> Figures:
 
 
 def tables(figures: Figures) -> dict[str, Table]:
-    """How often the kernels are learned; receptive fields beside the cards'; what merging takes away."""
+    """Make the tables: how often the kernels are learned, receptive fields beside the cards', what merging saves."""
     learned = [
         [
             f"{words}, {kind}",
@@ -113,7 +113,7 @@ def tables(figures: Figures) -> dict[str, Table]:
 
 
 def draw(figures: Figures, folder: Path) -> list[Path]:
-    """What was learned, with its roots; and how the error falls from each start."""
+    """Draw what was learned, with its roots, and how the error falls from each start."""
     return [
         *(_draw_learned(figures["taught"][name], folder / f"{name}.png") for name in TARGETS),
         _draw_losses(figures["taught"], folder / "losses.png"),
@@ -121,7 +121,7 @@ def draw(figures: Figures, folder: Path) -> list[Path]:
 
 
 def _grown(entry: Entry) -> list[int]:
-    """Pixels that each layer of a file sees along an axis: taps of the product of all windows before it."""
+    """The receptive field of each layer of a file along an axis: taps of the product of all windows before it."""
     model = onnx.load_from_string(entry.verified_bytes())
     constants = {tensor.name for tensor in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output}

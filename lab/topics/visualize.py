@@ -1,4 +1,4 @@
-"""Kernels that a network would like to see: what raises a channel most, with and without what keeps it to shapes."""
+"""Feature visualization: what raises a channel of a network most, with and without regularization towards shapes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNITS = 10  # of each layer
 
 
 def run(quick: bool, step: Step) -> Figures:
-    """Let every class of two networks rise in four ways, and ask each network what it sees in the other's pictures."""
+    """Maximize every class of two networks in four ways, and let each network classify the other's pictures."""
     steps = 12 if quick else 128
     total = len(NETWORKS) * (len(WAYS) + len(LAYERS)) * steps
     done = 0
@@ -68,7 +68,7 @@ def run(quick: bool, step: Step) -> Figures:
 
 
 def tables(figures: Figures) -> dict[str, Table]:
-    """How high each way rises, and who recognises what it found."""
+    """Make the table: how high each way raises a class, and which network recognises what it found."""
     rows = []
     for name, ways in figures["ways"].items():
         for way, found in ways.items():
@@ -80,7 +80,7 @@ def tables(figures: Figures) -> dict[str, Table]:
 
 
 def draw(figures: Figures, folder: Path) -> list[Path]:
-    """The classes of both networks, the four ways, and units of their layers."""
+    """Draw the classes of both networks, the four ways, and units of their layers."""
     return [
         _draw_classes(figures["steps"], folder / "classes.jpg"),
         _draw_ways(figures["steps"], folder / "ways.jpg"),

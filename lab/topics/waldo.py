@@ -1,4 +1,4 @@
-"""Where is Waldo: a template, and a detector that is learned, slid over crowds of people who look nearly like him."""
+"""Where is Waldo: a template and a learned detector, slid over crowds of people who look nearly like him."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(quick: bool, step: Step) -> Figures:
 
 
 def tables(figures: Figures) -> dict[str, Table]:
-    """How often each way finds Waldo, and how many it takes for him sooner than him."""
+    """Make the table: how often each way finds Waldo, and how many others it ranks above him."""
     rows = []
     for name, ahead in figures["ahead"].items():
         counts = [f"{sum(number < most for number in ahead)} of {figures['crowds']}" for most in (1, 10)]
@@ -66,7 +66,7 @@ def tables(figures: Figures) -> dict[str, Table]:
 
 
 def draw(figures: Figures, folder: Path) -> list[Path]:
-    """A small crowd nobody has seen with what each way says of it, and whom each takes for Waldo in a large one."""
+    """Draw a small unseen crowd with each way's map of it, and whom each way takes for Waldo in a large one."""
     columns, rows = figures["size"]
     crowds = figures["learned_from"][0]
     wanted, detectors = Wanted.drawn(crowds), _detectors(figures["steps"], crowds)
@@ -84,7 +84,7 @@ _learned: dict[tuple[int, int, int], Detector] = {}  # so that drawing does not 
 
 
 def _detectors(steps: int, crowds: int, on_step: OnStep = lambda done, total: None) -> dict[str, Detector]:
-    """With as many steps of learning for both."""
+    """Train detectors with and without hard negatives, with equally many steps for both."""
     found = {}
     for number, (name, rounds) in enumerate((("learned, any negatives", 1), (LEARNED, 3))):
         key = rounds, 3 * steps // rounds, crowds

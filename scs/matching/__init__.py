@@ -1,4 +1,4 @@
-"""Where does this picture look like that? Scores of a template at every place of a scene, and what is found by them.
+"""Template matching: scores of a template at every place of a scene, and the matches found by them.
 
 ``finding`` is the whole of it, ``scores`` the maps alone; ``scoring``, ``posing`` and ``kernels`` are what they stand
 on.

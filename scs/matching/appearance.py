@@ -1,4 +1,4 @@
-"""What a picture looks like at every pixel: lightness, colour and slope, as channels for matching."""
+"""Feature channels of a picture for matching: lightness, colour and gradient at every pixel."""
 
 from __future__ import annotations
 
@@ -29,14 +29,17 @@ def check_picture(picture: Picture, name: str) -> None:
 
 
 def white_level(*pictures: Picture) -> float:
-    """What counts as white in pictures of one kind: the largest integer; of floats 1, or their largest if above."""
+    """Return the value that counts as white in pictures of one type.
+
+    It is the largest integer; of floats it is 1, or their largest if that is above 1.
+    """
     if pictures[0].dtype.kind == "u":
         return float(2 ** (8 * pictures[0].dtype.itemsize) - 1)
     return max(1.0, *(float(picture.max()) for picture in pictures))
 
 
 def appearance(picture: Picture, white: float, size: tuple[int, int]) -> Map:
-    """Channels of a picture at another size.
+    """Resize a picture and compute its feature channels: lightness, colour and gradient.
 
     Args:
         picture: ``(H, W)`` or ``(H, W, C)``; three channels are RGB, taken to Lab.

@@ -1,4 +1,4 @@
-"""What is accepted as a picture, a signal, a template, a mask and an option, and what is said of everything else."""
+"""Validation of pictures, signals, templates, masks and options."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def as_picture(what: str, pixels: ArrayLike) -> Array:
 
 
 def check_masks(masks: Sequence[Array | None] | None, count: int) -> Sequence[Array | None]:
-    """A mask or None for each of so many templates.
+    """Return a mask or None for each of so many templates.
 
     Raises:
         OptionError: another number of masks.
@@ -85,7 +85,7 @@ def check_box(box: tuple[int, int, int, int], what: str, width: int, height: int
 
 
 def as_weights(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Weights ``(C, h, w)`` of a template of shape ``(h, w, C)``.
+    """Convert a mask to weights ``(C, h, w)`` for a template of shape ``(h, w, C)``.
 
     Args:
         mask: ``(h, w)``, ``(h, w, C)`` or, for a signal, ``(l,)``; of floating point, weights >= 0; else whatever is
@@ -122,7 +122,7 @@ def check_options(p: float, q: float) -> None:
 
 
 def magnitude(pixels: Array) -> float:
-    """Power of two by which floating-point pixels are divided so that none is above 1 and squares stay in range."""
+    """Return the power of two to divide floating-point pixels by, so that none is above 1 and squares stay in range."""
     if pixels.dtype.kind == "u":
         return 1.0
     largest = max(float(pixels.max()), -float(pixels.min()))

@@ -1,4 +1,4 @@
-"""Rotated boxes: their corners, and how much two of them overlap.
+"""Rotated boxes: their corners, and the intersection over union (IoU) of two of them.
 
 A box is five numbers: x and y of its centre, width, height, and an angle in degrees by which it is turned
 counter-clockwise as seen on screen; pixel i of an axis covers [i, i + 1). Several boxes are an array ``(N, 5)``.
@@ -18,7 +18,7 @@ _UNIT = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 
 
 def as_boxes(boxes: ArrayLike, empty: bool = False) -> Numbers:
-    """Read boxes as an array of float64 ``(..., 5)``; where none may come, ``(0, 5)`` for anything without numbers.
+    """Convert boxes to float64 ``(..., 5)``; with ``empty``, anything without numbers becomes ``(0, 5)``.
 
     Raises:
         ShapeError: a box is not five numbers.
@@ -52,7 +52,7 @@ def corners(boxes: ArrayLike) -> Numbers:
 
 
 def overlap(boxes: ArrayLike, others: ArrayLike) -> Numbers:
-    """Measure the intersection over union of boxes and others, one by one.
+    """Measure the intersection over union (IoU) of boxes with others, pair by pair.
 
     Args:
         boxes: ``(..., 5)``, their sides > 0.

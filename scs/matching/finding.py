@@ -1,4 +1,4 @@
-"""Find templates in a scene: where they are, how they lie, and whether that is more than chance."""
+"""Search for templates in a scene: the position, angle and scale of each match, and whether it is more than chance."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class Match:
 
     @property
     def corners(self) -> NDArray[np.float64]:
-        """``(4, 2)``: x and y of the template's top left, top right, bottom right and bottom left corner."""
+        """Corners ``(4, 2)``: x and y of the template's top left, top right, bottom right and bottom left one."""
         box = np.array([self.x, self.y, self.width, self.height, self.angle])
         return np.asarray(corners(box), np.float64)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found of several templates.
+    """The matches that were found of several templates.
 
     Attributes:
         matches: best first.
@@ -95,7 +95,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """How templates are looked for.
+    """The options of a search for templates.
 
     Attributes:
         method: one of ``METHOD_NAMES``; see ``score_map`` and ``parts_map``.
@@ -148,7 +148,7 @@ class Search:
 
     @property
     def sign(self) -> int:
-        """-1 where lower scores are better, else 1."""
+        """Sign that makes higher scores better: -1 for a method where lower ones are, else 1."""
         return -1 if self.method in METHODS and METHODS[self.method].lower_is_better else 1
 
 
@@ -206,7 +206,7 @@ def heatmap(
     scale: float = 1.0,
     centre: tuple[float, float] | None = None,
 ) -> ScoreMap:
-    """Scores of a template in one pose at every place of a scene.
+    """Score a template in one pose at every place of a scene.
 
     Args:
         scene: see ``find``.
@@ -353,7 +353,7 @@ def _judge(
 
 
 def _match(pose: PosedMatch, size: tuple[int, int], told: Surprise, cosine: float) -> Match:
-    """A match of the first template; which it is of several is for the caller to say."""
+    """Make a match from a pose and its significance; its template is number 0 until the caller sets it."""
     height, width = size
     return Match(
         0,
@@ -371,7 +371,7 @@ def _match(pose: PosedMatch, size: tuple[int, int], told: Surprise, cosine: floa
 
 
 def _exponent(search: Search) -> float:
-    """What the scores of a method are sharpened by."""
+    """Exponent that the scores of a method are sharpened by; 1 where they are not."""
     return search.p if search.method in METHODS and METHODS[search.method].kind == "similarity" else 1.0
 
 

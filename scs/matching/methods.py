@@ -1,4 +1,4 @@
-"""The scores that a template can be compared by, under the names OpenCV's users know, and two of this project."""
+"""The matching methods: OpenCV's six, under the names of its users, and two of this project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MethodName = Literal[
 
 @dataclass(frozen=True)
 class Method:
-    """What a score is made of.
+    """A matching method: the formula of a score.
 
     Attributes:
         name: as in ``METHODS``.
@@ -31,7 +31,7 @@ class Method:
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether a match is a minimum."""
+        """Whether the best match is the minimum of the scores."""
         return self.kind == "difference"
 
 
@@ -49,7 +49,7 @@ METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 
 
 def method_named(name: str) -> Method:
-    """The method of that name.
+    """Look up a method by its name.
 
     Raises:
         OptionError: there is none.

@@ -32,7 +32,7 @@ def check_overlap(most: float) -> None:
 
 
 def suppress_windows(scores: Scores, candidates: Indices, window: tuple[int, int], top: int, most: float) -> list[int]:
-    """Suppress windows on a map of scores by the intersection over union with a better one.
+    """Suppress windows on a score map that overlap a better one by too much (NMS by intersection over union).
 
     Each window that is kept marks the places on the map where another would overlap it too much. So the time hardly
     grows with the candidates.
@@ -76,7 +76,7 @@ def suppress_boxes(
     groups: Sequence[Any] | NDArray[Any] | None = None,
     top: int | None = None,
 ) -> Indices:
-    """Suppress boxes, turned or not, by the intersection over union with a better one.
+    """Suppress boxes, rotated or not, that overlap a better one by too much (NMS by intersection over union).
 
     Boxes of every pose and template compete together, unless they have groups: pass each box's template to let one
     template be found on top of another, as detectors do by default with their classes.
@@ -114,7 +114,7 @@ def suppress_boxes(
 
 
 def suppress_centres(centres: ArrayLike, distances: ArrayLike) -> Indices:
-    """Suppress what has its centre near that of a better one.
+    """Suppress candidates whose centre is near that of a better one (NMS by distance).
 
     Args:
         centres: ``(N, 2)``, x and y, best first.
@@ -135,7 +135,7 @@ def suppress_centres(centres: ArrayLike, distances: ArrayLike) -> Indices:
 def _keep(
     order: Indices, suppressed: Callable[[np.intp, Indices], NDArray[np.bool_]], top: int | None = None
 ) -> Indices:
-    """Keep the first of an order again and again, and take away those left that it suppresses."""
+    """Keep the first candidate again and again, and drop the later ones that it suppresses (greedy NMS)."""
     left, kept = order, list[int]()
     while left.size and (top is None or len(kept) < top):
         best, left = left[0], left[1:]
@@ -145,7 +145,7 @@ def _keep(
 
 
 def _overlapping_steps(window: tuple[int, int], most: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which steps between two windows, none in the middle, make them overlap by more than they may."""
+    """Mark the offsets between two windows at which they overlap by too much; offset 0 is in the middle."""
     height, width = window
     rows, columns = (
         size - np.abs(np.arange(-reach, reach + 1))

@@ -1,4 +1,4 @@
-"""A template as a two-layer network of small parts, found again though the thing has moved, bent or turned a little."""
+"""Part-based matching: a template as a two-layer network of small parts that tolerates small deformations and turns."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ _FLOATS_AT_ONCE = 2**21
 
 @dataclass(frozen=True, eq=False)
 class PartsTemplate:
-    """What to look for: a picture, or a box in a reference picture whose surroundings then compete with it.
+    """A template for part-based matching: a picture, or a box in a reference picture with its surroundings.
+
+    The surroundings then compete with the template.
 
     Attributes:
         pixels: of the template, ``(h, w)`` or ``(h, w, C)``.
@@ -60,7 +62,7 @@ class PartsTemplate:
 
     @classmethod
     def from_picture(cls, pixels: Picture) -> PartsTemplate:
-        """Take all of a picture.
+        """Make a template of a whole picture.
 
         Raises:
             ShapeError, OptionError: not a picture.
@@ -70,7 +72,7 @@ class PartsTemplate:
 
     @classmethod
     def from_box(cls, reference: Picture, box: tuple[int, int, int, int]) -> PartsTemplate:
-        """Take the box ``(x, y, width, height)``, in whole pixels, of a reference picture.
+        """Make a template of the box ``(x, y, width, height)``, in whole pixels, of a reference picture.
 
         Raises:
             ShapeError, OptionError: not a picture; a box without area, or not inside the reference.
@@ -82,7 +84,7 @@ class PartsTemplate:
 
 
 def parts_map(scene: Picture, template: PartsTemplate | Picture) -> Map:
-    """Look for a template part by part.
+    """Score a template at every place of a scene by its parts, each of which may lie a little out of place.
 
     Scene and template are brought to a size at which the template has some 900 pixels. Each 3x3 patch of it, a part,
     is a kernel, and each place of the scene is shared out by its sharpened cosine similarities to the parts and to
@@ -150,7 +152,7 @@ def _from_reference(
 
 
 class _Network(NamedTuple):
-    """First layer: kernels ``(parts + rivals, D)``, of evened-out patches. Second: the places of the parts."""
+    """First layer: kernels ``(parts + rivals, D)`` of partly whitened patches. Second: the places of the parts."""
 
     kernels: Map
     places: list[tuple[int, int]]  # in pixels of the working size
@@ -223,7 +225,7 @@ def _shares(seen: Map, network: _Network) -> Map:
 
 
 def _strayed(share: Map) -> Map:
-    """The largest share within reach, less where it is further away."""
+    """Take the largest share within reach of each place, discounted by distance (deformation cost)."""
     near = np.ones((3, 3), np.uint8)
     reached = cv2.dilate(share, near)
     best: Map = np.array(reached, np.float32)
@@ -263,7 +265,7 @@ def _outside(
 
 
 def _drawn(places: NDArray[np.bool_], most: int) -> NDArray[np.intp]:
-    """At most so many of the places that are true, always the same."""
+    """Sample at most so many of the places that are true, with a fixed seed."""
     all_of_them = np.flatnonzero(places)
     if len(all_of_them) > most:
         all_of_them = np.random.default_rng(0).choice(all_of_them, most, replace=False, shuffle=False)

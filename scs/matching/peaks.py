@@ -1,4 +1,4 @@
-"""The places where a map of scores is highest, no two of them for the same thing."""
+"""Peaks of a score map: local maxima, refined below the pixel, without those that overlap a better one (NMS)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OFFSETS = np.arange(-8, 9) * _STEP
 
 @dataclass(frozen=True)
 class Peak:
-    """A place in a map of scores.
+    """A local maximum of a score map.
 
     ``row`` and ``column`` are those of the window's first pixel, between the pixels where they were refined; ``score``
     is the map's own, at the nearest place that it has.
@@ -47,7 +47,7 @@ def find_peaks(
     subpixel: bool = True,
     p: float = 1.0,
 ) -> list[Peak]:
-    """Find the highest local maxima whose windows overlap little.
+    """Find the highest local maxima of a score map whose windows overlap little (NMS).
 
     A local maximum is no lower than its eight neighbours, or those of them that it has: a peak may lie on the rim.
     Every place of a plateau is one, in reading order. Where lower is better, pass ``-scores`` and ``-limit``.
@@ -114,7 +114,7 @@ def _mirrored(centre: int, length: int) -> Places:
 
 
 def _summit(near: NDArray[np.float64]) -> tuple[float, float]:
-    """Where a surface with the slopes and curvatures at the middle of 3x3 values is highest, at most a step away."""
+    """Find the maximum, at most a step away, of the quadratic that fits the middle of 3x3 values."""
     slope = (near[2, 1] - near[0, 1]) / 2, (near[1, 2] - near[1, 0]) / 2
     bend = near[2, 1] - 2 * near[1, 1] + near[0, 1], near[1, 2] - 2 * near[1, 1] + near[1, 0]
     twist = (near[2, 2] - near[2, 0] - near[0, 2] + near[0, 0]) / 4

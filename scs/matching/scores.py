@@ -1,4 +1,4 @@
-"""Scores of templates at every place of a scene."""
+"""Score maps: the scores of templates at every place of a scene."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def score_maps(
 
 
 def check_device(device: str) -> None:
-    """Try whether scores can be computed on a device; imports torch, which takes seconds.
+    """Check that scores can be computed on a device; imports torch, which takes seconds.
 
     Args:
         device: torch's name of it, such as ``cuda``.
@@ -314,7 +314,7 @@ _threads = threading.local()
 
 
 def _scratch() -> Scratch:
-    """This thread's own."""
+    """This thread's own scratch memory."""
     if not hasattr(_threads, "scratch"):
         _threads.scratch = Scratch()
     scratch: Scratch = _threads.scratch

@@ -1,4 +1,4 @@
-"""How surprising a score is: would it turn up somewhere in such a scene if the template were absent?"""
+"""Significance of matches: peak-to-sidelobe ratio, and the chance of such a score where the template is absent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _USUAL_THRESHOLD = 0.8
 
 @dataclass(frozen=True)
 class Surprise:
-    """What a peak's score says of the template being there.
+    """The significance of a peak: its peak-to-sidelobe ratio, its chance, and whether the template is present.
 
     ``psr`` is the peak-to-sidelobe ratio: by how many standard deviations the score is above the mean of the map, both
     taken outside the windows around the peaks. None where the map has nothing outside them, or only one value.
@@ -55,7 +55,7 @@ def judge(
     trials: int = 1,
     level: float = 0.01,
 ) -> list[Surprise]:
-    """Tell how surprising the scores of peaks are, by the other scores of the same map.
+    """Compute how significant the scores of peaks are, from the other scores of the same map.
 
     Scenes differ in how much of them looks like a template by accident, so each is its own measure. Cosines of
     unrelated windows are, by Fisher's transform, nearly normal, so the squares of their inverse hyperbolic tangents
@@ -94,7 +94,7 @@ def judge(
 
 
 def present(told: Surprise, cosine: float) -> bool:
-    """Whether a template is there: by its surprise or, where that cannot be told, by its cosine, 0.8 or more."""
+    """Tell whether a template is present: by its chance or, where that is unknown, by a cosine of 0.8 or more."""
     return cosine >= _USUAL_THRESHOLD if told.present is None else told.present
 
 

@@ -1,4 +1,4 @@
-"""Threads that blocks, templates and matrix products are spread over."""
+"""Thread pools that blocks, templates and matrix products are spread over."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Result = TypeVar("Result")
 
 
 class Workers(Protocol):
-    """A `map` on several threads."""
+    """A `map` that runs on a thread pool."""
 
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterable[Result]:
-        """Results in the order of the items."""
+        """Apply the function to every item, and return the results in the order of the items."""
 
 
 def available_threads() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_threads(threads: int | None) -> int:
-    """Give the number of threads, every core's for None.
+    """Check the number of threads; None becomes the number of cores of this process.
 
     Raises:
         OptionError: less than one.
@@ -42,14 +42,17 @@ def check_threads(threads: int | None) -> int:
 
 @contextmanager
 def workers(threads: int | None = None) -> Iterator[Workers]:
-    """Give a `map` that runs on so many threads; None is as many as there are cores for this process."""
+    """Open a thread pool and yield its `map`; None is as many threads as this process has cores."""
     with ThreadPoolExecutor(check_threads(threads)) as pool:
         yield pool.map
 
 
 @functools.cache
 def shared_pool(threads: int) -> ThreadPoolExecutor:
-    """One pool for all calls with so many threads: starting threads takes as long as scoring a small scene."""
+    """Return the thread pool that all calls with so many threads share.
+
+    Starting threads takes as long as scoring a small scene.
+    """
     return ThreadPoolExecutor(threads, thread_name_prefix="matching")
 
 

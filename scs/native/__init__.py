@@ -1,4 +1,4 @@
-"""Loops of sharpened cosine similarity in C++ for the CPU, and how a library that holds them is loaded.
+"""Loops of sharpened cosine similarity in C++ for the CPU, and the loading of the library that holds them.
 
 ``kernels.cpp`` has the loops: ``plan.h`` cuts a layer up, ``patches.h`` packs what it reads, ``products.h`` multiplies,
 ``sharpening.h`` makes similarities of products, with the logarithm and the power of ``elementary.h``. ``library.cpp``
@@ -18,7 +18,7 @@ INTERFACE = 1  # of the library that this package calls; the same number is in l
 
 
 def load(path: Path) -> ctypes.CDLL | None:
-    """Load a library of these loops; None where there is none. One that is there and cannot be used is logged."""
+    """Load the shared library of these loops; return None where it is missing or, with a warning, unusable."""
     if not path.exists():
         return None
     try:
@@ -39,6 +39,6 @@ def load(path: Path) -> ctypes.CDLL | None:
 
 
 def instruction_set(loaded: ctypes.CDLL) -> str:
-    """What the loops were compiled for that run here: ``x86_64_v4``, ``x86_64_v3`` or ``baseline``."""
+    """Return the instruction set of the loops that run on this CPU: ``x86_64_v4``, ``x86_64_v3`` or ``baseline``."""
     name: bytes = loaded.scs_instruction_set()
     return name.decode()

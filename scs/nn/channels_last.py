@@ -1,4 +1,4 @@
-"""Tensors that compiled loops can read and write where they lie: float32 images on the CPU, channels last."""
+"""Tensors that compiled loops read and write in place: float32 images on the CPU, channels last (NHWC)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 def torch_follows() -> bool:
-    """Whether torch is compiling or tracing what is done, and has to see every step of it."""
+    """Tell whether torch is compiling or tracing, and has to see every operation."""
     return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
 
 
 def loops_serve(*images: Tensor) -> bool:
-    """Whether compiled loops can take these tensors, and nobody is following what is done with them."""
+    """Tell whether compiled loops can take these tensors, and torch is not compiling or tracing."""
     return not torch_follows() and all(
         x.dtype == torch.float32
         and x.device.type == "cpu"
@@ -27,17 +27,17 @@ def loops_serve(*images: Tensor) -> bool:
 
 
 def as_array(x: Tensor) -> NDArray[Any]:
-    """The memory of images ``(N, C, H, W)`` as an array ``(N, H, W, C)``; what is written to one is in the other."""
+    """View the memory of images ``(N, C, H, W)`` as an array ``(N, H, W, C)``, without a copy."""
     return x.detach().permute(0, 2, 3, 1).numpy()
 
 
 def as_pixels(x: Tensor) -> NDArray[Any]:
-    """The same as an array ``(N * H * W, C)``."""
+    """View the memory of images ``(N, C, H, W)`` as an array of pixels ``(N * H * W, C)``, without a copy."""
     return as_array(x).reshape(-1, x.shape[1])
 
 
 def use_torch_threads() -> None:
-    """Let the loops that this thread starts have as many threads as torch has, and torch no more than before."""
+    """Give the Numba loops of this thread as many threads as torch has, and keep torch's own number."""
     threads = torch.get_num_threads()
     most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(threads, most))

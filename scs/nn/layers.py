@@ -92,7 +92,7 @@ class _SharpenedCosineSimilarity(nn.Module):
         return y if self.gain is None else y * self.gain
 
     def extra_repr(self) -> str:
-        """Name what distinguishes this layer in a printed network."""
+        """Return the settings of this layer for a printed network."""
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
             f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, gain={self.gain is not None}"
@@ -148,7 +148,7 @@ class SharpenedCosineSimilarity2d(_SharpenedCosineSimilarity):
 
 
 class MaxAbsPool1d(nn.Module):
-    """Keep the value of largest magnitude, with its sign, of every window of a signal ``(N, C, L)``.
+    """Max-abs pooling of signals ``(N, C, L)``: the value of largest magnitude of every window, with its sign.
 
     See :class:`MaxAbsPool2d`.
 
@@ -162,12 +162,12 @@ class MaxAbsPool1d(nn.Module):
         self.kernel_size, self.stride, self.padding = kernel_size, stride or kernel_size, padding
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, L)`` to ``(N, C, (L + 2 * padding - kernel_size) // stride + 1)``."""
+        """Pool ``(N, C, L)`` to ``(N, C, (L + 2 * padding - kernel_size) // stride + 1)``."""
         return max_abs_pool(x, self.kernel_size, self.stride, self.padding)
 
 
 class MaxAbsPool2d(nn.Module):
-    """Keep the value of largest magnitude, with its sign, of every window of an image ``(N, C, H, W)``.
+    """Max-abs pooling of images ``(N, C, H, W)``: the value of largest magnitude of every window, with its sign.
 
     A strong negative match is as informative as a positive one; plain max pooling would throw it away. Of two values
     of equal magnitude the positive one is kept.
@@ -190,7 +190,7 @@ class MaxAbsPool2d(nn.Module):
         self.kernel_size, self.stride, self.padding = kernel_size, stride or kernel_size, padding
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to ``(N, C, H', W')``, ``H' = (H + 2 * padding - kernel_size) // stride + 1``."""
+        """Pool ``(N, C, H, W)`` to ``(N, C, H', W')``, ``H' = (H + 2 * padding - kernel_size) // stride + 1``."""
         return max_abs_pool(x, self.kernel_size, self.stride, self.padding)
 
 

@@ -1,4 +1,4 @@
-"""Pooling that keeps the strongest match, whatever its sign."""
+"""Max-abs pooling, which keeps the value of largest magnitude, with its sign."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def max_abs_pool(x: Tensor, kernel_size: int, stride: int | None = None, padding
 
 
 class _Halving(torch.autograd.Function):
-    """Windows of 2x2 beside each other, by compiled loops."""
+    """Max-abs pooling of 2x2 windows with a stride of 2, by compiled loops."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from scs.nn.channels_last import as_pixels, loops_serve, use_torch_threads
 
 
 def sum_squares(x: Tensor) -> Tensor:
-    """Sum of squares of every pixel: ``(N, C, …)`` to ``(N, 1, …)``; on the CPU, channels last, by compiled loops."""
+    """Sum the squares of every pixel, ``(N, C, …)`` to ``(N, 1, …)``; on the CPU, channels last, by compiled loops."""
     if loops_serve(x):
         return cast(Tensor, _SumSquares.apply(x))  # type: ignore[no-untyped-call]
     return x.square().sum(1, keepdim=True)

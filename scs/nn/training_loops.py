@@ -1,4 +1,4 @@
-"""Loops that a training on the CPU spends its time in: squares, sharpening and max-abs pooling, each with its gradient.
+"""Compiled loops for training on the CPU: sums of squares, sharpening and max-abs pooling, each with its gradient.
 
 They are bound by memory, so each takes one pass over its arrays where torch takes a dozen, and takes a logarithm again
 rather than store it. Arrays are float32, dense, and have the channels last.
@@ -146,7 +146,7 @@ def sum_squares_gradient(grad: Array, x: Array, to_x: Array) -> None:
 
 @compiled_for_threads
 def pool(x: Array, y: Array, winner: Winners) -> None:
-    """Keep of every 2x2 window the value of largest magnitude, of opposites the positive one, and which it was.
+    """Pool every 2x2 window to its value of largest magnitude, of opposites the positive one, and write which it was.
 
     Args:
         x: ``(N, H, W, C)``.
@@ -169,7 +169,7 @@ def pool(x: Array, y: Array, winner: Winners) -> None:
 
 @compiled_for_threads
 def pool_gradient(grad: Array, winner: Winners, to_x: Array) -> None:
-    """Hand each window's gradient to its winner; the arrays are those of :func:`pool`."""
+    """Write the gradient of ``x``: each window's goes to the value that won; the arrays are those of :func:`pool`."""
     images, rows, columns, channels = grad.shape
     for row in numba.prange(images * rows):
         n, i = row // rows, row % rows

@@ -1,1 +1,1 @@
-"""Templates that are turned and scaled: poses, and the search for them, coarse to fine."""
+"""Matching of rotated and scaled templates: poses, and the search for them, coarse to fine."""

@@ -1,4 +1,4 @@
-"""Poses moved to where a template fits best, below the pixel and below the steps they were found in."""
+"""Alignment of poses to a scene (Lucas-Kanade), finer than a pixel and than the steps they were found in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DAMPING = 1e-3
 
 @dataclass(frozen=True)
 class Limits:
-    """Which parts of a pose may move, and how far.
+    """The limits of an alignment: which parameters of a pose may change, and how far.
 
     Attributes:
         angles: lowest and highest, degrees; equal where the angle is fixed.
@@ -49,12 +49,15 @@ class Limits:
 
     @property
     def free(self) -> list[int]:
-        """Columns of a pose that may move."""
+        """Columns of the parameters of a pose that may change."""
         fixed = {ANGLE: self.angles, LOG_SCALE: self.log_scales}
         return [column for column in range(4) if column not in fixed or fixed[column][0] < fixed[column][1]]
 
     def room(self, poses: Poses) -> NDArray[np.float64]:
-        """How far a template's centre may lie from the scene's, ``(K, 2)``, across and down; below zero: nowhere."""
+        """Compute how far a template's centre may lie from the scene's, ``(K, 2)``, across and down.
+
+        Below zero, the template does not fit.
+        """
         angles, scales = np.radians(poses[:, ANGLE]), np.exp(poses[:, LOG_SCALE])
         cosines, sines = np.abs(scales * np.cos(angles)), np.abs(scales * np.sin(angles))
         height, width = self.template
@@ -62,7 +65,7 @@ class Limits:
         return np.array(self.scene[::-1]) / 2 - reach
 
     def apply(self, poses: Poses) -> None:
-        """Bring poses back within the limits, in place; those too large for the scene are left as they are."""
+        """Clip poses to the limits, in place; the position of one too large for the scene is left as it is."""
         if not self.turning:
             poses[:, ANGLE] = poses[:, ANGLE].clip(*self.angles)
         poses[:, LOG_SCALE] = poses[:, LOG_SCALE].clip(*self.log_scales)
@@ -73,7 +76,7 @@ class Limits:
 
 
 class Aligner:
-    """A template on a grid of points, against which a scene is sampled pose by pose.
+    """An inverse compositional aligner: a template on a grid of points at which a scene is sampled pose by pose.
 
     The step is that of inverse compositional alignment: slopes and normal equations belong to the template, and are
     made once for all the poses. Gain and offset of the scene drop out, as they do from the cosine.
@@ -126,7 +129,7 @@ class Aligner:
     def refine(
         self, scene: SceneResolutions, poses: Poses, limits: Limits, steps: int, workers: Workers
     ) -> tuple[Poses, NDArray[np.float32]]:
-        """Move each pose uphill by Gauss-Newton steps.
+        """Refine each pose by Gauss-Newton steps towards a higher cosine.
 
         Returns:
             The best pose met on each one's way ``(K, 4)``, and its cosine ``(K,)``.
@@ -184,7 +187,7 @@ class Aligner:
         return windows, windows @ self._values
 
     def _move(self, poses: Poses, moves: NDArray[np.floating]) -> None:
-        """Take the template's own move back from the pose: the scene stays, the template comes to it."""
+        """Update poses by the inverse of the template's move, whose length is limited (inverse compositional step)."""
         longest = _LONGEST_MOVE * self.spacing
         across, down = moves[:, 0].clip(-longest, longest), moves[:, 1].clip(-longest, longest)
         turns, growths = moves[:, 2:].clip(-_LARGEST_TURN, _LARGEST_TURN).T
@@ -197,7 +200,7 @@ class Aligner:
 
 
 def damped_solver(slopes: NDArray[np.floating]) -> NDArray[np.floating]:
-    """``(points, n)``: a residual's product with it is the least-squares step along the ``(points, n)`` slopes."""
+    """Return ``(points, n)``: a residual's product with it is the damped least-squares step along the slopes."""
     normal = slopes.T @ slopes
     diagonal = np.diag(normal)
     normal = normal + np.diag(_DAMPING * diagonal + 1e-12 * diagonal.max() + 1e-30)

@@ -1,4 +1,4 @@
-"""From the coarsest scan to the full resolution: poses are aligned at one size after the other, fewer at each."""
+"""Coarse-to-fine search: poses from the coarsest scan, aligned at one resolution after the other, fewer at each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SAME = 0.1
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a search is to come back with.
+    """The limits on what a search returns and on what it follows.
 
     Attributes:
         threshold: least score of a match.
@@ -53,7 +53,7 @@ class Wanted:
 
 
 def climb(goal: Goal, ranges: Ranges, limits: Limits, wanted: Wanted, spread: Workers) -> Poses:
-    """Scan at the coarsest resolution, then align at that and at all above it; the poses that are left, best first."""
+    """Scan at the coarsest resolution, align there and at each finer one, and return the poses left, best first."""
     template, scene = goal.template_plane, SceneResolutions(goal.scene_plane)
     poses, scores, coarsest = _scanned(goal, scene, ranges, limits, wanted, spread)
     limits.apply(poses)
@@ -96,7 +96,7 @@ def _scanned(
 
 
 def _distinct(poses: Poses, scores: NDArray[np.float32], side: float, most: int) -> tuple[Poses, NDArray[np.float32]]:
-    """Best first, and only the best of those that have come to nearly the same pose."""
+    """Sort poses best first, and keep only the best of those that are nearly the same."""
     order = np.argsort(-scores, kind="stable")
     poses, scores = poses[order], scores[order]
     growths = np.rint(poses[:, LOG_SCALE] / _SAME)

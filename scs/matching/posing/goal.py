@@ -1,4 +1,4 @@
-"""A template that is looked for in a scene: its score in a pose, and the pose in which that is highest."""
+"""The objective of a pose search: the score of a template in a pose, and the pose in which it is highest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FLAT = 1e-6
 
 @dataclass(frozen=True)
 class PosedMatch:
-    """Where a template was found, and how it lies there.
+    """A match with its pose: position, angle, scale and score.
 
     Attributes:
         x: of the template's centre in the scene, in pixels, pixel i covering [i, i + 1).
@@ -43,7 +43,7 @@ class PosedMatch:
 
 @dataclass(frozen=True)
 class Measure:
-    """What a template is compared by.
+    """A measure of similarity: method, mask, exponent and noise floor.
 
     Attributes:
         method: a normalised one whose scores grow with likeness.
@@ -59,17 +59,17 @@ class Measure:
 
     @property
     def sharpened(self) -> bool:
-        """Whether the method is one of the sharpened."""
+        """Whether the method is a sharpened cosine similarity."""
         return self.method.kind == "similarity"
 
     @property
     def exponent(self) -> float:
-        """What its scores are sharpened by."""
+        """Exponent that the scores are sharpened by; 1 where they are not."""
         return self.p if self.sharpened else 1.0
 
 
 class Goal:
-    """What is looked for, where, and by which measure.
+    """The objective of a pose search: a template, the scene, and the measure that compares them.
 
     Args:
         scene: ``(H, W, C)``.
@@ -95,7 +95,7 @@ class Goal:
         self._radius = math.hypot(*template.shape[:2]) / 2
 
     def least_cosine(self, score: float) -> float:
-        """What a cosine has to be at least for its score to be this high."""
+        """Return the least cosine that gives a score this high."""
         least = max(score, 0.0)
         return float(least ** (1 / self._measure.exponent))
 
@@ -125,7 +125,7 @@ class Goal:
         return best
 
     def _uphill(self, pose: Poses, free: list[int]) -> tuple[float, NDArray[np.float64]]:
-        """Cosine in a pose, and the move that should raise it most."""
+        """Compute the cosine in a pose, and the Gauss-Newton step that should raise it most."""
         scale = math.exp(pose[LOG_SCALE])
         rim = _PROBE / (self._radius * scale)
         probes = np.diag([_PROBE, _PROBE, math.degrees(rim), rim])
@@ -163,7 +163,7 @@ class Goal:
         return window.reshape(box.rows, box.columns, -1), inside[..., None].astype(np.float32)
 
     def _score(self, product: float, seen: float, sought: float) -> float:
-        """From the product of two vectors and their norms, zero where one of them is flat."""
+        """Score two vectors from their product and their norms; 0 where one of them is flat."""
         if not seen or not sought:
             return 0.0
         if not self._measure.sharpened:
@@ -181,13 +181,13 @@ def _weighted(pixels: Plane, weights: Plane, centred: bool) -> Plane:
 
 
 def _norm(vector: Plane, pixels: Plane, weights: Plane) -> float:
-    """Norm of weighted pixels, zero if that is nothing but what rounding left of them."""
+    """Norm of weighted pixels; 0 where it is no more than rounding error."""
     norm = float(np.linalg.norm(vector))
     return norm if norm > _FLAT * float(np.linalg.norm(weights * pixels)) else 0.0
 
 
 def _planes(scene: Array, template: Array, mask: Array | None, centred: bool) -> tuple[Plane, TemplatePlane]:
-    """One channel of each: along the direction in which the template's own pixels differ most."""
+    """Project scene and template on one channel, the first principal component of the template's colours."""
     weights = None if mask is None else np.asarray(mask, np.float32).mean(2)
     direction = np.ones(1, np.float32)
     if scene.shape[2] > 1:

@@ -1,4 +1,4 @@
-"""The plan of a search over angles and scales: what the coarsest scan tries, and the sizes that it climbs by."""
+"""The plan of a coarse-to-fine search: angles and scales for the coarsest scan, and sizes to align at after it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STEPS_UP = 1.25  # between the sizes that are tried for it
 
 @dataclass(frozen=True)
 class Ranges:
-    """What a template may be turned and scaled by.
+    """The ranges of angles and scales that a template may have.
 
     Attributes:
         angles: degrees.
@@ -36,28 +36,28 @@ class Ranges:
 
     @property
     def turning(self) -> bool:
-        """Whether the angles are the whole circle, and have no ends."""
+        """Whether the angles are the full circle, without ends."""
         return self.angles.values is None and self.angles.high - self.angles.low >= 360
 
     @property
     def hold_upright(self) -> bool:
-        """Whether the template as it is lies within them."""
+        """Whether angle 0 and scale 1, the template as it is, lie within the ranges."""
         return self.angles.low <= 0 <= self.angles.high and self.scales.low <= 1 <= self.scales.high
 
     def fitting_angles(self, radius: float) -> tuple[float, ...]:
-        """Angles to try so that a rim of this radius moves by a pixel at most from one to the next."""
+        """Choose angles to try such that a rim of this radius moves by at most a pixel from one to the next."""
         angles = self.angles
         return _covering(angles, fitting_angles(Steps(angles.low, angles.high), radius))
 
     def fitting_scales(self, radius: float) -> tuple[float, ...]:
-        """Scales to try, likewise."""
+        """Choose scales to try such that a rim of this radius moves by at most a pixel from one to the next."""
         scales = self.scales
         return _covering(scales, fitting_scales(Steps(scales.low, scales.high), radius))
 
 
 @dataclass(frozen=True)
 class ScanPlan:
-    """What the coarsest scan compares with the scene.
+    """The plan of the coarsest scan: a template, its size there, and the angles and scales to try.
 
     Attributes:
         template: at its full resolution.
@@ -70,17 +70,17 @@ class ScanPlan:
     ranges: Ranges
 
     def levels(self) -> Iterator[tuple[float, float]]:
-        """Each scale to try, and the template's size at which that is done."""
+        """Yield each scale to try, and the size of the template to try it at."""
         for scale in self.ranges.fitting_scales(_rim(self.template, self.size)):
             yield scale, min(self.size, size_in_scene(self.template, scale))
 
     def angles(self, size: float) -> tuple[float, ...]:
-        """Angles to try, in degrees, where the template has this size."""
+        """Choose the angles to try, in degrees, for a template of this size."""
         return self.ranges.fitting_angles(_rim(self.template, size))
 
 
 def plan_scan(template: TemplatePlane, ranges: Ranges) -> ScanPlan:
-    """Scan at the largest size that the work allowed is enough for."""
+    """Plan a scan at the largest size of the template that the allowed work is enough for."""
     size = _COARSEST
     while size * _STEPS_UP < template.size and _work(template, size * _STEPS_UP, ranges) <= _WORK:
         size *= _STEPS_UP
@@ -88,7 +88,7 @@ def plan_scan(template: TemplatePlane, ranges: Ranges) -> ScanPlan:
 
 
 def climbing_sizes(smallest: float, coarsest: float, largest: float) -> list[float]:
-    """Sizes to align at: doubling where every scale is shown in full, in steps of root two where some are not."""
+    """List the sizes to align at, doubling where every scale is shown in full, else in steps of root two."""
     sizes = [smallest]
     while sizes[-1] < 0.999 * largest:
         factor = 2 if sizes[-1] * 2 <= coarsest * 2.001 else math.sqrt(2)
@@ -97,7 +97,7 @@ def climbing_sizes(smallest: float, coarsest: float, largest: float) -> list[flo
 
 
 def size_in_scene(template: TemplatePlane, scale: float) -> float:
-    """The most pixels of a side that a scene can show of a template at this scale: no more than it has."""
+    """Return the size at which a scene shows a template of this scale, at most the template's own."""
     return template.size * min(scale, 1.0)
 
 
@@ -119,7 +119,7 @@ def _rim(template: TemplatePlane, size: float) -> float:
 
 
 def _covering(steps: Steps, fitting: tuple[float, ...]) -> tuple[float, ...]:
-    """Those of the listed values that are needed to leave no wider gaps than the fitting ones, or the fitting ones."""
+    """Thin out the listed values to gaps no wider than those of the fitting ones, which are used without a list."""
     if steps.values is None or len(fitting) < 2:
         return steps.values or fitting
     kept = [steps.values[0]]

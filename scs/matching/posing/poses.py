@@ -1,4 +1,4 @@
-"""Poses of a template, a turn and a scale, and the template as it looks in one."""
+"""Poses of a template, an angle and a scale, and the template warped to one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Steps:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Steps:
-        """List the values one by one."""
+        """Make steps of a list of values."""
         ascending = tuple(sorted({float(value) for value in values}))
         if not ascending or not all(map(math.isfinite, ascending)):
             raise OptionError(f"steps need at least one value, all finite; {list(values)} came")
@@ -54,7 +54,7 @@ class Steps:
 
     @classmethod
     def parse(cls, text: str, auto: tuple[float, float]) -> Steps:
-        """Read steps as they stand on a command line or in a URL.
+        """Parse steps from the text of a command line or a URL.
 
         Args:
             text: ``"30"``, ``"0,90,180"``, ``"start:stop:step"``, ``"start:stop:auto"``, the same for short as
@@ -104,7 +104,7 @@ AxisOption = Steps | Sequence[float] | float | str | None
 
 
 def angle_steps(option: AxisOption) -> Steps:
-    """Angles in degrees, from whatever form they come in; None is 0 alone.
+    """Read angles in degrees from any form of the option; None is 0 alone.
 
     Raises:
         OptionError: a form that cannot be read.
@@ -113,7 +113,7 @@ def angle_steps(option: AxisOption) -> Steps:
 
 
 def scale_steps(option: AxisOption) -> Steps:
-    """Scales, from whatever form they come in; None is 1 alone.
+    """Read scales from any form of the option; None is 1 alone.
 
     Raises:
         OptionError: a form that cannot be read, or a scale that is not above zero.
@@ -125,7 +125,7 @@ def scale_steps(option: AxisOption) -> Steps:
 
 
 def fitting_angles(steps: Steps, radius: float) -> tuple[float, ...]:
-    """Values to try: those listed, or such that a rim of this radius moves by a pixel at most from one to the next.
+    """Choose angles to try: those listed, or such that a rim of this radius moves by at most a pixel between two.
 
     A full turn does not come back to where it began: -180 is tried, 180 is not.
     """
@@ -139,7 +139,7 @@ def fitting_angles(steps: Steps, radius: float) -> tuple[float, ...]:
 
 
 def fitting_scales(steps: Steps, radius: float) -> tuple[float, ...]:
-    """Values to try: those listed, or growing by one factor that moves a rim of this radius by a pixel at most."""
+    """Choose scales to try: those listed, or growing by a factor that moves a rim of this radius by at most a pixel."""
     if steps.values is not None:
         return steps.values
     count = math.ceil(math.log(steps.high / steps.low) / math.log1p(1 / radius))
@@ -147,7 +147,7 @@ def fitting_scales(steps: Steps, radius: float) -> tuple[float, ...]:
 
 
 def unrelated_poses(angles: Steps, scales: Steps) -> int:
-    """How many poses whose scores have little to do with each other there are in a range of angles and scales."""
+    """Count the poses with nearly independent scores in a range of angles and scales."""
     turns = 1 + math.radians(min(angles.high - angles.low, 360.0)) / 2 / _UNRELATED
     growths = 1 + math.log(scales.high / scales.low) / _UNRELATED
     return math.ceil(turns * growths)
@@ -165,7 +165,7 @@ class Box:
 
 @dataclass(frozen=True)
 class PosedTemplate:
-    """A template as it looks in a pose, on the pixels of a scene.
+    """A template warped to a pose, on the pixels of a scene.
 
     Attributes:
         pixels: ``(box.rows, box.columns, C)`` float32.
@@ -180,7 +180,10 @@ class PosedTemplate:
 
 
 def turn_and_scale(angle: float, scale: float) -> NDArray[np.float64]:
-    """``(2, 2)`` matrix that maps ``(x, y)`` of a template to a scene; y points down, angles are counter-clockwise."""
+    """Return the ``(2, 2)`` matrix that maps ``(x, y)`` of a template to a scene.
+
+    The y axis points down, angles are counter-clockwise.
+    """
     cosine, sine = scale * math.cos(math.radians(angle)), scale * math.sin(math.radians(angle))
     return np.array([[cosine, sine], [-sine, cosine]])
 
@@ -227,7 +230,7 @@ def pose_template(
 
 @dataclass(frozen=True)
 class _Warp:
-    """What brings pictures of a template's size to the pixels of a box, each the mean of finer ones."""
+    """An affine warp from a template to the pixels of a box, each the mean of finer ones (supersampling)."""
 
     matrix: NDArray[np.float64]  # (2, 3), from pixels of the template to the finer ones
     box: Box

@@ -1,4 +1,4 @@
-"""A scene and a template at matching resolutions: what one of them shows, the other shows as well."""
+"""Scenes and templates at the same resolution and with the same blur (image pyramid)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Resized:
 
 
 class SceneResolutions:
-    """A scene at any resolution below its own.
+    """A scene at any resolution up to its own (image pyramid).
 
     Args:
         scene: ``(H, W)`` float32.
@@ -47,7 +47,7 @@ class SceneResolutions:
         self._rungs: dict[int, Resized] = {}
 
     def at(self, factor: float) -> Resized:
-        """Resize to the whole number of pixels that comes nearest to a factor of at most 1."""
+        """Resize by a factor of at most 1, rounded to whole pixels, and blur."""
         height, width = self.scene.shape
         rows, columns = max(1, round(height * factor)), max(1, round(width * factor))
         pixels = self.scene
@@ -56,14 +56,14 @@ class SceneResolutions:
         return Resized(blurred(pixels, BLUR), columns / width, rows / height)
 
     def rung(self, index: int) -> Resized:
-        """Resize by ``2 ** (-index / 2)``; the result is kept."""
+        """Resize by ``2 ** (-index / 2)``, and cache the result."""
         if index not in self._rungs:
             self._rungs[index] = self.at(2 ** (-index / 2))
         return self._rungs[index]
 
 
 def nearest_rungs(factors: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Index of the rung that comes nearest to each factor."""
+    """Return the index of the rung that is nearest to each factor."""
     rungs: NDArray[np.int64] = np.maximum(np.rint(-2 * np.log2(factors)), 0).astype(np.int64)
     return rungs
 
@@ -87,7 +87,7 @@ class TemplatePlane:
         return math.sqrt(height * width)
 
     def seen_at(self, spacing: float) -> TemplatePlane:
-        """Blur as much as a scene is blurred by being resized until this many of the template's pixels make one."""
+        """Blur as much as a scene is blurred that is downsampled to one pixel for this many of the template's."""
         area = _PIXEL_VARIANCE if spacing > 1 else 0
         sigma = spacing * math.sqrt(area + BLUR**2)
         if self.weights is None:
@@ -97,7 +97,7 @@ class TemplatePlane:
         return TemplatePlane(np.divide(mixed, seen, out=np.zeros_like(mixed), where=seen > 0), self.weights)
 
     def sampled(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[Plane, Plane]:
-        """Values and weights at points counted from the template's centre; outside of it the weight is zero."""
+        """Sample values and weights at points counted from the template's centre; outside of it the weight is zero."""
         height, width = self.pixels.shape
         values = interpolated(self.pixels, x + width / 2, y + height / 2)
         inside = (np.abs(x) <= width / 2) & (np.abs(y) <= height / 2)
@@ -107,12 +107,12 @@ class TemplatePlane:
 
 
 def blurred(plane: Plane, sigma: float) -> Plane:
-    """Blur with a Gaussian; the picture goes on beyond its edge as it ends."""
+    """Blur with a Gaussian, replicating the edge."""
     return cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 
 
 def interpolated(plane: Plane, x: NDArray[np.floating], y: NDArray[np.floating]) -> Plane:
-    """Value at each point, in the shape of ``x``; pixel i covers [i, i + 1)."""
+    """Interpolate bilinearly at each point, in the shape of ``x``; pixel i covers [i, i + 1)."""
     # OpenCV samples fewer points than 32,767 in a row.
     count, width = x.size, min(x.size, _ROW)
     places = np.zeros((2, -(-count // width) * width), np.float32)

@@ -51,7 +51,7 @@ def scan(
 
 
 def _summits(profiles: Plane, turning: bool) -> NDArray[np.bool_]:
-    """Where each row of scores is no lower than on either side; the last comes before the first on a full turn."""
+    """Mark the local maxima of each row of scores, where on a full turn the last is beside the first."""
     before, after = np.roll(profiles, 1, 1), np.roll(profiles, -1, 1)
     if not turning:
         before[:, 0] = after[:, -1] = -np.inf

@@ -144,7 +144,7 @@ def _upright(scene: Array, template: Array, measure: Measure, wanted: Wanted) ->
 
 
 def _within_turn(match: PosedMatch, turn: Steps) -> PosedMatch:
-    """Give an angle of a full circle as the circle counts, from its lowest on: alignment may have passed the end."""
+    """Wrap the angle of a match into the full circle that was searched, whose end alignment may have passed."""
     if turn.high - turn.low < 360:
         return match
     return replace(match, angle=turn.low + (match.angle - turn.low) % 360)
@@ -168,7 +168,7 @@ def _widened(steps: Steps, by: float) -> tuple[float, float]:
 
 
 def _check_fit(limits: Limits, ranges: Ranges) -> None:
-    """Refuse a template that lies within the scene in no angle at its smallest scale."""
+    """Refuse a template that fits into the scene at no angle, even at its smallest scale."""
     turn, scale = ranges.angles, ranges.scales.low
     angles = turn.values or np.linspace(turn.low, turn.high, 361).tolist()
     poses = np.array([(0, 0, angle, math.log(scale)) for angle in angles])
@@ -181,7 +181,7 @@ def _check_fit(limits: Limits, ranges: Ranges) -> None:
 
 
 def _separated(matches: list[PosedMatch], shape: tuple[int, ...]) -> list[PosedMatch]:
-    """Those, of matches that come best first, which are not too close to a better one."""
+    """Drop matches, sorted best first, that are too close to a better one (NMS by distance)."""
     reach = _APART * min(shape[:2])
     centres = [(match.x, match.y) for match in matches]
     return [matches[i] for i in suppress_centres(centres, [reach * match.scale for match in matches])]

@@ -1,4 +1,4 @@
-"""A template in many angles, compared with every window of a scene of about its own resolution."""
+"""A bank of rotated templates, compared with every window of a scene of about the same resolution."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TELLING = 1 / 16
 
 @dataclass(frozen=True)
 class Scan:
-    """Cosines of a scene's windows, each by the angle that fits it best.
+    """The result of a scan: the cosine of every window of a scene with the angle that fits it best.
 
     Attributes:
         scores: ``(H' - d + 1, W' - d + 1)`` float32 within [-1, 1]; window (row, column) is ``d`` pixels wide and high.
@@ -47,13 +47,13 @@ class Scan:
     _bank: TurnedBank
 
     def peaks(self, least: float) -> tuple[Indices, Indices]:
-        """Rows and columns of the windows that are no worse than any beside them, and no worse than ``least``."""
+        """Find the local maxima of at least ``least``: rows and columns of their windows."""
         highest = cv2.dilate(self.scores, np.ones((3, 3), np.uint8))
         rows, columns = np.nonzero((self.scores >= highest) & (self.scores >= least))
         return rows, columns
 
     def profiles(self, rows: Indices, columns: Indices) -> Plane:
-        """Cosine of each of these windows with each angle, ``(windows, angles)``."""
+        """Compute the cosine of each of these windows with each angle, ``(windows, angles)``."""
         return self._bank.profiles(self._pixels, rows, columns, self._floor)
 
 
@@ -98,7 +98,7 @@ class TurnedBank:
         self._shares = np.ascontiguousarray(shares[:1] if self.disc else shares, np.float32)
 
     def scan(self, pixels: Plane, workers: Workers) -> Scan | None:
-        """Compare with every window; None for a scene that is smaller than a window."""
+        """Compare the bank with every window of a scene; None for a scene that is smaller than a window."""
         rows, columns = (side - self.side + 1 for side in pixels.shape)
         if rows < 1 or columns < 1:
             return None
@@ -122,7 +122,7 @@ class TurnedBank:
         return Scan(scores, pixels, floor, self)
 
     def profiles(self, pixels: Plane, rows: Indices, columns: Indices, floor: float) -> Plane:
-        """Cosine of each of these windows with each angle, ``(windows, angles)``."""
+        """Compute the cosine of each of these windows with each angle, ``(windows, angles)``."""
         windows = sliding_window_view(pixels, (self.side, self.side))[rows, columns]
         return self._compare(np.ascontiguousarray(windows[:, self.inside].T), floor).T
 
@@ -144,7 +144,7 @@ class TurnedBank:
         return product(self._kernels, windows) * _inverse_roots(squares, floor)
 
     def _disc_inverse(self, pixels: Plane, floor: float) -> Plane:
-        """One by the root of the mean square, of every window's disc, placed at its top left."""
+        """One over the root mean square of every window's disc, placed at the window's top left."""
         disc = (self.inside / self.inside.sum()).astype(np.float32)
 
         def mean(values: Plane) -> Plane:
@@ -157,13 +157,13 @@ class TurnedBank:
 
 
 def is_round(template: TemplatePlane) -> bool:
-    """Whether the disc inside a template shows most of it."""
+    """Tell whether the largest disc inside a template shows most of it."""
     height, width = template.pixels.shape
     return template.weights is None and min(height, width) >= _ROUND * max(height, width)
 
 
 def core(template: TemplatePlane) -> tuple[TemplatePlane, tuple[float, float]]:
-    """The part of a template that is scanned for: all of a round one, else the square around its most telling disc.
+    """Choose the part of a template to scan for: all of a round one, else the square around its most textured disc.
 
     Among the discs that lie within the template and its mask and are nearly as large as can be, that is the one whose
     surroundings vary most in the direction in which they vary least.
@@ -187,7 +187,7 @@ def core(template: TemplatePlane) -> tuple[TemplatePlane, tuple[float, float]]:
 
 
 def _inverse_roots(squares: Plane, floor: float) -> Plane:
-    """Zero where there is nothing: a flat window has no angle to a template."""
+    """One over the root of each value; 0 for a flat window, whose cosine with a template is undefined."""
     textured = squares > max(floor, 1e-30)
     roots = np.sqrt(squares, out=np.ones_like(squares), where=textured)
     return np.divide(1, roots, out=np.zeros_like(squares), where=textured)

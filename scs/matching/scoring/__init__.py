@@ -1,1 +1,1 @@
-"""What scores are made of: blocks of a scene, their spectra, the norms of their patches."""
+"""The computation of score maps: blocks of a scene (overlap-save), their spectra, the norms of their patches."""

@@ -1,4 +1,4 @@
-"""How a scene is cut into overlapping blocks, each transformed by itself (overlap-save).
+"""Overlap-save: a scene is cut into overlapping blocks, each transformed by itself.
 
 Small blocks fit the processor's caches and keep rounding local; large ones waste less on the overlap.
 """
@@ -32,7 +32,7 @@ class Block:
 
 @functools.lru_cache(maxsize=256)
 def plan_blocks(places: tuple[int, int], template: tuple[int, int], threads: int) -> tuple[Size, list[Block]]:
-    """Choose the size of transform that is done soonest, and cut the map into blocks that it serves.
+    """Choose the size of transform with the least cost, and cut the score map into blocks for it (overlap-save).
 
     Args:
         places: rows and columns of the map of scores.

@@ -1,4 +1,4 @@
-"""Products of kernels with every patch of a block: directly where they are small, through spectra where not."""
+"""Cross-correlation of kernels with every patch of a block: directly for small kernels, by FFT for larger ones."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Correlator(Protocol):
     """A kernel ``(C, h, w)`` that is correlated with blocks, in the precision of the block."""
 
     def analyse(self, planes: Array, scratch: Scratch) -> list[Array]:
-        """What is made once of a block ``(C, rows, columns)``, in its place, and serves every kernel of this shape."""
+        """Prepare, in place, what every kernel of this shape needs of a block ``(C, rows, columns)``."""
 
     def products(self, analysed: Sequence[Array], scratch: Scratch) -> Array:
-        """Products with every patch, ``(rows - h + 1, columns - w + 1)``, in the scratch."""
+        """Correlate with every patch, into scratch memory: ``(rows - h + 1, columns - w + 1)``."""
 
     def rounding(self, energy: float, planes: Sequence[Array]) -> float:
-        """Largest error to be expected of a product in float32, for a kernel of norm 1.
+        """Estimate the largest rounding error of a product in float32, for a kernel of norm 1.
 
         Args:
             energy: of the block.
@@ -40,17 +40,17 @@ class Correlator(Protocol):
 
 
 class DirectCorrelator:
-    """By definition, one product after the other; for small kernels the fastest."""
+    """Correlation by the definition, the fastest for small kernels."""
 
     def __init__(self, unit: NDArray[np.float64]) -> None:
         self.unit = unit
 
     def analyse(self, planes: Array, scratch: Scratch) -> list[Array]:
-        """The block itself."""
+        """Return the channels of the block as they are."""
         return list(planes)
 
     def products(self, analysed: Sequence[Array], scratch: Scratch) -> Array:
-        """See Correlator."""
+        """Correlate with every patch; see :class:`Correlator`."""
         shape, dtype = analysed[0].shape, analysed[0].dtype
         total = scratch.array("products", shape, dtype)
         for number, (plane, channel) in enumerate(zip(analysed, self.unit, strict=True)):
@@ -63,24 +63,24 @@ class DirectCorrelator:
         return total[: shape[0] - height + 1, : shape[1] - width + 1]
 
     def rounding(self, energy: float, planes: Sequence[Array]) -> float:
-        """See Correlator: a sum rounds in proportion to its own patch alone."""
+        """Estimate the rounding error, which depends on a sum's own patch alone; see :class:`Correlator`."""
         largest = max(float(cv2.norm(plane, cv2.NORM_INF)) for plane in planes)
         return _EPSILON * float(np.sqrt(self.unit.size)) * largest
 
 
 class SpectralCorrelator:
-    """By the convolution theorem; channels are summed before the one inverse transform."""
+    """Correlation by FFT (convolution theorem), with channels summed before the one inverse transform."""
 
     def __init__(self, unit: NDArray[np.float64], size: tuple[int, int]) -> None:
         self.unit = unit
         self.size = size
 
     def analyse(self, planes: Array, scratch: Scratch) -> list[Array]:
-        """Spectra of the channels."""
+        """Transform the channels to spectra."""
         return [transform(plane, plane) for plane in planes]
 
     def products(self, analysed: Sequence[Array], scratch: Scratch) -> Array:
-        """See Correlator."""
+        """Correlate with every patch; see :class:`Correlator`."""
         kernels = self._single if analysed[0].dtype == np.float32 else self._double
         total = scratch.array("total", self.size, analysed[0].dtype)
         multiply(analysed[0], kernels[0], total)
@@ -90,7 +90,10 @@ class SpectralCorrelator:
         return inverse(total, total)[self.unit.shape[1] - 1 :, self.unit.shape[2] - 1 :]
 
     def rounding(self, energy: float, planes: Sequence[Array]) -> float:
-        """See Correlator: a transform rounds in proportion to the whole block. The factors are measured."""
+        """Estimate the rounding error, which depends on the whole block; see :class:`Correlator`.
+
+        The factors are measured.
+        """
         share = self.unit[0].size / (self.size[0] * self.size[1])
         rounding: float = 6 * share**0.25 * _EPSILON * max(energy, 0.0) ** 0.5
         return rounding
@@ -114,12 +117,12 @@ class SpectralCorrelator:
 
 
 def make_correlator(unit: NDArray[np.float64], size: tuple[int, int] | None) -> Correlator:
-    """Spectral for transforms of the given size, direct where there is none."""
+    """Make a spectral correlator for transforms of the given size, a direct one where there is none."""
     return DirectCorrelator(unit) if size is None else SpectralCorrelator(unit, size)
 
 
 def sampled_error(region: Region, unit: NDArray[np.float64], products: Array) -> float:
-    """Root mean square of what is wrong with products, from an even grid of places where they are taken in float64.
+    """Estimate the root mean square error of products, on an even grid of places where they are computed in float64.
 
     Args:
         region: what they are products of.

@@ -1,4 +1,4 @@
-"""From products, energies and norms to scores: the formula of every method."""
+"""The formulas of the matching methods: scores from products, energies and norms."""
 
 from __future__ import annotations
 

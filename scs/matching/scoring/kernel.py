@@ -1,4 +1,4 @@
-"""A template made ready to be compared with patches: what is correlated with the scene, and its norm."""
+"""Templates prepared for correlation: the kernel that a scene is correlated with, and its norm."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FLAT = 1e-13  # a template whose energy falls below this share as its mean is r
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """What a template's score is computed with.
+    """A template prepared for correlation: a kernel of norm 1, and the template's norm.
 
     The product of patch and template, weighted and centred as the method asks, is ``norm`` times the plain product of
     the patch with ``unit``: centring the template is enough, since what it takes from a patch is orthogonal to it.
@@ -30,8 +30,9 @@ class Kernel:
 
 
 def prepare_kernel(template: NDArray[Any], weights: NDArray[np.float64] | None, method: Method) -> Kernel:
-    """Centre, weigh and normalise a template ``(C, h, w)``; ``weights`` are of the same shape, and multiply patch and
-    template alike (as OpenCV's masks do).
+    """Centre, weigh and normalise a template ``(C, h, w)``.
+
+    ``weights`` are of the same shape, and multiply patch and template alike (as OpenCV's masks do).
     """
     values = template.astype(np.float64)
     weights = np.ones_like(values) if weights is None else weights
@@ -45,7 +46,7 @@ def prepare_kernel(template: NDArray[Any], weights: NDArray[np.float64] | None, 
 
 
 def weighted_means(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of each channel, ``(C, 1, 1)``; 0 where a channel has no weight."""
+    """Compute the weighted mean of each channel, ``(C, 1, 1)``; 0 where a channel has no weight."""
     totals = weights.sum((1, 2), keepdims=True)
     sums = (weights * values).sum((1, 2), keepdims=True)
     means: NDArray[np.float64] = np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)

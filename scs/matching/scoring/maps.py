@@ -1,4 +1,4 @@
-"""Score maps, and what every way to compute them has in common."""
+"""Score maps, and what the ways to compute them have in common."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PRECISION = 8e-6  # error that a normalised score may have
 
 @dataclass(frozen=True, eq=False)
 class ScoreMap:
-    """How well a template fits at every place of a scene.
+    """A map of scores: how well a template fits at every place of a scene.
 
     Attributes:
         scores: ``(H - h + 1, W - w + 1)``; entry (row, column) is for the patch that begins there. ``(L - l + 1,)``
@@ -43,7 +43,7 @@ class ScoreMap:
 
 
 def allowed_error(method: Method, dtype: np.dtype[Any], p: float, largest_reciprocal: float | None) -> float:
-    """Error of a product up to which float32 will do; 0 where it never does.
+    """Return the error of a product up to which float32 is precise enough; 0 where it never is.
 
     Args:
         method: that the products are for.
@@ -61,13 +61,13 @@ def allowed_error(method: Method, dtype: np.dtype[Any], p: float, largest_recipr
 
 
 def runs_alike(templates: list[tuple[Array, Weights | None]]) -> Iterator[Iterator[tuple[Array, Weights | None]]]:
-    """Neighbouring templates of one size and one mask, which share what is made of the scene."""
+    """Group neighbouring templates of one size and one mask, which share what is computed of the scene."""
     for _, alike in groupby(templates, lambda template: (template[0].shape, id(template[1]))):
         yield alike
 
 
 def in_units(scores: Scores, scale: float) -> Scores:
-    """Scores that are not normalised, of pixels that were divided by a scale, as they are of the pixels themselves.
+    """Scale scores that are not normalised back to the units of the pixels, which were divided by a scale.
 
     Where float32 cannot hold the largest, all of them are smaller by the same factor, so that the best stays the best.
     """

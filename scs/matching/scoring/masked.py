@@ -1,4 +1,4 @@
-"""Norms of patches under a mask: window sums become correlations with the mask."""
+"""Energies of patches under a mask: window sums become correlations with the mask."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MaskSums:
         self._of_all_squares = make_correlator(np.square(weights), size)
 
     def energies(self, planes: NDArray[np.float64], centred: bool, whole: bool, scratch: Scratch) -> Energies:
-        """Energy of every patch.
+        """Compute the energy of every patch.
 
         Args:
             planes: ``(C, H, W)``, padded to the size of the transform; they are lost.

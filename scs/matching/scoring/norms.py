@@ -24,7 +24,7 @@ _ROUNDING = 1e-13  # share of a block's energy below which that of a patch is ro
 
 @dataclass(frozen=True, eq=False)
 class PatchNorms:
-    """What the patches of a block are divided by.
+    """The norms that the patches of a block are divided by.
 
     Attributes:
         reciprocal: ``(rows, columns)``, one over (norm + q); 0 where the patch is flat.
@@ -36,14 +36,14 @@ class PatchNorms:
 
     @property
     def largest_reciprocal(self) -> float:
-        """One over the norm of the faintest patch that is not flat."""
+        """The reciprocal of the faintest patch that is not flat."""
         return float(self.reciprocal.max())
 
 
 def patch_energies(
     planes: Sequence[Plane], window: Size, centred: bool, dtype: type[np.floating[Any]], scratch: Scratch
 ) -> Energies:
-    """Sums of squares of every patch, over all channels; taken in exact arithmetic for whole numbers, then rounded.
+    """Sum the squares of every patch over all channels, in exact arithmetic for whole numbers before rounding.
 
     Args:
         planes: the channels, ``(H, W)`` each, uint8, float32 or float64.
@@ -69,7 +69,7 @@ def patch_energies(
 
 
 def patch_norms(energy: Energies, q: float, floor: float) -> PatchNorms:
-    """Turn energies into norms, in their place if they are float32; patches of at most ``floor`` are flat."""
+    """Turn energies into norms, in place if they are float32; patches of energy up to ``floor`` are flat."""
     floor = max(floor, float(np.finfo(np.float32).tiny))
     reciprocal = np.ascontiguousarray(energy, np.float32)
     np.maximum(reciprocal, np.float32(floor), out=reciprocal)
@@ -79,7 +79,7 @@ def patch_norms(energy: Energies, q: float, floor: float) -> PatchNorms:
 
 
 def flat_energy(planes: Sequence[Plane], window: Size, epsilon: float) -> float:
-    """Energy up to which a patch is flat: all that is left of it may be rounding.
+    """Return the energy up to which a patch counts as flat, because it may be rounding error alone.
 
     Args:
         planes: the channels that energies are taken of.
@@ -92,7 +92,7 @@ def flat_energy(planes: Sequence[Plane], window: Size, epsilon: float) -> float:
 
 
 def flat_limit(pixels: int, energy: float, epsilon: float) -> float:
-    """See ``flat_energy``.
+    """Return the energy up to which a patch counts as flat, from the energy of its block; see ``flat_energy``.
 
     Args:
         pixels: of a patch, in all channels.
@@ -153,7 +153,7 @@ def _add_energies(
 
 @compiled
 def _mute(reciprocal: NDArray[np.float32], q: Any, limit: Any) -> int:
-    """Set what is beyond the limit to 0 and count it; add q to the norms of the rest."""
+    """Set the reciprocals of flat patches to 0 and count them; add q to the norms of the others."""
     muted = 0
     for row in range(reciprocal.shape[0]):
         for column in range(reciprocal.shape[1]):

@@ -1,4 +1,4 @@
-"""The part of a scene that one block of places sees, channel by channel."""
+"""The part of a scene that the patches of one block cover, channel by channel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SPLIT = 4  # channels up to which OpenCV takes pixels apart fastest
 
 
 class Region:
-    """Channels of a part of a scene, with the level that each is measured from where that makes numbers small.
+    """Channels of a part of a scene, each with its mean level, which is subtracted where that keeps numbers small.
 
     Attributes:
         planes: ``(rows, columns)`` each, uint8, float32 or float64.
@@ -38,7 +38,7 @@ class Region:
 
     @classmethod
     def of(cls, scene: Array, scale: float, block: Block, window: Size) -> Region:
-        """What the patches of a block of places cover.
+        """Cut out the part of a scene that the patches of a block cover.
 
         Args:
             scene: ``(H, W, C)``.
@@ -68,7 +68,7 @@ class Region:
         )
 
     def levelled(self, size: Size | None, dtype: type[np.floating[Any]], scratch: Scratch) -> Array:
-        """Pixels less the level of their channel, padded with zeros.
+        """Subtract from pixels the level of their channel, and pad them with zeros.
 
         Args:
             size: to pad to; None does not pad.

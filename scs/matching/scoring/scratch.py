@@ -1,4 +1,4 @@
-"""Memory that is used again for every block: new pages cost more than the arithmetic done in them."""
+"""Scratch memory, reused for every block because newly allocated pages cost more than the arithmetic on them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import DTypeLike, NDArray
 
 
 class Scratch:
-    """Arrays by name, for one thread; what a name held is lost when the name is asked for again."""
+    """The reusable buffers of one thread, by name; asking for a name again overwrites what it held."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, Any], NDArray[Any]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """An array with anything in it, contiguous."""
+        """Return an uninitialised contiguous array in the buffer of that name."""
         size = math.prod(shape)
         key = name, np.dtype(dtype)
         if key not in self._buffers or self._buffers[key].size < size:

@@ -20,17 +20,20 @@ _INVERSE = cv2.DFT_INVERSE | cv2.DFT_REAL_OUTPUT | cv2.DFT_SCALE
 
 
 def transform(block: Floats, out: Floats) -> Floats:
-    """Packed spectrum of a block ``(rows, columns)``, columns even and rows even or 1, in the block's precision."""
+    """Transform a block ``(rows, columns)`` to its packed spectrum, in its own precision.
+
+    Columns are even, rows even or 1.
+    """
     return cv2.dft(block, out)
 
 
 def inverse(spectrum: Floats, out: Floats) -> Floats:
-    """The block whose packed spectrum this is."""
+    """Transform a packed spectrum back to its block."""
     return cv2.dft(spectrum, out, _INVERSE)
 
 
 def multiply(first: Floats, second: Floats, out: Floats) -> Floats:
-    """Product of two packed spectra, which is the spectrum of the blocks' circular convolution."""
+    """Multiply two packed spectra: the result is the spectrum of the blocks' circular convolution."""
     complex_type = np.complex64 if out.dtype == np.float32 else np.complex128
     pairs = [spectrum[:, 1:-1].view(complex_type) for spectrum in (first, second, out)]
     np.multiply(pairs[0], pairs[1], out=pairs[2])

@@ -1,4 +1,4 @@
-"""Scores on a device of torch, as a rule a GPU: the mathematics of ``score_map`` for all blocks of a scene at once.
+"""Score maps computed by torch, as a rule on a GPU: the formulas of ``score_map`` for all blocks of a scene at once.
 
 Nothing imports this file before a device is asked for, so torch stays optional.
 """
@@ -65,7 +65,7 @@ def score_maps_on(
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name, on which a sum in float64 has been tried.
+    """Return the torch device of that name, after trying a sum in float64 on it.
 
     Raises:
         DeviceError: torch does not know it, or cannot compute on it.
@@ -348,5 +348,5 @@ def _running_sums(values: Tensor, length: int, axis: int) -> Tensor:
 
 
 def _fitting(size: int, most: int) -> int:
-    """How many things of a size in bytes are worked on at once."""
+    """How many items of a size in bytes fit into the working memory, from 1 to ``most``."""
     return max(1, min(most, _WORKING_BYTES // size))
