@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +11,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ExceptionHandler, Scope
+from starlette.types import Scope
 
 from scs.errors import (
     BusyError,
@@ -71,6 +72,9 @@ def status_of(error: ScsError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, ScsError)
     return problem_of(error, request.url.path)
@@ -92,7 +96,7 @@ async def _frameworks(request: Request, error: Exception) -> Response:
 
 
 # Every failure that is foreseen, ours and the frameworks'. What is not is answered by the instrumentation.
-PROBLEM_HANDLERS: dict[type[Exception], ExceptionHandler] = {
+PROBLEM_HANDLERS: dict[type[Exception], Handler] = {
     ScsError: _ours,
     RequestValidationError: _wrong_option,
     HTTPException: _frameworks,

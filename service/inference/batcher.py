@@ -82,12 +82,9 @@ class Batcher:
         """
         batcher = self._of(model)
         most = batcher.limits.rows_of(images.shape[1:])
-        if len(images) <= most:
-            return await self._batch(batcher, images, deadline)
-        starts = range(0, len(images), most)
-        return np.concatenate([await self._batch(batcher, images[i : i + most], deadline) for i in starts])
-
-    async def _batch(self, batcher: _ModelBatcher, images: Images, deadline: float) -> Array:
+        if len(images) > most:
+            starts = range(0, len(images), most)
+            return np.concatenate([await self.logits(model, images[i : i + most], deadline) for i in starts])
         self._asking += 1
         try:
             if batcher.would_be_short(images):
@@ -127,7 +124,8 @@ class _ModelBatcher:
         self.limits, self.meter = limits, meter
         self._model = weakref.ref(model)
         self._name = f"{model.card.name} {model.card.version}"
-        self._changed = threading.Condition(threading.Lock())  # guards the queue and the number of workers
+        self._lock = threading.Lock()  # guards the queue and the number of workers
+        self._changed = threading.Condition(self._lock)
         self._queue = BatchQueue(limits)
         self._workers, self._most_workers = 0, model.runtime.concurrent_runs
         self._threads = ThreadPoolExecutor(self._most_workers, thread_name_prefix=f"inference of {self._name}")
@@ -174,7 +172,7 @@ class _ModelBatcher:
                 expiry.cancel()
 
     def _put(self, item: Waiting) -> None:
-        with self._changed:
+        with self._lock:
             self._queue.put(item)
             self.meter.waiting(self._queue.rows)
             busy = self._workers and self._waiting_s(item) <= SHORT_RUN_S
@@ -189,7 +187,7 @@ class _ModelBatcher:
         return self._queue.rows * item.images[0, ..., 0].size * self._seconds_a_pixel
 
     def _drop(self, item: Waiting) -> bool:
-        with self._changed:
+        with self._lock:
             waited = self._queue.drop(item)
             self.meter.waiting(self._queue.rows)
         return waited
@@ -210,7 +208,7 @@ class _ModelBatcher:
             del batch, outcome  # images are not held while nothing is to be done
 
     def _next_batch(self) -> list[Waiting]:
-        with self._changed:
+        with self._lock:
             if self.limits.delay_s:
                 self._wait_for_a_full_batch()
             # What waits is shared among the workers, so that one does not leave another without work.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.routing import BaseRoute, Router
-from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.http.problems import Handler
 
 
 class HotRoutes:
@@ -21,13 +24,25 @@ class HotRoutes:
         handlers: answers to exceptions, by their class, as the application has them.
     """
 
-    def __init__(
-        self, app: ASGIApp, routes: Sequence[BaseRoute], handlers: Mapping[type[Exception], ExceptionHandler]
-    ) -> None:
-        self._app = app
-        self._answers = ExceptionMiddleware(Router(routes, redirect_slashes=False, default=app), dict(handlers))
+    def __init__(self, app: ASGIApp, routes: Sequence[Route], handlers: Mapping[type[Exception], Handler]) -> None:
+        self._app, self._routes, self._handlers = app, routes, handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
-        is_post = scope["type"] == "http" and scope["method"] == "POST"
-        await (self._answers if is_post else self._app)(scope, receive, send)
+        if scope["type"] == "http" and scope["method"] == "POST":
+            for route in self._routes:
+                match, found = route.matches(scope)
+                if match is Match.FULL:
+                    scope.update(found, route=route)
+                    response = await self._answer(route, Request(scope, receive))
+                    await response(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+    async def _answer(self, route: Route, request: Request) -> Response:
+        try:
+            response: Response = await route.endpoint(request)
+        except tuple(self._handlers) as error:
+            kind = next(kind for kind in type(error).__mro__ if kind in self._handlers)
+            response = await self._handlers[kind](request, error)
+        return response
