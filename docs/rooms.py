@@ -77,6 +77,7 @@ def places_of(floors: dict[str, int]) -> dict[str, tuple[float, float]]:
     """The middle of each box: a block of columns for each package, and ``scs`` below all of them."""
     places: dict[str, tuple[float, float]] = {}
     left = 0.0
+    depth = 1 + max(floor for room, floor in floors.items() if room.split(".")[0] == "scs")
     for package in PACKAGES:
         storeys: dict[int, list[str]] = {}
         for room in sorted(floors):
@@ -87,7 +88,7 @@ def places_of(floors: dict[str, int]) -> dict[str, tuple[float, float]]:
             for number, room in enumerate(here):
                 column = number + (widest - len(here)) / 2
                 places[room] = (
-                    (COLUMN * (1 + column), floor - 1) if package == "scs" else (left + COLUMN * column, floor)
+                    (COLUMN * (1 + column), floor - depth) if package == "scs" else (left + COLUMN * column, floor)
                 )
         left += COLUMN * widest
     return places

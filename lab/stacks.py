@@ -14,7 +14,7 @@ from itertools import zip_longest
 import numpy as np
 import numpy.typing as npt
 
-from lab.kernels.named import separate
+from lab.named_kernels import separate
 from scs.errors import OptionError, ShapeError
 
 Array = npt.NDArray[np.float64]

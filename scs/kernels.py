@@ -1,5 +1,5 @@
-"""Moved to ``lab.kernels.named``; the old names work until version 0.2."""
+"""Moved to ``lab.named_kernels``; the old names work until version 0.2."""
 
 from scs.moved import moved
 
-__getattr__ = moved(__name__, "lab.kernels.named")
+__getattr__ = moved(__name__, "lab.named_kernels")

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from lab.convolution import BORDERS, CALLS, METHODS, MODES, block_length, correlate, correlation_matrix
 from lab.drawing import BLUE, GREEN, ORANGE, PURPLE, RED, panels, save, show
-from lab.kernels.named import correlate_separable, gaussian, laplacian, sobel
+from lab.named_kernels import correlate_separable, gaussian, laplacian, sobel
 from lab.tables import Table
 from lab.topics.catalogue import Figures, Step
 from scs.matching.scores import score_map

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lab.convolution import Border, correlate
 from lab.drawing import BLUE, GREEN, RED, panels, save, show
-from lab.kernels.named import gaussian
+from lab.named_kernels import gaussian
 from lab.tables import Table, percent
 from lab.topics.catalogue import Figures, Step
 from scs import parameters

@@ -12,7 +12,7 @@ MOVED = [
     ("scs.similarity", "scs.nn.similarity", "sharpened_cosine_similarity"),
     ("scs.pooling", "scs.nn.pooling", "max_abs_pool"),
     ("scs.convolution", "lab.convolution", "correlate"),
-    ("scs.kernels", "lab.kernels.named", "separate"),
+    ("scs.kernels", "lab.named_kernels", "separate"),
     ("scs.stacks", "lab.stacks", "factor_kernel"),
     ("scs.tiles", "lab.tiles", "tiled"),
     ("scs.matching.kernels.fractal", "lab.kernels.fractal", "fractal"),

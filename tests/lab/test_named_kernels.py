@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.convolution import BORDERS, MODES, correlate
-from lab.kernels.named import correlate_separable, gaussian, laplacian, prewitt, separate, sobel
+from lab.named_kernels import correlate_separable, gaussian, laplacian, prewitt, separate, sobel
 from scs.errors import OptionError, ShapeError
 from scs.matching.posing.resolutions import blurred
 
