@@ -189,7 +189,7 @@ def test_a_load_that_fails_says_why_there_and_in_the_state_and_the_old_goes_on(s
 def test_without_a_key_nothing_can_be_changed_and_the_index_can_be_read(client, path):
     before = index(client)
     refused = client.post(f"{MODELS}/shapes-scs/{path}", json={})
-    assert_refused(refused, 403, "models are changed over HTTP only by those who have a key; SCS_API_KEY is not set")
+    assert_refused(refused, 403, "models are changed only by those who have a key; SCS_API_KEY is not set")
     assert index(client) == before
 
 

@@ -31,10 +31,6 @@ from service.http.server.server import Server
 from service.shutdown import Stopping
 from service.http.middleware.instrumentation import Instrumentation
 
-class NoModels:
-    def states(self):
-        return {}
-
 async def app(scope, receive, send):
     path = scope["path"]
     if path == "/slow":
@@ -53,7 +49,7 @@ async def app(scope, receive, send):
 port, drain_s, grace_s = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
 configure_logging("info", "json")
 stopping = Stopping()
-watched = Instrumentation(app, Metrics(NoModels()), stopping)
+watched = Instrumentation(app, Metrics(), stopping)
 options = {"http": Connection, "ws": "none", "lifespan": "off", "log_config": None, "access_log": False}
 config = uvicorn.Config(watched, port=port, **options)
 Server(config, stopping, drain_s, grace_s).run()
