@@ -12,7 +12,7 @@ from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.problems import failure, unforeseen
+from service.http.problems import CLIENT_GONE, failure, unforeseen
 from service.observability.access_log import Answered, log_answer
 from service.observability.logs import request_id
 from service.observability.metrics import Metrics
@@ -20,7 +20,6 @@ from service.observability.tracing import trace_id
 from service.shutdown import Stopping
 
 _LONGEST_ID = 128
-_CLIENT_GONE = 499  # as nginx counts them; nobody is there to be answered
 _OTHER = "other"  # the documentation, and every path that there is no route for
 _QUIET = {"/metrics", "/v2/health/live", "/v2/health/ready"}  # probed and scraped every few seconds
 _CLOSE = (b"connection", b"close")
@@ -56,7 +55,7 @@ class Instrumentation:
         identity = _given_id(scope) or f"{self._random(128):032x}"
         token = request_id.set(identity)
         header = (b"x-request-id", identity.encode("ascii"))
-        status, size = _CLIENT_GONE, 0
+        status, size = CLIENT_GONE, 0
 
         async def watched(message: Message) -> None:
             nonlocal status, size
@@ -74,12 +73,12 @@ class Instrumentation:
         except ClientDisconnect:
             pass
         except asyncio.CancelledError:
-            if not self.stopping.begun or status != _CLIENT_GONE:
+            if not self.stopping.begun or status != CLIENT_GONE:
                 raise
             detail = "the service stopped before the answer was ready; ask again"
             await failure(scope["path"], HTTPStatus.SERVICE_UNAVAILABLE, detail)(scope, receive, watched)
         except Exception as error:
-            if status != _CLIENT_GONE:
+            if status != CLIENT_GONE:
                 raise  # the answer has begun: all that is left is to close the connection, which the server does
             await unforeseen(scope, error)(scope, receive, watched)
         finally:
