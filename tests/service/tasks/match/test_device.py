@@ -10,7 +10,7 @@ import torch
 from fastapi.testclient import TestClient
 
 import scs.matching.scores
-import service.app
+import service.services
 from scs.errors import MissingPackageError
 from scs.matching.scoring import torch_scores
 from service.api.files import MatchUpload, NamedBytes
@@ -60,7 +60,7 @@ def without_torch(monkeypatch):
 @pytest.fixture
 def cuda_client(monkeypatch):
     """The service with ``SCS_DEVICE=cuda``, its networks on the CPU."""
-    monkeypatch.setattr(service.app, "choose_device", lambda wish: "cpu")
+    monkeypatch.setattr(service.services, "choose_device", lambda wish: "cpu")
     return lambda: TestClient(create_app(Settings(device="cuda")))
 
 
