@@ -50,6 +50,10 @@ class DeadlineError(ScsError):
     """A request that could not be answered in the time it was given."""
 
 
+class WorkerLostError(ScsError):
+    """A request whose work ended with its process, by a fault of a library or killed from outside."""
+
+
 class BusyError(ScsError):
     """A request that is refused because the queue is full (backpressure).
 

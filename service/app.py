@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     "not ready: the default model %s, or one that is required, cannot be used", settings.default_model
                 )
             freeze_heap()
-            with warming_up():
+            with warming_up(services.warm_up):
                 async with over_grpc(settings, services.data_plane):
                     yield
         services.close()

@@ -9,16 +9,23 @@ from starlette.requests import Request
 
 from models.runtime.load import choose_device, usable_cores
 from service.inference.batcher import Batcher
-from service.inference.thread_pool import ThreadPool
+from service.memory_budget import MemoryBudget
 from service.observability.metrics import Metrics
 from service.oip.data_plane import DataPlane
 from service.repository.reload import Reloading
 from service.repository.repository import ModelRepository
+from service.repository.trial import Trial
 from service.settings import Settings
 from service.shutdown import Stopping
+from service.tasks import preload
 from service.tasks.predict import Predictor
+from service.workers.nursery import NURSERY
+from service.workers.pools import HAS_PROCESSES, Pool, make_pool
 
 _HEAVY = 2  # matches and dense maps keep every core busy, and take gigabytes at the largest size allowed
+# Quarters of the memory for what is in flight: two for the heavy workers, one for decoders, one for this process.
+_QUARTERS = 4
+_DECODING_BYTES = 2**28  # that a decoder needs for a large photograph
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +39,9 @@ class Services:
         metrics: what Prometheus is told.
         stopping: whether a graceful shutdown has begun.
         batcher: runs the networks.
-        decoders: threads that decode what is too large for the event loop.
-        heavy: threads for matches and activations.
+        memory: the budget of what is in flight in this process.
+        decoders: worker processes that decode what is too large for the event loop.
+        heavy: worker processes for matches, activations and large runs.
         predictor: the task of classifying pictures.
         data_plane: the methods of the Open Inference Protocol.
     """
@@ -44,8 +52,9 @@ class Services:
     metrics: Metrics
     stopping: Stopping
     batcher: Batcher
-    decoders: ThreadPool
-    heavy: ThreadPool
+    memory: MemoryBudget
+    decoders: Pool
+    heavy: Pool
     predictor: Predictor
     data_plane: DataPlane
 
@@ -54,8 +63,15 @@ class Services:
         """Return the services of the application that answers a request."""
         return cast(Services, request.app.state.services)
 
+    def warm_up(self) -> None:
+        """Load the compiled loops of matching where workers come from, and fork one that has them; on a thread."""
+        if HAS_PROCESSES:
+            NURSERY.prepare(preload.warm_matching)
+        self.heavy.renew()
+        self.heavy.prestart()
+
     def close(self) -> None:
-        """Shut the thread pools down, and cancel the work that waits for them."""
+        """Cancel the work that waits, and kill the workers."""
         for pool in (self.decoders, self.heavy):
             pool.close()
 
@@ -66,16 +82,25 @@ def make_services(settings: Settings) -> Services:
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
     """
+    if HAS_PROCESSES:
+        NURSERY.prepare(preload.import_all)
+    quarter = settings.max_memory_bytes // _QUARTERS
     models = ModelRepository(
-        settings.model_repository, choose_device(settings.device), settings.default_model, settings.allow_torchscript
+        settings.model_repository,
+        choose_device(settings.device),
+        settings.default_model,
+        settings.allow_torchscript,
+        Trial(settings.load_timeout_s, quarter) if HAS_PROCESSES else None,
     )
     metrics = Metrics()
     metrics.watch(models)
     stopping = Stopping()
     reloading = Reloading(models, settings.repository_poll_s)
-    batcher = Batcher(settings, metrics)
-    decoders = ThreadPool("decodings", usable_cores(), settings.max_waiting_jobs, metrics.pool("decoding"))
-    heavy = ThreadPool("matches and activations", _HEAVY, settings.max_waiting_jobs, metrics.pool("heavy"))
+    waiting = settings.max_waiting_jobs
+    decoding = max(1, min(usable_cores(), quarter // _DECODING_BYTES))
+    decoders = make_pool("decodings", decoding, waiting, metrics.pool("decoding"), quarter // decoding)
+    heavy = make_pool("matches and activations", _HEAVY, waiting, metrics.pool("heavy"), quarter * 2 // _HEAVY)
+    batcher = Batcher(settings, metrics, heavy)
     predictor = Predictor(settings, batcher, decoders)
     return Services(
         settings=settings,
@@ -84,6 +109,7 @@ def make_services(settings: Settings) -> Services:
         metrics=metrics,
         stopping=stopping,
         batcher=batcher,
+        memory=MemoryBudget(quarter),
         decoders=decoders,
         heavy=heavy,
         predictor=predictor,

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.cards.catalogue import bundled_repository
 from scs.errors import OptionError
+from service.memory_budget import default_budget
 from service.observability.logs import LogFormat, LogLevel
 
 _DAY_S = 86_400.0
@@ -75,6 +76,11 @@ class Settings(BaseSettings):
         le=_DAY_S,
         description="Seconds that a request's body may take to arrive, and one more for each 16 KiB of it.",
     )
+    max_memory_bytes: int = Field(
+        default_factory=default_budget,
+        gt=0,
+        description="Bytes that all requests may take together; six tenths of what the container or machine has.",
+    )
     max_pixels: int = Field(50_000_000, gt=0, description="Largest picture that is decoded, in pixels.")
     max_analysed_pixels: int = Field(
         4 * 2**20, gt=0, description="Largest picture that a network is run on, in pixels, once it is resized."
@@ -95,6 +101,9 @@ class Settings(BaseSettings):
         WORK,
         gt=0,
         description="Most work of one match: pixels of the scene x channels x templates x cost of the method.",
+    )
+    load_timeout_s: float = Field(
+        60.0, gt=0, le=_DAY_S, description="Seconds that a model may take to load and to answer a blank image."
     )
     request_timeout_s: float = Field(30.0, gt=0, le=_DAY_S, description="Seconds after which a request is given up.")
     drain_s: float = Field(0.0, ge=0, le=_DAY_S, description="Seconds from a stop's signal to the closing of the port.")

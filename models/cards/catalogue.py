@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import BinaryIO
 
 from models.cards.aliases import ALIASES_FILE, DEFAULT_ALIAS, read_aliases
 from models.cards.card import CARD_FILE, MODEL_FILES, NAME_PATTERN, ModelCard, read_card
-from models.cards.confined import read_confined
+from models.cards.confined import open_confined
 from scs.errors import ModelError, UnknownNameError
 
 LARGEST_MODEL = 2**31 - 1  # bytes: what one ONNX file can have
@@ -46,6 +47,17 @@ class Entry:
             )
         return card
 
+    def open_model(self, card: ModelCard) -> BinaryIO:
+        """Open the model file.
+
+        Raises:
+            ModelError: there is none, or it lies elsewhere.
+        """
+        try:
+            return open_confined(self.repository, self.folder / card.file_name, LARGEST_MODEL)
+        except FileNotFoundError:
+            raise ModelError(f"{self.name} {self.version} needs a {card.file_name}; there is none") from None
+
     def verified_bytes(self, card: ModelCard | None = None) -> bytes:
         """Read the whole model file, after checking that its SHA-256 is the one on the card.
 
@@ -56,16 +68,22 @@ class Entry:
             ModelError: no card, no file, or another digest.
         """
         card = card or self.card()
-        try:
-            content = read_confined(self.repository, self.folder / card.file_name, LARGEST_MODEL)
-        except FileNotFoundError:
-            raise ModelError(f"{self.name} {self.version} needs a {card.file_name}; there is none") from None
-        came = hashlib.sha256(content).hexdigest()
-        if came != card.sha256:
-            raise ModelError(
-                f"{card.file_name} of {self.name} {self.version} needs SHA-256 {card.sha256[:12]}…; {came[:12]}… came"
-            )
-        return content
+        with self.open_model(card) as file:
+            return verified(file.read(LARGEST_MODEL), card)
+
+
+def verified(content: bytes, card: ModelCard) -> bytes:
+    """Return a model file's bytes, once their SHA-256 has been checked.
+
+    Raises:
+        ModelError: it is not the one on the card.
+    """
+    came = hashlib.sha256(content).hexdigest()
+    if came != card.sha256:
+        raise ModelError(
+            f"{card.file_name} of {card.name} {card.version} needs SHA-256 {card.sha256[:12]}…; {came[:12]}… came"
+        )
+    return content
 
 
 def bundled_repository() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from scs.errors import ModelError
 
@@ -12,8 +13,8 @@ from scs.errors import ModelError
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def read_confined(root: Path, path: Path, most: int) -> bytes:
-    """Read a file, refusing one that lies outside a folder once the links in its path are resolved.
+def open_confined(root: Path, path: Path, most: int) -> BinaryIO:
+    """Open a file, refusing one that lies outside a folder once the links in its path are resolved.
 
     Args:
         root: the folder.
@@ -28,10 +29,17 @@ def read_confined(root: Path, path: Path, most: int) -> bytes:
     real = os.path.realpath(path, strict=True)
     if not Path(real).is_relative_to(os.path.realpath(root)):
         raise ModelError(f"{path.name} needs to lie inside the repository; a link leads out of it")
-    with open(os.open(real, _FLAGS), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelError(f"{path.name} cannot be read: it is not a file")
-        if status.st_size > most:
-            raise ModelError(f"{path.name} may have {most} bytes; it has {status.st_size}")
-        return file.read(status.st_size)
+    file = open(os.open(real, _FLAGS), "rb")  # noqa: SIM115 - whoever asked closes it
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_size <= most:
+        return file
+    file.close()
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError(f"{path.name} cannot be read: it is not a file")
+    raise ModelError(f"{path.name} may have {most} bytes; it has {status.st_size}")
+
+
+def read_confined(root: Path, path: Path, most: int) -> bytes:
+    """Read a file that :func:`open_confined` opens, and raise what that raises."""
+    with open_confined(root, path, most) as file:
+        return file.read(most)

@@ -11,11 +11,11 @@ from scs.errors import OptionError
 from service.api.files import Upload
 from service.api.predict import PredictOptions, PredictResponse
 from service.inference.batcher import Batcher
-from service.inference.thread_pool import ThreadPool
 from service.observability.metrics import Metrics
 from service.repository.loader import LoadedModel, load_entry
 from service.settings import Settings, read_settings
 from service.tasks.predict import Predictor
+from service.workers.thread_pool import ThreadPool
 
 
 def open_model(settings: Settings, name: str | None, version: int | str | None) -> LoadedModel:

@@ -22,7 +22,11 @@ from service.inference.event_loop import SHORT_RUN_S
 from service.observability.meter import ModelMeter
 from service.observability.metrics import Metrics
 from service.repository.loader import LoadedModel
+from service.repository.sent_model import SentModel
+from service.repository.worker_model import run_logits
 from service.settings import Settings
+from service.workers.job import UnforeseenError
+from service.workers.pools import Pool
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +41,11 @@ class Batcher:
     Args:
         settings: limits, where a model's card has none of its own.
         metrics: told what waits, runs and is refused.
+        workers: run what might take long, where it can be killed; unless given, everything runs in this process.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._settings, self._metrics = settings, metrics
+    def __init__(self, settings: Settings, metrics: Metrics, workers: Pool | None = None) -> None:
+        self._settings, self._metrics, self._workers = settings, metrics, workers
         self._batchers: weakref.WeakKeyDictionary[LoadedModel, _ModelBatcher] = weakref.WeakKeyDictionary()
         self._asking = 0
 
@@ -80,6 +85,8 @@ class Batcher:
             DeadlineError: the deadline has passed; where it passed before the run, there was none.
             ModelError: the network could not be run on these images.
         """
+        if self._workers is not None and _might_take_long(model, images):
+            return await self._logits_of(self._workers, model, images, deadline)
         batcher = self._of(model)
         most = batcher.limits.rows_of(images.shape[1:])
         if len(images) > most:
@@ -94,6 +101,19 @@ class Batcher:
             return await batcher.run_in_batch(images, deadline)
         finally:
             self._asking -= 1
+
+    async def _logits_of(self, workers: Pool, model: LoadedModel, images: Images, deadline: float) -> Array:
+        """Run a network on images in a worker."""
+        meter, started = self.meter(model), time.perf_counter()
+        try:
+            logits = await workers.run(deadline, run_logits, SentModel.of(model), images)
+        except UnforeseenError as error:
+            _log.exception("%s %d failed on images %s", model.card.name, model.card.version, images.shape)
+            raise ModelError(f"{model.card.name} {model.card.version} could not be run on this image") from error
+        seconds = time.perf_counter() - started
+        meter.answered(seconds, False)
+        meter.ran(seconds, len(images), 1)
+        return logits
 
     def _of(self, model: LoadedModel) -> _ModelBatcher:
         batcher = self._batchers.get(model)
@@ -111,6 +131,12 @@ class Batcher:
             delay_s=delay_us / 1e6,
             waiting=own.max_queue or settings.max_queue,
         )
+
+
+def _might_take_long(model: LoadedModel, images: Images) -> bool:
+    """Return whether a run has no bound that is known beforehand, or a large one."""
+    is_large = images[0, ..., 0].size > _MOST_PIXELS and model.runtime.device == "cpu"
+    return is_large or not model.is_bounded
 
 
 class _ModelBatcher:

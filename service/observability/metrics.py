@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from service.repository.repository import ModelRepository
+from service.workers.series import PoolSeries
 
 # From a small picture's decoding to a request at its deadline.
 _SECONDS = (
@@ -53,23 +54,6 @@ class ModelSeries:
     inference_seconds: Histogram
     batch_rows: Histogram
     waiting_rows: Gauge
-    rejected_full: Counter
-    rejected_deadline: Counter
-    cancelled: Counter
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSeries:
-    """The time series of one thread pool in Prometheus.
-
-    Attributes:
-        waiting: pieces of work that wait for a thread.
-        rejected_full: pieces of work refused because as many waited as may.
-        rejected_deadline: pieces of work given up because their time was over.
-        cancelled: pieces of work whose client had gone before they began.
-    """
-
-    waiting: Gauge
     rejected_full: Counter
     rejected_deadline: Counter
     cancelled: Counter
@@ -119,12 +103,12 @@ class Metrics:
             _MODEL,
             registry=registry,
         )
-        self._jobs_waiting = Gauge("scs_waiting_jobs", "Work that waits for a thread.", ("kind",), registry=registry)
+        self._jobs_waiting = Gauge("scs_waiting_jobs", "Work that waits for a worker.", ("kind",), registry=registry)
         self._jobs_rejected = Counter(
             "scs_rejected_jobs_total", "Work refused, by reason.", ("kind", "reason"), registry=registry
         )
         self._jobs_cancelled = Counter(
-            "scs_cancelled_jobs_total", "Work whose client had gone before it began.", ("kind",), registry=registry
+            "scs_cancelled_jobs_total", "Work whose client had gone before it was done.", ("kind",), registry=registry
         )
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -152,7 +136,7 @@ class Metrics:
         self._registry.register(_Models(store))
 
     def pool(self, kind: str) -> PoolSeries:
-        """Return the time series of the thread pool for one kind of work."""
+        """Return the time series of the pool for one kind of work."""
         return PoolSeries(
             waiting=self._jobs_waiting.labels(kind),
             rejected_full=self._jobs_rejected.labels(kind, "queue_full"),

@@ -15,7 +15,6 @@ from models.cards.card import ModelCard
 from models.runtime.load import Array
 from scs.errors import NoKeyError, ProtocolError
 from service.inference.batcher import Batcher
-from service.inference.thread_pool import ThreadPool
 from service.oip import metadata
 from service.oip.images import is_small, read_images
 from service.oip.messages import InferRequest, InferResponse, OutputTensor, RequestedOutput
@@ -28,6 +27,7 @@ from service.repository.table import VersionState
 from service.settings import Settings
 from service.shutdown import Stopping
 from service.tasks.predict import Predictor
+from service.workers.pools import Pool
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -46,7 +46,7 @@ class DataPlane:
         stopping: whether a graceful shutdown has begun.
         batcher: runs the networks.
         predictor: decodes pictures.
-        readers: threads for requests that take long to be parsed.
+        readers: workers for requests that take long to be parsed.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class DataPlane:
         stopping: Stopping,
         batcher: Batcher,
         predictor: Predictor,
-        readers: ThreadPool,
+        readers: Pool,
     ) -> None:
         self._settings, self._reloading, self._models, self._stopping = settings, reloading, reloading.store, stopping
         self._batcher, self._predictor, self._readers = batcher, predictor, readers
@@ -143,7 +143,7 @@ class DataPlane:
     async def aside(
         self, model: LoadedModel, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs
     ) -> Result:
-        """Run work on a thread that would block the event loop for long.
+        """Run work in a worker that would block the event loop for long.
 
         Raises:
             BusyError: too much is waiting.

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 
 from models.cards.card import ModelCard
-from models.cards.catalogue import Entry
+from models.cards.catalogue import Entry, verified
 from models.runtime.load import Device, RunnableModel, load_model
 from scs.errors import ForbiddenError, ModelError
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model that has answered a warm-up; immutable, so that a request ends with the model it began with."""
+    """A model that has answered a warm-up; immutable, so that a request ends with the model it began with.
+
+    Attributes:
+        card: what it is.
+        runtime: what runs it in this process.
+        file: its file, open, so that another process can load what was checked here.
+        is_bounded: whether the size of its input bounds its work; one that is not bounded runs only where it can be
+            killed.
+    """
 
     card: ModelCard
     runtime: RunnableModel
+    file: BinaryIO | None = None
+    is_bounded: bool = True
+
+    def __post_init__(self) -> None:
+        if self.file is not None:
+            weakref.finalize(self, self.file.close)
 
 
-def load_entry(entry: Entry, device: Device, allow_torchscript: bool, loaded: LoadedModel | None = None) -> LoadedModel:
+TryOut = Callable[[ModelCard, BinaryIO], RunnableModel | None]
+
+
+def load_entry(
+    entry: Entry,
+    device: Device,
+    allow_torchscript: bool,
+    loaded: LoadedModel | None = None,
+    try_out: TryOut | None = None,
+) -> LoadedModel:
     """Load one model: check its file's digest, load it, and run a warm-up.
 
     Args:
@@ -28,6 +55,8 @@ def load_entry(entry: Entry, device: Device, allow_torchscript: bool, loaded: Lo
         device: where it shall run.
         allow_torchscript: whether it may be a program.
         loaded: what is loaded of it; given back where card and file are still the same.
+        try_out: loads it and runs its warm-up where that can be stopped, before this process does, and returns what
+            stands for it if this process must not; unless given, nothing is tried.
 
     Raises:
         ModelError, MissingPackageError, DeviceError: why it cannot be used.
@@ -39,9 +68,23 @@ def load_entry(entry: Entry, device: Device, allow_torchscript: bool, loaded: Lo
         raise ForbiddenError(
             f"{card.name} {card.version} is TorchScript, a program; it runs where SCS_ALLOW_TORCHSCRIPT=true says so"
         )
-    content = entry.verified_bytes(card)
-    if loaded is not None and loaded.card == card:
-        return loaded
+    with ExitStack() as closing:
+        file = closing.enter_context(entry.open_model(card))
+        content = verified(file.read(), card)
+        if loaded is not None and loaded.card == card:
+            return loaded
+        elsewhere = None if try_out is None else try_out(card, file)
+        runtime = load_and_warm_up(content, card, device) if elsewhere is None else elsewhere
+        closing.pop_all()
+        return LoadedModel(card, runtime, file, is_bounded=elsewhere is None)
+
+
+def load_and_warm_up(content: bytes, card: ModelCard, device: Device) -> RunnableModel:
+    """Load a model file's bytes, and run the model on a blank image.
+
+    Raises:
+        ModelError, MissingPackageError, DeviceError: why it cannot be used.
+    """
     runtime = load_model(content, card, device)
     blank = np.zeros((1, card.input.height, card.input.width, card.input.channels), np.uint8)
     try:
@@ -51,4 +94,4 @@ def load_entry(entry: Entry, device: Device, allow_torchscript: bool, loaded: Lo
         raise ModelError(f"{card.name} {card.version} did not answer a blank image: {str(error)[:200]}") from error
     if logits.shape != (1, len(card.labels)):
         raise ModelError(f"{card.name} {card.version} needs {len(card.labels)} logits an image; {logits.shape} came")
-    return LoadedModel(card, runtime)
+    return runtime

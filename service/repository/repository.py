@@ -14,7 +14,7 @@ from models.cards.catalogue import Entry
 from models.runtime.load import Device
 from models.runtime.memory import trim_heap
 from scs.errors import ForbiddenError, MissingPackageError, ModelError, ScsError, UnknownNameError
-from service.repository.loader import load_entry
+from service.repository.loader import TryOut, load_entry
 from service.repository.table import ModelTable, Versions, VersionState
 
 _log = logging.getLogger(__name__)
@@ -32,11 +32,20 @@ class ModelRepository(ModelTable):
         device: where they run.
         default_model: the one that answers when none is named.
         allow_torchscript: whether models are loaded whose files are programs.
+        try_out: see :func:`service.repository.loader.load_entry`.
     """
 
-    def __init__(self, folder: Path, device: Device, default_model: str, allow_torchscript: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: Device,
+        default_model: str,
+        allow_torchscript: bool = False,
+        try_out: TryOut | None = None,
+    ) -> None:
         super().__init__(default_model)
         self.folder, self.device, self.allow_torchscript = folder, device, allow_torchscript
+        self._try_out = try_out
         self._changing = threading.Lock()
 
     def index(self) -> list[VersionState]:
@@ -163,7 +172,7 @@ class ModelRepository(ModelTable):
 
     def _load_version(self, entry: Entry, known: VersionState, required: bool) -> VersionState:
         try:
-            loaded = load_entry(entry, self.device, self.allow_torchscript, known.model)
+            loaded = load_entry(entry, self.device, self.allow_torchscript, known.model, self._try_out)
         except (ScsError, OSError) as error:
             optional = isinstance(error, MissingPackageError | ForbiddenError)
             failed = _failed(known, _why(error), required and not optional)

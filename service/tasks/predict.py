@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,13 +19,13 @@ from service.api.files import Upload
 from service.api.predict import PredictOptions
 from service.inference.batcher import Batcher
 from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_PIXELS
-from service.inference.thread_pool import ThreadPool
 from service.observability.tracing import stage
 from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.decoding import NamedPictures, decode
 from service.tasks.ranking import rank
 from service.tasks.timing import milliseconds
+from service.workers.pools import Pool
 
 Read = TypeVar("Read")
 
@@ -35,10 +36,10 @@ class Predictor:
     Args:
         settings: limits.
         batcher: runs the networks.
-        decoders: threads for what is too large to be decoded on the event loop.
+        decoders: workers, or threads, for what is too large to be decoded on the event loop.
     """
 
-    def __init__(self, settings: Settings, batcher: Batcher, decoders: ThreadPool) -> None:
+    def __init__(self, settings: Settings, batcher: Batcher, decoders: Pool) -> None:
         self._settings, self._batcher, self._decoders = settings, batcher, decoders
         self._small = settings.model_copy(update={"max_pixels": min(SMALL_PIXELS, settings.max_pixels)})
 
@@ -61,9 +62,7 @@ class Predictor:
         started = time.perf_counter()
         is_small = sum(len(file.content) for file in upload.images) <= SMALL_FILE_BYTES
 
-        def read(settings: Settings) -> NamedPictures:
-            return decode(upload.images, model.card.input, options.resize, settings)
-
+        read = partial(decode, upload.images, model.card.input, options.resize)
         pictures = await self.decode(model, read, is_small, deadline)
         decoded = time.perf_counter()
         logits: dict[int, Array] = {}
@@ -76,16 +75,16 @@ class Predictor:
     async def decode(
         self, model: LoadedModel, read: Callable[[Settings], Read], is_small: bool, deadline: float
     ) -> Read:
-        """Decode a request's pictures: what is small on the event loop, the rest on a thread.
+        """Decode a request's pictures: what is small on the event loop, the rest elsewhere.
 
         Args:
             model: whose request it is.
-            read: decodes them within the limits that it is given.
+            read: decodes them within the limits that it is given; a worker finds it by its name.
             is_small: whether the event loop may try, as :mod:`service.inference.event_loop` says.
             deadline: on the clock of ``time.monotonic``.
 
         Raises:
-            BusyError, DeadlineError: as :meth:`service.inference.thread_pool.ThreadPool.run`.
+            BusyError, DeadlineError: as :meth:`service.workers.pool.WorkerPool.run`.
         """
         started = time.perf_counter()
         pictures: Read | None = None

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from service.api.activations import ActivationOptions, ActivationsResponse
-from service.api.files import Upload
 from service.http.accept import accepted_form
+from service.http.client import client_of
 from service.http.disconnect import cancel_on_disconnect
+from service.http.large_answer import LargeAnswer
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
 from service.http.uploads import REQUEST_BODY, read_upload
-from service.pictures.colour_maps import to_png
-from service.repository.loader import LoadedModel
+from service.repository.sent_model import SentModel
 from service.services import Services
-from service.settings import Settings
-from service.tasks.activations.activate import Activations, activate
-from service.tasks.activations.answer import to_npz, to_response
-from service.tasks.activations.contact_sheet import draw_activations
+from service.tasks.activations.task import FORMS, JSON, answer_activations
 
 router = APIRouter(tags=["activations"], responses={**RESPONSES, **DEADLINE_RESPONSE})
 
-_JSON, _PNG, _NPZ = "application/json", "image/png", "application/x-npz"
 _OTHER_FORMS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            _PNG: {"schema": {"type": "string", "format": "binary"}},
-            _NPZ: {"schema": {"type": "string", "format": "binary"}},
-        }
-    }
+    200: {"content": {form: {"schema": {"type": "string", "format": "binary"}} for form in FORMS if form != JSON}}
 }
 
 
@@ -51,19 +40,17 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
     model = services.models.get(options.model, options.version)
     request.state.model = model.card.name
     upload = await read_upload(request)
-    form = accepted_form(request, _WRITERS)
-    deadline = services.batcher.deadline(model)
+    form = accepted_form(request, FORMS)
+    sent = SentModel.of(model)
     with cancel_on_disconnect(request):
-        return await services.heavy.run(deadline, _answer, model, upload, options, services.settings, form)
-
-
-def _answer(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str) -> Response:
-    with closing(activate(model, upload, options, settings)) as activations:
-        return Response(_WRITERS[form](activations, options.overlay), media_type=form)
-
-
-_WRITERS: dict[str, Callable[[Activations, bool], str | bytes]] = {
-    _JSON: lambda activations, overlay: to_response(activations, overlay).model_dump_json(),
-    _PNG: lambda activations, overlay: to_png(draw_activations(activations, overlay)),
-    _NPZ: lambda activations, overlay: to_npz(activations),
-}
+        answer = await services.heavy.run_for(
+            client_of(request),
+            services.batcher.deadline(model),
+            answer_activations,
+            sent,
+            upload,
+            options,
+            services.settings,
+            form,
+        )
+    return LargeAnswer(answer, form, services.memory)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Callable
 
 import numpy as np
 
-from service.api.match import FoundMatch, MatchResponse, MatchTemplate, MatchTiming
+from service.api.files import MatchUpload
+from service.api.match import FoundMatch, MatchOptions, MatchResponse, MatchTemplate, MatchTiming
 from service.pictures.colour_maps import heatmap_png, scale_for
 from service.pictures.npy import to_npy
-from service.tasks.match.find import Matches, best_map
+from service.settings import Settings
+from service.tasks.match.find import Matches, best_map, find_matches
 
 
 def to_match_response(found: Matches) -> MatchResponse:
@@ -60,3 +63,28 @@ def to_match_npz(found: Matches) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, scores=scored.scores, template=template, angle=angle, scale=scale)
     return buffer.getvalue()
+
+
+JSON = "application/json"
+FORMS: dict[str, Callable[[Matches], bytes]] = {
+    JSON: lambda found: to_match_response(found).model_dump_json().encode(),
+    "image/png": to_match_png,
+    "application/x-npy": to_match_npy,
+    "application/x-npz": to_match_npz,
+}
+
+
+def answer_match(upload: MatchUpload, options: MatchOptions, settings: Settings, form: str, deadline: float) -> bytes:
+    """Find templates in a scene, and write what was found.
+
+    Args:
+        upload: the files.
+        options: how to look.
+        settings: limits.
+        form: one of ``FORMS``.
+        deadline: on the clock of ``time.monotonic``.
+
+    Raises:
+        ScsError: as :func:`service.tasks.match.find.find_matches`.
+    """
+    return FORMS[form](find_matches(upload, options, settings, deadline))

@@ -5,25 +5,24 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _log = logging.getLogger(__name__)
 
-_DELAY_S = 1.0  # lets the first requests through: loading the compiled code holds the GIL for a while
+_DELAY_S = 1.0  # lets the first requests through
 
 
 @contextmanager
-def warming_up() -> Iterator[None]:
-    """Warm matching up on a background thread, a second after the context begins."""
-    later = threading.Timer(_DELAY_S, _try_to_warm_up)
-    later.name = "warm-up"
+def warming_up(prepare: Callable[[], object]) -> Iterator[None]:
+    """Call a function on a background thread, a second after the context begins, unless that has ended by then."""
+    later = threading.Timer(_DELAY_S, _try, [prepare])
+    later.name, later.daemon = "warm-up", True
     later.start()
     try:
         yield
     finally:
         later.cancel()
-        later.join()  # the compiler must not be cut off by the interpreter's end
 
 
 def warm_up() -> None:
@@ -52,12 +51,11 @@ def freeze_heap() -> None:
     gc.freeze()
 
 
-def _try_to_warm_up() -> None:
+def _try(prepare: Callable[[], object]) -> None:
     try:
-        warm_up()
+        prepare()
     except Exception:  # the first match will say to its caller what is wrong
         _log.exception("matching could not be made ready")
-    freeze_heap()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from service.inference.thread_priority import give_way
+from service.workers.thread_priority import give_way
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities for threads")

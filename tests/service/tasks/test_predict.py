@@ -14,10 +14,10 @@ from PIL import Image
 
 from models.cards.catalogue import bundled_repository
 from service.app import create_app
-from service.inference.thread_pool import ThreadPool
 from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.ranking import softmax
+from service.workers.pool import WorkerPool
 
 MODEL = "mnist-conv"
 
@@ -154,31 +154,20 @@ def test_a_client_that_has_gone_is_dropped_before_its_work_starts_and_counted(ho
         assert held.rows == [1]
 
 
-def test_a_large_picture_is_decoded_beside_the_event_loop(monkeypatch):
-    import service.tasks.predict
+@pytest.mark.parametrize(
+    ("pixels", "elsewhere"), [((28, 28), False), ((600, 600), True), ((3000, 3000), True)], ids=str
+)
+def test_large_pictures_are_decoded_in_another_process(monkeypatch, pixels, elsewhere):
+    run, asked = WorkerPool.run, []
 
-    decode, threads = service.tasks.predict.decode, []
+    async def watched(pool, deadline, work, *arguments):
+        asked.append(work)
+        return await run(pool, deadline, work, *arguments)
 
-    def watched(*arguments):
-        threads.append(threading.current_thread().name)
-        return decode(*arguments)
-
-    monkeypatch.setattr(service.tasks.predict, "decode", watched)
-    app = application()
-    with TestClient(app) as client:
-        assert client.post("/predict", content=png(0)[0]).status_code == 200
-        assert len(threads) == 1 and not threads[0].startswith("decodings")
-        assert client.post("/predict", content=png(0, 600)[0]).status_code == 200
-        assert threads[-1].startswith("decodings")
-
-
-def test_a_small_file_that_is_a_large_picture_is_decoded_beside_the_event_loop_too(monkeypatch):
-
-    run, asked = ThreadPool.run, []
-    monkeypatch.setattr(ThreadPool, "run", lambda jobs, *arguments: asked.append(jobs) or run(jobs, *arguments))
+    monkeypatch.setattr(WorkerPool, "run", watched)
     blank = io.BytesIO()
-    Image.new("L", (3000, 3000)).save(blank, "PNG")
-    assert len(blank.getvalue()) < 2**14
+    Image.new("L", pixels).save(blank, "PNG")
+    assert len(blank.getvalue()) < 2**14, "however large the picture is, the file is small"
     with TestClient(application()) as client:
         assert client.post("/predict", content=blank.getvalue()).status_code == 200
-    assert len(asked) == 1
+    assert len(asked) == elsewhere

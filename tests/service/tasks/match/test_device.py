@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 import scs.matching.scores
 import service.services
+import service.workers.pools
 from scs.errors import MissingPackageError
 from scs.matching.scoring import torch_scores
 from service.api.files import MatchUpload, NamedBytes
@@ -61,6 +62,7 @@ def without_torch(monkeypatch):
 def cuda_client(monkeypatch):
     """The service with ``SCS_DEVICE=cuda``, its networks on the CPU."""
     monkeypatch.setattr(service.services, "choose_device", lambda wish: "cpu")
+    monkeypatch.setattr(service.workers.pools, "HAS_PROCESSES", False)  # what stands for a GPU is in this process
     return lambda: TestClient(create_app(Settings(device="cuda")))
 
 

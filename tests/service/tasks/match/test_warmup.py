@@ -19,25 +19,25 @@ def test_what_is_warmed_up_is_what_a_match_runs(monkeypatch):
     assert {"ccoeff_normed", "sqdiff", "scs"} <= methods
 
 
-def test_it_runs_on_a_thread_of_its_own_and_is_over_when_the_service_stops(monkeypatch):
+def test_it_runs_on_a_thread_of_its_own(monkeypatch):
     ran = threading.Event()
     monkeypatch.setattr(service.tasks.match.warmup, "_DELAY_S", 0)
-    monkeypatch.setattr(service.tasks.match.warmup, "warm_up", ran.set)
-    with warming_up():
+    names = []
+    with warming_up(lambda: (names.append(threading.current_thread().name), ran.set())):
         assert ran.wait(20)
-    assert "warm-up" not in {thread.name for thread in threading.enumerate()}
+    assert names == ["warm-up"]
 
 
 def test_a_service_that_stops_at_once_has_compiled_nothing(monkeypatch):
     monkeypatch.setattr(service.tasks.match.warmup, "_DELAY_S", 60)
-    monkeypatch.setattr(service.tasks.match.warmup, "warm_up", lambda: 1 / 0)
-    with warming_up():
-        pass
-    assert "warm-up" not in {thread.name for thread in threading.enumerate()}
+    ran = []
+    with warming_up(lambda: ran.append(True)):
+        (later,) = (thread for thread in threading.enumerate() if thread.name == "warm-up")
+    later.join(20)
+    assert not later.is_alive() and not ran
 
 
-def test_what_goes_wrong_is_logged_and_does_no_harm(monkeypatch, caplog):
-    monkeypatch.setattr(service.tasks.match.warmup, "warm_up", lambda: 1 / 0)
+def test_what_goes_wrong_is_logged_and_does_no_harm(caplog):
     with caplog.at_level(logging.ERROR, "service.tasks.match.warmup"):
-        service.tasks.match.warmup._try_to_warm_up()
+        service.tasks.match.warmup._try(lambda: 1 / 0)
     assert "could not be made ready" in caplog.text

@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from scs.errors import BusyError, DeadlineError
-from service.inference.thread_priority import give_way
-from service.observability.metrics import PoolSeries
+from service.workers.series import PoolSeries
+from service.workers.thread_priority import give_way
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -89,6 +89,18 @@ class ThreadPool:
             if not begun:
                 self._metrics.cancelled.inc()
             raise
+
+    async def run_for(
+        self, client: str, deadline: float, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs
+    ) -> Result:
+        """Run a function as :meth:`run` does it; threads are not shared by client."""
+        return await self.run(deadline, work, *args, **options)
+
+    def renew(self) -> None:
+        """Do nothing: a thread has all that its process has."""
+
+    def prestart(self) -> None:
+        """Do nothing: a thread starts at once."""
 
     def close(self) -> None:
         """Cancel the work that waits; work that has begun ends by itself."""

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from scs.errors import BusyError, DeadlineError
-from service.inference.thread_pool import ThreadPool
 from service.observability.metrics import Metrics
+from service.workers.thread_pool import ThreadPool
 
 
 @pytest.fixture

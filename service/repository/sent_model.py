@@ -1,0 +1,65 @@
+"""A model on its way to a worker process, and the models that a worker has loaded."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from models.cards.card import ModelCard
+from models.cards.catalogue import verified
+from models.runtime.load import RunnableModel
+from scs.errors import ModelError
+from service.repository.loader import LoadedModel, load_and_warm_up
+from service.workers.channel import OpenFile
+
+_MOST_KEPT = 4  # models of a worker; the one that was not asked for longest goes first
+
+
+@dataclass(frozen=True)
+class SentModel:
+    """A model as it is sent to a worker: its card, and its open file."""
+
+    card: ModelCard
+    file: OpenFile
+
+    @classmethod
+    def of(cls, model: LoadedModel) -> SentModel:
+        """Return what is sent for a model.
+
+        Raises:
+            ModelError: it has no file.
+        """
+        if model.file is None:
+            raise ModelError(f"{model.card.name} {model.card.version} has no file that a worker could load")
+        return cls(model.card, OpenFile(model.file.fileno()))
+
+    def content(self) -> bytes:
+        """Read the file, check its SHA-256, and close it; to be called once, where the model has arrived.
+
+        Raises:
+            ModelError: the file has changed since it was opened.
+        """
+        with open(self.file.descriptor, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return verified(os.pread(file.fileno(), size, 0), self.card)
+
+    def loaded(self) -> LoadedModel:
+        """Return the model, loaded in this process, once, and kept for later; closes the file.
+
+        Raises:
+            ModelError, MissingPackageError: it cannot be loaded.
+        """
+        key = self.card.sha256, self.card.model_dump_json()
+        runtime = _loaded.pop(key, None)
+        if runtime is None:
+            runtime = load_and_warm_up(self.content(), self.card, "cpu")
+            while len(_loaded) >= _MOST_KEPT:
+                _loaded.popitem(last=False)
+        else:
+            os.close(self.file.descriptor)
+        _loaded[key] = runtime
+        return LoadedModel(self.card, runtime)
+
+
+_loaded: OrderedDict[tuple[str, str], RunnableModel] = OrderedDict()

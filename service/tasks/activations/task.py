@@ -1,0 +1,41 @@
+"""The whole task of ``/activations``, from files to an answer, as a worker process does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+from service.api.activations import ActivationOptions
+from service.api.files import Upload
+from service.pictures.colour_maps import to_png
+from service.repository.sent_model import SentModel
+from service.settings import Settings
+from service.tasks.activations.activate import Activations, activate
+from service.tasks.activations.answer import to_npz, to_response
+from service.tasks.activations.contact_sheet import draw_activations
+
+JSON = "application/json"
+FORMS: dict[str, Callable[[Activations, bool], bytes]] = {
+    JSON: lambda activations, overlay: to_response(activations, overlay).model_dump_json().encode(),
+    "image/png": lambda activations, overlay: to_png(draw_activations(activations, overlay)),
+    "application/x-npz": lambda activations, overlay: to_npz(activations),
+}
+
+
+def answer_activations(
+    sent: SentModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str
+) -> bytes:
+    """Run a network on one picture, and write the layers asked for.
+
+    Args:
+        sent: the network.
+        upload: the picture, and what to look for in it.
+        options: which layers, and how.
+        settings: limits.
+        form: one of ``FORMS``.
+
+    Raises:
+        ScsError: as :func:`service.tasks.activations.activate.activate`.
+    """
+    with closing(activate(sent.loaded(), upload, options, settings)) as activations:
+        return FORMS[form](activations, options.overlay)

@@ -1,0 +1,24 @@
+"""What the nursery of worker processes does before they are forked from it."""
+
+from __future__ import annotations
+
+
+def import_all() -> None:
+    """Import what work on models and pictures needs; matching, whose compiler is large, comes later."""
+    import service.repository.trial
+    import service.tasks.activations.task
+    import service.tasks.decoding
+    import service.tasks.match.answer  # noqa: F401
+
+
+def warm_matching() -> None:
+    """Compile or load the loops of matching, and leave no thread behind, which a forked process would wait for."""
+    import cv2
+
+    from scs.matching.threads import available_threads, shared_pool
+    from service.tasks.match.warmup import warm_up
+
+    cv2.setNumThreads(1)
+    warm_up()
+    shared_pool(available_threads()).shutdown()
+    shared_pool.cache_clear()

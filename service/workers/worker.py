@@ -1,0 +1,97 @@
+"""A worker process, as the process that gives it work sees it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from scs.errors import DeadlineError, WorkerLostError
+from service.workers.channel import receive, send
+from service.workers.job import Job, Outcome
+from service.workers.nursery import NURSERY
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class Worker:
+    """A worker process, forked from the nursery.
+
+    Raises:
+        ServerError: no process can be started.
+    """
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._child = NURSERY.fork(theirs)
+
+    def do(self, job: Job) -> Outcome | None:
+        """Have a piece of work done, and wait for it; None if the process ended before."""
+        try:
+            send(self._socket, job)
+            outcome: Outcome = receive(self._socket)
+        except (OSError, EOFError):
+            return None
+        return outcome
+
+    def kill(self) -> None:
+        """Kill the process; whoever waits for its work learns so at once."""
+        self._child.kill()
+
+    def end(self) -> None:
+        """Kill the process and forget it; to be called once, and not while work is being done."""
+        self._child.kill()
+        self._child.forget()
+        self._socket.close()
+
+
+def run_once(
+    seconds: float,
+    memory: int | None,
+    work: Callable[Given, Result],
+    *args: Given.args,
+    **options: Given.kwargs,
+) -> Result:
+    """Run a function in a worker process of its own, and wait for what it returns, on any thread.
+
+    Args:
+        seconds: after which the process is killed.
+        memory: bytes that it may take.
+        work: a function at the top of a module.
+        args: passed on; they need to be picklable.
+        options: passed on.
+
+    Raises:
+        DeadlineError: it took longer.
+        TooLargeError: it needed more memory.
+        WorkerLostError: the process was killed from outside, or by a fault of a library.
+        UnforeseenError: the work raised what nobody expected.
+    """
+    worker = Worker()
+    over = threading.Event()
+
+    def give_up() -> None:
+        over.set()
+        worker.kill()
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        outcome = worker.do(Job(work, args, options, memory))
+    finally:
+        timer.cancel()
+        timer.join()
+        worker.end()
+    if outcome is None and over.is_set():
+        raise DeadlineError(f"the work took longer than {seconds:g} seconds")
+    result: Result = (outcome or Outcome(error=lost())).result()
+    return result
+
+
+def lost() -> WorkerLostError:
+    """Return the error of work whose process ended before it was done."""
+    return WorkerLostError("the process that did this work ended before it was done")
