@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -32,6 +33,8 @@ from service.tasks.match.warmup import freeze_heap, warming_up
 
 _log = logging.getLogger(__name__)
 
+_HEAD_START_S = 1.0
+
 _DESCRIPTION = """\
 Image classifiers made of *sharpened cosine similarity* and of convolution, with every layer open as heatmaps.
 
@@ -40,11 +43,13 @@ array (`application/x-npy`); or as base64 in JSON. Failures are `application/pro
 """
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, loads_in_background: bool = False) -> FastAPI:
     """Build the FastAPI application with its routes, middleware and exception handlers.
 
     Args:
         settings: from the environment unless given.
+        loads_in_background: whether the application starts after a second at the latest, and is not ready until its
+            models are loaded; else it starts once they are.
 
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
@@ -59,15 +64,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _log_start(services)
         async with services.reloading:
-            await services.reloading.run(services.models.load_all)
-            if not services.models.ready():
-                _log.warning(
-                    "not ready: the default model %s, or one that is required, cannot be used", settings.default_model
-                )
-            freeze_heap()
-            with warming_up(services.warm_up):
+            loading = asyncio.create_task(_load(services))
+            # Most are loaded within that second, and then whoever waits for the port finds the service ready.
+            await asyncio.wait([loading], timeout=_HEAD_START_S if loads_in_background else None)
+            with warming_up(services.warm_up, after=loading):
                 async with over_grpc(settings, services.data_plane):
                     yield
+            loading.cancel()
         services.close()
 
     app = FastAPIOffline(  # its /docs brings its scripts along instead of fetching them from a CDN
@@ -92,6 +95,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for routes in (predict, activations, match, models, inference, repository, health, metrics):
         app.include_router(routes.router)
     return app
+
+
+async def _load(services: Services) -> None:
+    """Load all models, and say so if the service is not ready then."""
+    await services.reloading.run(services.models.load_all)
+    if not services.models.ready():
+        _log.warning(
+            "not ready: the default model %s, or one that is required, cannot be used", services.settings.default_model
+        )
+    freeze_heap()
 
 
 def _log_start(services: Services) -> None:

@@ -18,6 +18,7 @@ from service.http.server.protocol import protocol_for
 from service.http.server.server import Server
 from service.observability.logs import configure_logging
 from service.settings import Settings, read_settings
+from service.workers.nursery import NURSERY
 
 
 def serve(
@@ -34,9 +35,10 @@ def serve(
     _check_port(settings.host, settings.port)
     configure_logging(settings.log_level, settings.log_format)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
-    app = create_app(settings)
+    app = create_app(settings, loads_in_background=True)
     server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
     server.run()
+    NURSERY.close()  # and with it what is still being tried or done there
 
 
 def _check_port(host: str, port: int) -> None:

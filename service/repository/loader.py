@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from models.cards.card import ModelCard
-from models.cards.catalogue import Entry, verified
+from models.cards.catalogue import LARGEST_MODEL, Entry, verified
 from models.runtime.load import Device, RunnableModel, load_model
 from scs.errors import ForbiddenError, ModelError
 
@@ -38,7 +38,8 @@ class LoadedModel:
             weakref.finalize(self, self.file.close)
 
 
-TryOut = Callable[[ModelCard, BinaryIO], RunnableModel | None]
+# Tries a model out where that can be stopped; returns what makes a stand-in for one that must not run in this process.
+TryOut = Callable[[ModelCard, BinaryIO], Callable[[BinaryIO], RunnableModel] | None]
 
 
 def load_entry(
@@ -55,28 +56,40 @@ def load_entry(
         device: where it shall run.
         allow_torchscript: whether it may be a program.
         loaded: what is loaded of it; given back where card and file are still the same.
-        try_out: loads it and runs its warm-up where that can be stopped, before this process does, and returns what
-            stands for it if this process must not; unless given, nothing is tried.
+        try_out: loads it and runs its warm-up where that can be stopped, before this process does; unless given,
+            nothing is tried.
 
     Raises:
         ModelError, MissingPackageError, DeviceError: why it cannot be used.
         ForbiddenError: it is TorchScript, and that is not allowed.
         OSError: its files cannot be read.
     """
+    card = _allowed_card(entry, allow_torchscript)
+    with ExitStack() as closing:
+        file = closing.enter_context(entry.open_model(card))
+        content = verified(file.read(LARGEST_MODEL), card)
+        if loaded is not None and loaded.card == card:
+            return loaded
+        stand_in = None if try_out is None else try_out(card, file)
+        runtime = load_and_warm_up(content, card, device) if stand_in is None else stand_in(file)
+        closing.pop_all()  # from here on the file is the model's
+        return LoadedModel(card, runtime, file, is_bounded=stand_in is None)
+
+
+def try_entry(entry: Entry, allow_torchscript: bool, try_out: TryOut) -> None:
+    """Try a model out as :func:`load_entry` does it, for those who remember what came of it; raise the same."""
+    card = _allowed_card(entry, allow_torchscript)
+    with entry.open_model(card) as file:
+        try_out(card, file)
+
+
+def _allowed_card(entry: Entry, allow_torchscript: bool) -> ModelCard:
     card = entry.card()
     if card.format == "torchscript" and not allow_torchscript:
         raise ForbiddenError(
             f"{card.name} {card.version} is TorchScript, a program; it runs where SCS_ALLOW_TORCHSCRIPT=true says so"
         )
-    with ExitStack() as closing:
-        file = closing.enter_context(entry.open_model(card))
-        content = verified(file.read(), card)
-        if loaded is not None and loaded.card == card:
-            return loaded
-        elsewhere = None if try_out is None else try_out(card, file)
-        runtime = load_and_warm_up(content, card, device) if elsewhere is None else elsewhere
-        closing.pop_all()
-        return LoadedModel(card, runtime, file, is_bounded=elsewhere is None)
+    return card
 
 
 def load_and_warm_up(content: bytes, card: ModelCard, device: Device) -> RunnableModel:

@@ -15,12 +15,15 @@ from models.cards import catalogue
 from service.repository.repository import ModelRepository
 
 _log = logging.getLogger(__name__)
+
+_CHANGES = 8  # that may be asked for at a time; the store itself makes them one after the other
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Reloading:
-    """The changes of a store, made one after the other on a thread of their own (hot reload).
+    """The changes of a store, made on threads of their own, one after the other once each was tried (hot reload).
 
     A context: while it lasts, ``SIGHUP`` has the store take what has changed on disk, and so has a look at the files
     every so often, where that is asked for.
@@ -34,11 +37,11 @@ class Reloading:
     def __init__(self, store: ModelRepository, poll_s: float) -> None:
         self.store, self.poll_s = store, poll_s
         self._polling: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
+        self._threads = ThreadPoolExecutor(_CHANGES, thread_name_prefix="models")
 
     async def run(self, change: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """Run a change after all earlier ones; return its result, or raise its exception."""
-        return await asyncio.wrap_future(self._thread.submit(change, *args, **options))
+        """Run a change on a thread; return its result, or raise its exception."""
+        return await asyncio.wrap_future(self._threads.submit(change, *args, **options))
 
     async def __aenter__(self) -> Self:
         """Start to handle ``SIGHUP`` and to poll the files."""
@@ -56,7 +59,7 @@ class Reloading:
             self._polling.cancel()
         if _can_have_signals():
             asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _poll(self) -> None:
         seen = await self._look() or {}
@@ -83,7 +86,7 @@ class Reloading:
 
     def _reload(self) -> None:
         _log.info("SIGHUP: the repository is read again")
-        self._thread.submit(self._try_to_reload)
+        self._threads.submit(self._try_to_reload)
 
     def _try_to_reload(self, names: Collection[str] | None = None) -> None:
         try:

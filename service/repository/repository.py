@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +16,14 @@ from models.cards.catalogue import Entry
 from models.runtime.load import Device
 from models.runtime.memory import trim_heap
 from scs.errors import ForbiddenError, MissingPackageError, ModelError, ScsError, UnknownNameError
-from service.repository.loader import TryOut, load_entry
+from service.repository.loader import TryOut, load_entry, try_entry
 from service.repository.table import ModelTable, Versions, VersionState
+from service.repository.trial import Remembering
 
 _log = logging.getLogger(__name__)
 
 UNLOADED = "it was unloaded"
+_TRIALS = 4  # models that are tried out at a time; one whose trial does not end leaves room for others
 
 
 class ModelRepository(ModelTable):
@@ -58,11 +62,15 @@ class ModelRepository(ModelTable):
 
     def load_all(self) -> None:
         """Load every model of the repository; keep one that fails as unavailable, with its reason."""
+        for name in catalogue.misnamed(self.folder):
+            _log.warning("folder %r is passed over: a model's name is of a-z, 0-9, '.', '_' and '-'", name)
+        names = catalogue.names(self.folder)
         with self._changing:
-            for name in catalogue.misnamed(self.folder):
-                _log.warning("folder %r is passed over: a model's name is of a-z, 0-9, '.', '_' and '-'", name)
-            for name in catalogue.names(self.folder):
-                self._load(name, required=True)
+            for name in names:
+                self._announce(name)
+        for name, tried in self._tried(names):
+            with self._changing:
+                self._load(name, tried, required=True)
 
     def load(self, name: str) -> None:
         """Load a model, or what has changed of it, and drop the versions that have gone.
@@ -74,8 +82,9 @@ class ModelRepository(ModelTable):
             UnknownNameError: there is no such model on disk.
             ModelError: not all of it could be loaded; the message says why.
         """
+        ((_, tried),) = self._tried([name])
         with self._changing:
-            if not self._load(name, required=False):
+            if not self._load(name, tried, required=False):
                 known = ", ".join(dict.fromkeys(entry.name for entry in catalogue.entries(self.folder))) or "none"
                 raise UnknownNameError(f"no model {name[:64]!r} in the repository; there are: {known}")
             states = self.versions_of(name).states.values()
@@ -103,18 +112,14 @@ class ModelRepository(ModelTable):
         Args:
             names: models to look at; all unless given.
         """
-        with self._changing:
-            if not self.folder.is_dir():
-                _log.error("nothing is reloaded: the repository cannot be read")
-                return
-            there = catalogue.names(self.folder)
-            for name in sorted({*self.names(), *there} if names is None else names):
-                known = self.find(name)
-                if name in there and known is not None and known.unloaded:
-                    continue
-                if name not in there or not self._load(name, required=False):
-                    self.put(name, None)
-                    _log.info("%s has gone", name)
+        if not self.folder.is_dir():
+            _log.error("nothing is reloaded: the repository cannot be read")
+            return
+        for name, tried in self._tried(
+            sorted({*self.names(), *catalogue.names(self.folder)} if names is None else names)
+        ):
+            with self._changing:
+                self._reload(name, tried)
         trim_heap()
 
     def move_aliases(self, name: str, changes: Mapping[str, int | None]) -> dict[str, int]:
@@ -142,7 +147,36 @@ class ModelRepository(ModelTable):
         _log.info("labels of %s: %s", name, aliases.current)
         return dict(aliases.current)
 
-    def _load(self, name: str, required: bool) -> bool:
+    def _reload(self, name: str, tried: TryOut | None) -> None:
+        there = name in catalogue.names(self.folder)
+        known = self.find(name)
+        if there and known is not None and known.unloaded:
+            return
+        if not there or not self._load(name, tried, required=False):
+            self.put(name, None)
+            _log.info("%s has gone", name)
+
+    def _tried(self, names: Collection[str]) -> Iterator[tuple[str, TryOut | None]]:
+        """Try models out, several at a time, and yield each with what came of it: one that hangs holds up no other."""
+        if self._try_out is None:
+            yield from ((name, None) for name in names)
+            return
+        with ThreadPoolExecutor(_TRIALS, thread_name_prefix="trials") as threads:
+            trials = {threads.submit(self._try, name, Remembering(self._try_out)): name for name in names}
+            for trial in as_completed(trials):
+                yield trials[trial], trial.result()
+
+    def _try(self, name: str, remembering: Remembering) -> Remembering:
+        known = self.find(name)
+        if known is not None and known.unloaded:
+            return remembering
+        with suppress(OSError):
+            for entry in catalogue.versions(self.folder, name):
+                with suppress(ScsError, OSError):  # raised again, and said, when it is loaded
+                    try_entry(entry, self.allow_torchscript, remembering)
+        return remembering
+
+    def _load(self, name: str, tried: TryOut | None, required: bool) -> bool:
         """Load what has changed of one model; return False where there is nothing on disk."""
         try:
             entries = {entry.version: entry for entry in catalogue.versions(self.folder, name)}
@@ -151,9 +185,7 @@ class ModelRepository(ModelTable):
             return self.find(name) is not None
         if not entries:
             return False
-        known = self.find(name) or Versions({})
-        begun = {number: _begin(known.states.get(number, VersionState(name, number))) for number in entries}
-        self.put(name, replace(known, states={**known.states, **begun}))
+        known, begun = self._begin(name, entries)
         try:
             aliases = known.aliases.read_again(self.folder, name, entries, afresh=known.unloaded)
         except (ScsError, OSError) as error:
@@ -162,7 +194,9 @@ class ModelRepository(ModelTable):
             self.put(name, replace(known, states={**known.states, **states}, unloaded=False))
             _log.warning("%s is not loaded: %s", name, _why(error))
             return True
-        states = {number: self._load_version(entry, begun[number], required) for number, entry in entries.items()}
+        states = {
+            number: self._load_version(entry, begun[number], tried, required) for number, entry in entries.items()
+        }
         broken = [alias for alias, number in aliases.current.items() if states[number].model is None]
         if broken and any(state.model for state in known.states.values()):
             _log.warning("labels of %s stay as they were: %s would name a version that cannot be used", name, broken[0])
@@ -170,9 +204,22 @@ class ModelRepository(ModelTable):
         self.put(name, Versions(states, aliases))
         return True
 
-    def _load_version(self, entry: Entry, known: VersionState, required: bool) -> VersionState:
+    def _announce(self, name: str) -> None:
+        """Say that a model is being loaded, before its turn has come."""
+        with suppress(OSError):  # said when its turn comes
+            if entries := catalogue.versions(self.folder, name):
+                self._begin(name, [entry.version for entry in entries])
+
+    def _begin(self, name: str, numbers: Iterable[int]) -> tuple[Versions, dict[int, VersionState]]:
+        """Say that versions of a model are being loaded; return what was known of it, and their states."""
+        known = self.find(name) or Versions({})
+        begun = {number: _begin(known.states.get(number, VersionState(name, number))) for number in numbers}
+        self.put(name, replace(known, states={**known.states, **begun}))
+        return known, begun
+
+    def _load_version(self, entry: Entry, known: VersionState, tried: TryOut | None, required: bool) -> VersionState:
         try:
-            loaded = load_entry(entry, self.device, self.allow_torchscript, known.model, self._try_out)
+            loaded = load_entry(entry, self.device, self.allow_torchscript, known.model, tried)
         except (ScsError, OSError) as error:
             optional = isinstance(error, MissingPackageError | ForbiddenError)
             failed = _failed(known, _why(error), required and not optional)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import onnx
@@ -10,17 +12,19 @@ from models.cards.card import ModelCard
 from models.onnx import native
 from models.onnx.bounds import is_bounded
 from models.runtime.load import RunnableModel
-from scs.errors import DeadlineError, ModelError, TooLargeError, WorkerLostError
-from service.repository.loader import load_and_warm_up
+from scs.errors import DeadlineError, ModelError, ScsError, TooLargeError, WorkerLostError
+from service.repository.loader import TryOut, load_and_warm_up
 from service.repository.sent_model import SentModel
 from service.repository.worker_model import WorkerModel
 from service.workers.channel import OpenFile
 from service.workers.job import UnforeseenError
 from service.workers.worker import run_once
 
+StandIn = Callable[[BinaryIO], RunnableModel]
+
 
 class Trial:
-    """The trials of models, each in a worker of its own; one that passed is not repeated.
+    """The trials of models, each in a worker of its own; one that was answered is not repeated.
 
     Args:
         seconds: that a model may take to be loaded and to answer a blank image.
@@ -30,22 +34,25 @@ class Trial:
     def __init__(self, seconds: float, memory: int | None) -> None:
         self.seconds, self.memory = seconds, memory
 
-    def __call__(self, card: ModelCard, file: BinaryIO) -> RunnableModel | None:
+    def __call__(self, card: ModelCard, file: BinaryIO) -> StandIn | None:
         """Try a model out.
 
         Returns:
-            None for a model that this process may load and run; what stands for it here, for one whose work is not
-            bounded by its input's size.
+            None for a model that this process may load and run; what makes a stand-in of its open file, for one whose
+            work is not bounded by its input's size.
 
         Raises:
             ModelError, MissingPackageError: it cannot be loaded, or not within the limits.
         """
-        key = card.model_dump_json()
-        if key in _passed:
+        verdict = _verdicts.get(card.model_dump_json()) or self._verdict(card, file)
+        if verdict.is_bounded:
             return None
+        return lambda own: WorkerModel(card, own, self.seconds, self.memory, verdict.kernels)
+
+    def _verdict(self, card: ModelCard, file: BinaryIO) -> Verdict:
         name = f"{card.name} {card.version}"
         try:
-            kernels, bounded = run_once(self.seconds, self.memory, _try_out, SentModel(card, OpenFile(file.fileno())))
+            verdict = run_once(self.seconds, self.memory, _try_out, SentModel(card, OpenFile(file.fileno())))
         except DeadlineError:
             raise ModelError(
                 f"{name} needs to load and answer a blank image within {self.seconds:g} seconds; it took longer"
@@ -54,19 +61,46 @@ class Trial:
             raise ModelError(f"{name} did not load and answer a blank image: {error}") from None
         except (WorkerLostError, UnforeseenError) as error:
             raise ModelError(f"{name} did not load and answer a blank image: its process ended: {error}") from None
-        if bounded:
-            _passed.add(key)
-            return None
-        return WorkerModel(card, file, self.seconds, self.memory, kernels)
+        _verdicts[card.model_dump_json()] = verdict
+        return verdict
 
 
-_passed: set[str] = set()  # cards, which have the SHA-256 of their files
+@dataclass(frozen=True)
+class Verdict:
+    """What a trial found out: what runs the model's SCS layers, and whether its input's size bounds its work."""
+
+    kernels: native.Kernels | None
+    is_bounded: bool
 
 
-def _try_out(sent: SentModel) -> tuple[native.Kernels | None, bool]:
-    """Load a model and run it; return its kernels, and whether its work is bounded."""
+_verdicts: dict[str, Verdict] = {}  # by card, which has the SHA-256 of its file
+
+
+class Remembering:
+    """Trials whose results, good or bad, are remembered: once for a change of a model, and no longer."""
+
+    def __init__(self, try_out: TryOut) -> None:
+        self._try_out = try_out
+        self._results: dict[str, StandIn | ScsError | None] = {}
+
+    def __call__(self, card: ModelCard, file: BinaryIO) -> StandIn | None:
+        """Try a model out, or return or raise again what came of it the first time."""
+        key = card.model_dump_json()
+        if key not in self._results:
+            try:
+                self._results[key] = self._try_out(card, file)
+            except ScsError as error:
+                self._results[key] = error
+        result = self._results[key]
+        if isinstance(result, ScsError):
+            raise result
+        return result
+
+
+def _try_out(sent: SentModel) -> Verdict:
+    """Load a model and run it, in a worker."""
     content = sent.content()
     runtime = load_and_warm_up(content, sent.card, "cpu")
     # What TorchScript does cannot be seen, but it is a program, and runs only where the operator trusts it.
     bounded = sent.card.format != "onnx" or is_bounded(onnx.load_from_string(content))
-    return runtime.kernels, bounded
+    return Verdict(runtime.kernels, bounded)

@@ -11,6 +11,8 @@ from scs.errors import ScsError, TooLargeError
 from service.workers.limits import limited
 
 _MIB = 2**20
+# How ONNX Runtime, OpenCV and the C++ library say so.
+_OF_MEMORY = ("bad_alloc", "failed to allocate", "insufficient memory", "out of memory", "bfc_arena")
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,11 @@ def run(job: Job) -> Outcome:
     try:
         with limited(job.memory, job.processor_s):
             return Outcome(job.work(*job.args, **job.options))
-    except ScsError as error:
-        return Outcome(error=error)
-    except MemoryError:
-        return Outcome(error=_too_large(job.memory))
     except Exception as error:  # each library raises classes of its own
         if _is_of_memory(error):
             return Outcome(error=_too_large(job.memory))
+        if isinstance(error, ScsError):
+            return Outcome(error=error)
         return Outcome(traceback=traceback.format_exc())
 
 
@@ -84,11 +84,11 @@ def _too_large(memory: int | None) -> TooLargeError:
     return TooLargeError(f"this request needs more memory than {allowed}; smaller pictures take less")
 
 
-def _is_of_memory(error: BaseException) -> bool:
-    """Return whether a library says in its own words that memory is short, as its cause or itself."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or any(
-        words in said for words in ("bad_alloc", "failed to allocate", "insufficient memory", "out of memory")
-    )
+def _is_of_memory(error: BaseException | None) -> bool:
+    """Return whether memory was short, by the words of whatever library first said so."""
+    while error is not None and not isinstance(error, TooLargeError):
+        said = str(error).lower()
+        if isinstance(error, MemoryError) or any(words in said for words in _OF_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

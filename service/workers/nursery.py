@@ -62,6 +62,7 @@ class Nursery:
         self._commands: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._prepared: list[Callable[[], object]] = []
+        self._is_closed = False
 
     @property
     def pid(self) -> int | None:
@@ -98,7 +99,8 @@ class Nursery:
         raise ServerError("worker processes cannot be started; what the system printed above this may say why")
 
     def close(self) -> None:
-        """End the process and all that were forked from it."""
+        """End the process and all that were forked from it, for good."""
+        self._is_closed = True
         process = self._process
         if process is not None:
             process.kill()  # whoever waits for it holds the lock
@@ -106,6 +108,8 @@ class Nursery:
             self._end()
 
     def _start(self) -> socket.socket:
+        if self._is_closed:
+            raise ServerError("the service is stopping, and starts no process any more")
         self._commands, theirs = socket.socketpair()
         code = f"from service.workers.nursery import run_nursery; run_nursery({theirs.fileno()})"
         paths = os.pathsep.join(path for path in sys.path if path)

@@ -130,7 +130,7 @@ def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
     """Refuse a picture whose feature maps would take too much memory, as those of a large bank do."""
     height, width = picture.pixels.shape[:2]
     deep = sum(layer.channels / layer.receptive_field.stride**2 for layer in card.layers)
-    most = int(settings.max_analysed_pixels * _MOST_NUMBERS / deep)
+    most = int(settings.max_analysed_pixels * _MOST_NUMBERS / deep) if deep else settings.max_analysed_pixels
     if height * width > most:
         raise TooLargeError(
             f"maps of {card.name} are made of at most {most} pixels; {width}x{height} came; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import threading
@@ -14,15 +15,20 @@ _DELAY_S = 1.0  # lets the first requests through
 
 
 @contextmanager
-def warming_up(prepare: Callable[[], object]) -> Iterator[None]:
-    """Call a function on a background thread, a second after the context begins, unless that has ended by then."""
-    later = threading.Timer(_DELAY_S, _try, [prepare])
-    later.name, later.daemon = "warm-up", True
-    later.start()
+def warming_up(prepare: Callable[[], object], after: asyncio.Task[None]) -> Iterator[None]:
+    """Call a function on a thread, a second after a task is done, unless the context has ended by then."""
+    waiting = asyncio.create_task(_prepare_after(after, prepare))
     try:
         yield
     finally:
-        later.cancel()
+        waiting.cancel()
+
+
+async def _prepare_after(task: asyncio.Task[None], prepare: Callable[[], object]) -> None:
+    await asyncio.wait([task])
+    await asyncio.sleep(_DELAY_S)
+    thread = threading.Thread(target=_try, args=[prepare], name="warm-up", daemon=True)  # a stop does not wait for it
+    thread.start()
 
 
 def warm_up() -> None:

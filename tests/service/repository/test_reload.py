@@ -135,6 +135,7 @@ def test_sighup_takes_what_has_changed_and_the_process_goes_on(copied, jpeg):
     try:
         url = next(line.split()[-5] for line in process.stderr if "running on" in line.lower())
         with httpx.Client(base_url=url, timeout=60) as client:
+            wait_until(lambda: client.get("/v2/health/ready").status_code == 200)
             assert client.post("/predict", content=jpeg).json()["version"] == 1
             add_version(copied, 2)
             (copied / "shapes-scs/1/model.onnx").write_bytes(b"broken")

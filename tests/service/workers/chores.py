@@ -45,6 +45,10 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_of(sent):
+    die()
+
+
 def mistake():
     return {}["nothing"]
 
@@ -59,3 +63,21 @@ def not_to_be_sent():
 
 def large():
     return b"x" * 10**6, np.arange(10**6)
+
+
+def note_and_wait(folder, *given):
+    """Write a file named by this process, and wait for one named ``go_on`` beside it."""
+    folder = Path(folder)
+    (folder / str(os.getpid())).touch()
+    while not (folder / "go_on").exists():
+        time.sleep(0.01)
+    return b"{}"
+
+
+def is_alive(number):
+    """Whether there is a process of this number, and it is no zombie."""
+    try:
+        status = Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

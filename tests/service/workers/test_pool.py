@@ -21,17 +21,8 @@ def soon(seconds=_LONG_S):
     return time.monotonic() + seconds
 
 
-def is_alive(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{process}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] != "Z"
-
-
 async def gone(process):
-    while is_alive(process):
+    while chores.is_alive(process):
         await asyncio.sleep(0.01)
 
 

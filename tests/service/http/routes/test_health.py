@@ -1,12 +1,15 @@
+import functools
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2 as httpx
-import pytest
 from fastapi.testclient import TestClient
 
+import service.http.routes.activations
 from service.app import create_app
+from tests.service.workers import chores
 
 
 def test_a_process_that_answers_is_live(client):
@@ -45,29 +48,45 @@ def test_a_service_with_one_broken_model_is_not_ready(settings, repository, tmp_
         assert client.get("/v2/health/ready").status_code == 503
 
 
-@pytest.mark.parametrize("route", ["/predict", "/activations"])
-def test_health_and_models_answer_while_a_slow_picture_runs(settings, serve_app, jpeg, monkeypatch, route):
+def test_health_and_models_answer_while_a_slow_picture_runs(settings, serve_app, jpeg, monkeypatch):
     app = create_app(settings)
     running, finish = threading.Event(), threading.Event()
 
-    def slow(answer):
-        def wait_and_answer(*arguments):
-            running.set()
-            assert finish.wait(60)
-            return answer(*arguments)
-
-        return wait_and_answer
-
     with serve_app(app) as url, ThreadPoolExecutor() as threads:
         runtime = app.state.services.models.get().runtime
-        monkeypatch.setattr(runtime, "logits", slow(runtime.logits))
-        monkeypatch.setattr(runtime, "layers", slow(runtime.layers))
+        logits = runtime.logits
+
+        def wait_and_answer(images):
+            running.set()
+            assert finish.wait(60)
+            return logits(images)
+
+        monkeypatch.setattr(runtime, "logits", wait_and_answer)
         try:
-            pictures = [threads.submit(httpx.post, url + route, content=jpeg, timeout=60) for _ in range(2)]
+            pictures = [threads.submit(httpx.post, f"{url}/predict", content=jpeg, timeout=60) for _ in range(2)]
             assert running.wait(30)
-            for path in ("/v2/health/live", "/v2/health/ready", "/models"):
-                assert httpx.get(url + path, timeout=30).status_code == 200
+            all_answer(url)
             assert not any(picture.done() for picture in pictures)
         finally:
             finish.set()
         assert [picture.result(60).status_code for picture in pictures] == [200, 200]
+
+
+def test_health_and_models_answer_while_every_worker_is_busy(settings, serve_app, jpeg, monkeypatch, tmp_path):
+    work = functools.partial(chores.note_and_wait, str(tmp_path))
+    monkeypatch.setattr(service.http.routes.activations, "answer_activations", work)
+    with serve_app(create_app(settings)) as url, ThreadPoolExecutor() as threads:
+        try:
+            pictures = [threads.submit(httpx.post, f"{url}/activations", content=jpeg, timeout=60) for _ in range(3)]
+            while len(list(tmp_path.iterdir())) < 2:
+                time.sleep(0.01)
+            all_answer(url)
+            assert not any(picture.done() for picture in pictures)
+        finally:
+            (tmp_path / "go_on").touch()
+        assert [picture.result(60).status_code for picture in pictures] == [200] * 3
+
+
+def all_answer(url):
+    for path in ("/v2/health/live", "/v2/health/ready", "/models"):
+        assert httpx.get(url + path, timeout=30).status_code == 200

@@ -1,4 +1,5 @@
 import base64
+import functools
 import io
 import subprocess
 import sys
@@ -11,11 +12,13 @@ import skimage.data
 from fastapi.testclient import TestClient
 from PIL import Image
 
+import service.http.routes.match
 from service.api.files import MatchUpload, NamedBytes
 from service.api.match import MatchOptions
 from service.app import create_app
 from service.pictures.colour_maps import colourise, scale_for
 from service.tasks.match.work import check_work
+from tests.service.workers import chores
 
 
 def npy(array):
@@ -422,49 +425,35 @@ def test_the_largest_scene_that_the_refusal_names_is_not_refused(settings):
     check_work(MatchPictures(wide.scene[:500], wide.templates, [None], None), MatchOptions(angles="auto"), tight)
 
 
-def test_past_the_deadline_the_answer_is_504_and_the_work_stops_at_the_next_template(settings, png, part, monkeypatch):
-    import scs.matching.finding as finding
-
-    begun, go_on, find = [], threading.Event(), finding.find
-
-    def held(scene, *others, **options):
-        if scene.shape == (300, 451, 3):  # not the few pixels that the service warms up with
-            begun.append(1)
-            go_on.wait(20)
-        return find(scene, *others, **options)
-
-    monkeypatch.setattr(finding, "find", held)
-    with limited(settings, request_timeout_s=0.3) as client:
-        late = post(client, png, *[part] * 12)
-        assert late.status_code == 504 and "0.3 seconds" in late.json()["detail"]
-        assert late.headers["content-type"] == "application/problem+json"
-        go_on.set()
-        time.sleep(0.5)
-        assert len(begun) == 1
-
-
-def test_two_are_matched_at_once_and_one_that_waits_too_long_gets_504(settings, png, part, monkeypatch):
-    import service.tasks.match.find
-
-    go_on, running = threading.Event(), []
-
-    def hold(*arguments):
-        running.append(1)
-        go_on.wait(20)
-        raise service.tasks.match.find.DeadlineError("held")
-
-    monkeypatch.setattr(service.tasks.match.find, "_find", hold)
+def test_past_the_deadline_the_answer_is_504_and_the_work_is_over(settings, png, part, monkeypatch, tmp_path):
+    work = functools.partial(chores.note_and_wait, str(tmp_path))
+    monkeypatch.setattr(service.http.routes.match, "answer_match", work)
     with limited(settings, request_timeout_s=1.0) as client:
+        late = post(client, png, *[part] * 12)
+        assert late.status_code == 504 and "1 seconds" in late.json()["detail"]
+        assert late.headers["content-type"] == "application/problem+json"
+        (worker,) = tmp_path.iterdir()
+        while chores.is_alive(int(worker.name)):
+            time.sleep(0.01)
+        monkeypatch.undo()
+        assert post(client, png, part).status_code == 200
+
+
+def test_two_are_matched_at_once_and_the_third_when_one_of_them_is_done(settings, png, part, monkeypatch, tmp_path):
+    work = functools.partial(chores.note_and_wait, str(tmp_path))
+    monkeypatch.setattr(service.http.routes.match, "answer_match", work)
+    with limited(settings) as client:
         answers = []
         threads = [threading.Thread(target=lambda: answers.append(post(client, png, part))) for _ in range(3)]
         for thread in threads:
             thread.start()
+        while 'scs_waiting_jobs{kind="heavy"} 1.0' not in client.get("/metrics").text:
+            time.sleep(0.01)
+        assert len(list(tmp_path.iterdir())) <= 2
+        (tmp_path / "go_on").touch()
         for thread in threads:
             thread.join()
-        assert [answer.status_code for answer in answers] == [504] * 3
-        assert len(running) == 2
-        assert client.get("/v2/health/live").status_code == 200
-        go_on.set()
+        assert [answer.status_code for answer in answers] == [200] * 3
 
 
 def test_files_that_make_no_match_are_refused_where_they_are_put_together():

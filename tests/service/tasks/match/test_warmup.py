@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import threading
 
@@ -19,22 +20,36 @@ def test_what_is_warmed_up_is_what_a_match_runs(monkeypatch):
     assert {"ccoeff_normed", "sqdiff", "scs"} <= methods
 
 
-def test_it_runs_on_a_thread_of_its_own(monkeypatch):
-    ran = threading.Event()
+def test_it_runs_on_a_thread_of_its_own_once_the_models_are_loaded(monkeypatch):
     monkeypatch.setattr(service.tasks.match.warmup, "_DELAY_S", 0)
-    names = []
-    with warming_up(lambda: (names.append(threading.current_thread().name), ran.set())):
-        assert ran.wait(20)
-    assert names == ["warm-up"]
+    steps = []
+    ran = threading.Event()
+
+    def prepare():
+        steps.append(threading.current_thread().name)
+        ran.set()
+
+    async def load():
+        await asyncio.sleep(0.05)
+        steps.append("loaded")
+
+    async def serve():
+        with warming_up(prepare, after=asyncio.create_task(load())):
+            assert await asyncio.to_thread(ran.wait, 20)
+
+    asyncio.run(serve())
+    assert steps == ["loaded", "warm-up"]
 
 
-def test_a_service_that_stops_at_once_has_compiled_nothing(monkeypatch):
-    monkeypatch.setattr(service.tasks.match.warmup, "_DELAY_S", 60)
+def test_a_service_that_stops_at_once_has_compiled_nothing():
     ran = []
-    with warming_up(lambda: ran.append(True)):
-        (later,) = (thread for thread in threading.enumerate() if thread.name == "warm-up")
-    later.join(20)
-    assert not later.is_alive() and not ran
+
+    async def serve():
+        with warming_up(lambda: ran.append(True), after=asyncio.create_task(asyncio.sleep(0))):
+            await asyncio.sleep(0.01)
+
+    asyncio.run(serve())
+    assert not ran and "warm-up" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_what_goes_wrong_is_logged_and_does_no_harm(caplog):
