@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
             Middleware(Instrumentation, metrics=services.metrics, stopping=services.stopping),
             *([allow_origins(origins)] if origins else []),
             *([Middleware(ApiKey, key=key)] if key is not None else []),
-            Middleware(BodyLimit, most=settings.max_body_bytes),
+            Middleware(BodyLimit, most=settings.max_body_bytes, memory=services.memory),
             Middleware(HotRoutes, routes=[*predict.HOT, *inference.HOT], handlers=PROBLEM_HANDLERS),
             Middleware(PageHeaders),
         ],

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from scs.errors import TooLargeError
+from scs.errors import BusyError, TooLargeError
 from service.http.middleware.body_limit import BodyLimit
+from service.memory_budget import MemoryBudget
 
 MOST = 1 << 20
 
@@ -34,7 +35,7 @@ def pass_through(pieces, **headers):
         "path": headers.pop("path", "/predict"),
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
     }
-    asyncio.run(BodyLimit(application, MOST)(scope, receive, send))
+    asyncio.run(BodyLimit(application, MOST, MemoryBudget(10**9))(scope, receive, send))
     return read, sent
 
 
@@ -70,7 +71,11 @@ def test_a_body_that_goes_over_is_refused_at_once(size):
             await receive()
 
     with pytest.raises(TooLargeError, match=f"{MOST} bytes"):
-        asyncio.run(BodyLimit(application, MOST)({"type": "http", "path": "/", "headers": []}, receive, None))
+        asyncio.run(
+            BodyLimit(application, MOST, MemoryBudget(10**9))(
+                {"type": "http", "path": "/", "headers": []}, receive, None
+            )
+        )
     assert MOST < sum(arrived) <= MOST + size
 
 
@@ -110,5 +115,63 @@ def test_a_client_that_goes_while_it_sends_is_noticed():
     async def application(scope, receive, send):
         seen.append((await receive())["type"])
 
-    asyncio.run(BodyLimit(application, MOST)({"type": "http", "path": "/", "headers": []}, receive, None))
+    asyncio.run(
+        BodyLimit(application, MOST, MemoryBudget(10**9))({"type": "http", "path": "/", "headers": []}, receive, None)
+    )
     assert seen == ["http.disconnect"]
+
+
+def arriving(middleware, pieces, seconds, answers):
+    """Send pieces of 1,000 bytes through the middleware, each after some seconds; note what is answered."""
+    left = [{"type": "http.request", "body": b"x" * 1000, "more_body": number + 1 < pieces} for number in range(pieces)]
+
+    async def receive():
+        await asyncio.sleep(seconds)
+        return left.pop(0) if left else {"type": "http.disconnect"}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            answers.append(message)
+
+    return middleware({"type": "http", "path": "/predict", "headers": []}, receive, send)
+
+
+async def read_all(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+def test_what_arrives_counts_until_its_request_is_answered():
+    budget, seen = MemoryBudget(10**9), []
+
+    async def application(scope, receive, send):
+        await receive()
+        seen.append(budget.taken)
+
+    asyncio.run(arriving(BodyLimit(application, MOST, budget), 5, 0, []))
+    assert seen[0] >= 5000 and budget.taken == 0
+
+
+def test_over_the_budget_a_body_is_refused_for_now():
+    budget = MemoryBudget(20_000)
+    with pytest.raises(BusyError, match="the bodies of requests need"):
+        asyncio.run(arriving(BodyLimit(read_all, MOST, budget), 50, 0, []))
+    assert budget.taken == 0
+
+
+def test_when_memory_is_short_the_slowest_goes_first():
+    budget, slow, fast = MemoryBudget(40_000), [], []
+    middleware = BodyLimit(read_all, MOST, budget)
+
+    async def both():
+        trickling = asyncio.create_task(arriving(middleware, 10, 0.2, slow))
+        await asyncio.sleep(0.5)
+        await arriving(middleware, 12, 0, fast)
+        await trickling
+
+    asyncio.run(both())
+    assert [answer["status"] for answer in fast] == [200]
+    assert [answer["status"] for answer in slow] == [503]
+    assert (b"retry-after", b"1") in slow[0]["headers"]
+    assert budget.taken == 0
