@@ -11,7 +11,7 @@ import pytest
 from service.app import create_app
 from service.http.server.protocol import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
 
-LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n"
+LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n"
 TIMEOUT_S = 1.0
 
 
@@ -107,7 +107,7 @@ def test_as_many_fields_and_bytes_as_are_allowed_are_read(connect):
 
 def test_an_address_that_is_too_long_is_refused(connect):
     connection = connect()
-    connection.sendall(b"GET /" + b"x" * MAX_URL_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.sendall(b"GET /" + b"x" * MAX_URL_BYTES + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert_refused(connection, 414, f"{MAX_URL_BYTES} bytes; {MAX_URL_BYTES + 1} came")
 
 
@@ -127,14 +127,16 @@ def test_what_is_not_http_is_a_problem(connect, nonsense):
 def test_a_length_that_is_said_in_two_ways_is_refused(connect, framing):
     connection = connect()
     connection.sendall(
-        b"POST /predict HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n0\r\n\r\nGET /models HTTP/1.1\r\n\r\n"
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n0\r\n\r\nGET /models HTTP/1.1\r\n\r\n"
     )
     assert_refused(connection, 400)
 
 
 def test_a_chunk_that_is_none_is_refused_in_place_of_the_applications_answer(connect):
     connection = connect()
-    connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n")
+    connection.sendall(
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"
+    )
     assert_refused(connection, 400, "an HTTP request was needed")
 
 
@@ -173,7 +175,7 @@ def test_a_second_head_that_does_not_end_is_refused_in_time_too(connect):
 def test_a_body_that_comes_byte_by_byte_is_refused_in_time(connect, framing):
     with still_answering(connect):
         connection = connect()
-        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
         piece = b"1\r\nx\r\n" if b"chunked" in framing else b"x"
         for _ in range(15):
             connection.sendall(piece)
@@ -183,7 +185,7 @@ def test_a_body_that_comes_byte_by_byte_is_refused_in_time(connect, framing):
 
 def test_on_the_protocols_routes_a_late_body_is_refused_as_the_protocol_does(connect):
     connection = connect()
-    connection.sendall(b"POST /v2/models/shapes-scs/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+    connection.sendall(b"POST /v2/models/shapes-scs/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
     status, _, answer = read_answer(connection)
     assert (status, set(answer)) == (408, {"error"})
 
@@ -192,7 +194,7 @@ def test_a_body_that_takes_long_but_comes_steadily_is_read(connect, encode, phot
     picture = encode(photograph)
     assert len(picture) > 200_000
     connection = connect()
-    connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(picture))
+    connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(picture))
     for start in range(0, len(picture), len(picture) // 8):
         connection.sendall(picture[start : start + len(picture) // 8])
         time.sleep(0.3)
@@ -211,7 +213,7 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(connect, settings):
     """Closed at once, the connection would be reset, and the answer with it."""
     size = settings.max_body_bytes + 1
     connection = connect()
-    connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+    connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size)
     for _ in range(size // 2**20):
         connection.sendall(bytes(2**20))
     assert_refused(connection, 413, f"{settings.max_body_bytes} bytes; at least {size} came")
