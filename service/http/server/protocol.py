@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import logging
 import time
@@ -19,9 +20,11 @@ from service.http.server.early_answers import EarlyAnswers
 from service.observability.metrics import Metrics
 
 try:
+    import fcntl
     import resource
+    import termios
 except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
+    fcntl = resource = termios = None  # type: ignore[assignment]
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 128
@@ -233,6 +236,8 @@ class GuardedProtocol(Connection):
     def _is_unread(self, now: float) -> bool:
         """Return whether the client has taken nothing for too long of what was written to it."""
         unsent = self.transport.get_write_buffer_size()
+        if unsent:
+            unsent += _unacknowledged(self.transport.get_extra_info("socket").fileno())
         if unsent == 0 or unsent < self._unsent:
             self._taken_at = now
         self._unsent = unsent
@@ -267,6 +272,15 @@ def protocol_for(
         "most_connections": _most_open_files() - _OTHER_FILES,
     }
     return type("LimitedProtocol", (GuardedProtocol,), limits)
+
+
+def _unacknowledged(file: int) -> int:
+    """Return the bytes in the system's buffer of a socket; it holds megabytes, and is refilled in large steps."""
+    if fcntl is None:
+        return 0
+    waiting = array.array("i", [0])
+    fcntl.ioctl(file, termios.TIOCOUTQ, waiting)
+    return waiting[0]
 
 
 def _most_open_files() -> int:
