@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import pytest
 
 from scs.errors import ServerError
+from service.app import create_app
+from service.cli.serve import server_config
 from service.http.server.listeners import listeners
 from service.settings import Settings
 
@@ -135,3 +137,7 @@ def test_a_service_behind_a_path_answers_and_stops(tmp_path, number):
         assert process.wait(30) == 0
         connection.close()
     assert not path.exists()
+
+
+def test_a_connection_may_rest_for_longer_than_usual_proxies_keep_it(settings):
+    assert server_config(create_app(settings), settings).timeout_keep_alive == settings.keep_alive_s > 60
