@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import asyncio
 import ipaddress
+=======
+>>>>>>> h-http
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -17,10 +20,12 @@ from models.onnx import native
 from models.runtime.load import cuda_obstacle
 from scs.errors import MissingPackageError
 from service.http.middleware.body_limit import BodyLimit
+from service.http.middleware.head_requests import HeadRequests
 from service.http.middleware.hot_routes import HotRoutes
 from service.http.middleware.instrumentation import Instrumentation
 from service.http.middleware.page_headers import PageHeaders
 from service.http.middleware.security import ApiKey, allow_origins
+from service.http.middleware.trusted_hosts import TrustedHosts, is_loopback, trusted_hosts
 from service.http.openapi import describe_refusals
 from service.http.problems import PROBLEM_HANDLERS
 from service.http.routes import activations, health, inference, match, metrics, models, predict, repository
@@ -79,14 +84,17 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
         description=_DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the `Host` that came
         telemetry=telemetry(),
         exception_handlers=PROBLEM_HANDLERS,
         middleware=[  # the outermost first
-            Middleware(Instrumentation, metrics=services.metrics, stopping=services.stopping),
+            Middleware(Instrumentation, metrics=services.metrics, stopping=services.stopping, origins=origins),
             *([allow_origins(origins)] if origins else []),
+            Middleware(TrustedHosts, hosts=trusted_hosts(settings), origins=origins),
             *([Middleware(ApiKey, key=key)] if key is not None else []),
             Middleware(BodyLimit, most=settings.max_body_bytes, memory=services.memory),
             Middleware(HotRoutes, routes=[*predict.HOT, *inference.HOT], handlers=PROBLEM_HANDLERS),
+            Middleware(HeadRequests),
             Middleware(PageHeaders),
         ],
     )
@@ -115,7 +123,7 @@ def _log_start(services: Services) -> None:
     _log.info("matches run on %s", "cuda" if obstacle is None else f"cpu: {obstacle}")
     if device == "cpu":
         _log.info("kernels of sharpened cosine similarity: %s", native.described())
-    if settings.api_key is None and not _is_loopback(settings.host):
+    if settings.api_key is None and settings.uds is None and not is_loopback(settings.host):
         _log.warning(
             "%s may be open to other machines, and anybody there may ask: SCS_API_KEY is not set", settings.host
         )
@@ -129,10 +137,3 @@ def _grpc(settings: Settings) -> Callable[[Settings, DataPlane], AbstractAsyncCo
     except ImportError:
         raise MissingPackageError("SCS_GRPC_PORT needs gRPC: pip install 'scs-serve[grpc]'") from None
     return serving_grpc
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a host name, and no address
-        return host == "localhost"

@@ -42,6 +42,15 @@ def _checked_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _checked_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        if host != "*" and not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", host):
+            raise PydanticCustomError(
+                "host", "a host is like models.example.org or [2001:db8::1], without scheme and port, or *"
+            )
+    return hosts
+
+
 class Settings(BaseSettings):
     """The settings of the service; docs/settings.md has a table of these, and a test compares the two."""
 
@@ -49,6 +58,16 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    uds: Path | None = Field(
+        None, description="Path of a Unix socket to listen on, in place of the host and the port; none unless set."
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_checked_hosts)] = (
+        Field(
+            (),
+            description="Names by which the service may be asked, beside this machine's own (localhost), with commas "
+            "between them; unless set, any where others can reach it, else this machine's own.",
+        )
+    )
     grpc_port: int | None = Field(
         None, ge=0, le=65535, description="Port of the inference protocol over gRPC; none is opened unless it is set."
     )
@@ -76,10 +95,18 @@ class Settings(BaseSettings):
         le=_DAY_S,
         description="Seconds that a request's body may take to arrive, and one more for each 16 KiB of it.",
     )
+<<<<<<< HEAD
     max_memory_bytes: int = Field(
         default_factory=default_budget,
         gt=0,
         description="Bytes that all requests may take together; six tenths of what the container or machine has.",
+=======
+    send_timeout_s: float = Field(
+        30.0, gt=0, le=_DAY_S, description="Seconds for which a client may take nothing of its answer."
+    )
+    keep_alive_s: float = Field(
+        75.0, gt=0, le=_DAY_S, description="Seconds that a connection may rest between two requests."
+>>>>>>> h-http
     )
     max_pixels: int = Field(50_000_000, gt=0, description="Largest picture that is decoded, in pixels.")
     max_analysed_pixels: int = Field(

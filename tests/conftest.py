@@ -29,10 +29,12 @@ from models.onnx.native.build import BuildError, build, compiler, is_current
 from models.training.recipes import Recipe
 from models.training.train import train
 from service.app import create_app
+from service.http.server.early_answers import EarlyAnswers
 from service.http.server.protocol import protocol_for
 from service.settings import Settings
 
 FAMILIES = ("scs", "conv")
+os.environ["SCS_ALLOWED_HOSTS"] = "testserver"  # the `Host` of the test client; `serve` starts without it
 
 
 def make_shapes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,8 +145,10 @@ def serve_app() -> Callable[..., AbstractContextManager[str]]:
     """Serve an application on a free port, from a thread; the context is its address."""
 
     @contextmanager
-    def serving(app: FastAPI, body_timeout_s: float = 30.0) -> Iterator[str]:
-        http = protocol_for(body_timeout_s)
+    def serving(app: FastAPI, body_timeout_s: float = 30.0, send_timeout_s: float = 30.0) -> Iterator[str]:
+        services = app.state.services
+        early_answers = EarlyAnswers(services.metrics, services.settings.cors_origins)
+        http = protocol_for(body_timeout_s, send_timeout_s, early_answers)
         server = uvicorn.Server(uvicorn.Config(app, port=0, http=http, ws="none", log_config=None, lifespan="on"))
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from service.http.problems import STATUSES
+from service.http.problems import STATUSES, kind_of, kinds
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "http.md").read_text()
@@ -52,3 +52,10 @@ def test_the_error_that_is_shown_is_the_one_that_comes(server):
 def test_every_status_of_an_error_is_explained():
     explained = {int(status) for status in re.findall(r"^\| (\d{3})", PAGE, re.MULTILINE)}
     assert {int(status) for status in STATUSES.values()} <= explained
+
+
+def test_every_kind_of_problem_is_listed_with_its_status():
+    listed = dict(re.findall(r"^\| `/problems/([a-z-]+)` \| (\d+) \|", PAGE, re.MULTILINE))
+    assert set(listed) == kinds()
+    for error, status in STATUSES.items():
+        assert int(listed[kind_of(error.__new__(error))]) == status

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import sys
 from typing import Annotated
 
@@ -12,8 +10,10 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
-from scs.errors import OptionError, ServerError
+from scs.errors import OptionError
 from service.app import create_app
+from service.http.server.early_answers import EarlyAnswers
+from service.http.server.listeners import listeners
 from service.http.server.protocol import protocol_for
 from service.http.server.server import Server
 from service.observability.logs import configure_logging
@@ -32,9 +32,8 @@ def serve(
     settings = read_settings(host=host, port=port)
     if not settings.model_repository.is_dir():
         raise OptionError(f"SCS_MODEL_REPOSITORY needs to be a folder of models; '{settings.model_repository}' is none")
-    _check_port(settings.host, settings.port)
-    configure_logging(settings.log_level, settings.log_format)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
+<<<<<<< HEAD
     app = create_app(settings, loads_in_background=True)
     server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
     server.run()
@@ -57,15 +56,22 @@ def _check_port(host: str, port: int) -> None:
         raise ServerError(
             f"a free port was needed to serve on; {host}:{port} is not: {(error.strerror or str(error)).lower()}"
         ) from None
+=======
+    with listeners(settings) as sockets:  # bound before any model is loaded
+        configure_logging(settings.log_level, settings.log_format)
+        app = create_app(settings)
+        server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
+        server.run(sockets)
+>>>>>>> h-http
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return the configuration of uvicorn."""
+    early_answers = EarlyAnswers(app.state.services.metrics, settings.cors_origins)
     return uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
-        http=protocol_for(settings.body_timeout_s),
+        http=protocol_for(settings.body_timeout_s, settings.send_timeout_s, early_answers),
+        timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # of which uvicorn makes a timer
         ws="none",
         lifespan="on",
         log_config=None,

@@ -20,11 +20,12 @@ _V2_CONTENT = {
     }
 }
 _HEAD = (HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)  # the path may not be known yet
-_BODY = (
+_EITHER = (  # in the form of the path
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.MISDIRECTED_REQUEST,
 )
 
 
@@ -42,8 +43,9 @@ def describe_refusals(app: FastAPI, with_key: bool) -> None:
             components["securitySchemes"] = _SCHEMES
             description["security"] = [{name: []} for name in _SCHEMES]
         for path, operations in description["paths"].items():
-            for operation in operations.values():
-                _complete(operation, path, with_key)
+            for method, operation in operations.items():
+                origin = (HTTPStatus.FORBIDDEN,) if method == "post" else ()
+                _complete(operation, path, (*_EITHER, *origin), with_key)
                 for content in operation.get("requestBody", {}).get("content", {}).values():
                     components.setdefault("schemas", {}).update(content["schema"].get("$defs", {}))
         return description
@@ -51,11 +53,11 @@ def describe_refusals(app: FastAPI, with_key: bool) -> None:
     app.openapi = described_wholly  # type: ignore[method-assign]
 
 
-def _complete(operation: dict[str, Any], path: str, with_key: bool) -> None:
+def _complete(operation: dict[str, Any], path: str, statuses: tuple[HTTPStatus, ...], with_key: bool) -> None:
     responses = operation["responses"]
-    for status in (*_HEAD, *_BODY):
+    for status in (*_HEAD, *statuses):
         responses.setdefault(str(status.value), described(status))
-        if status in _BODY and is_protocols(path):
+        if status in statuses and is_protocols(path):
             content = responses[str(status.value)].setdefault("content", {})
             responses[str(status.value)]["content"] = {**described(status)["content"], **_V2_CONTENT, **content}
     if with_key and path.startswith(HEALTH):

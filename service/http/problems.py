@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -50,6 +51,23 @@ STATUSES: dict[type[ScsError], HTTPStatus] = {
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+# The kinds of failures that have no exception of ours, by their status.
+_KINDS: dict[int, str] = {
+    400: "bad-request",
+    401: "key-needed",
+    403: "foreign-origin",
+    404: "no-route",
+    405: "method-not-allowed",
+    408: "too-slow",
+    413: "too-large",
+    414: "address-too-long",
+    415: "content-coding",
+    421: "foreign-host",
+    422: "option",
+    431: "head-too-large",
+    500: "unforeseen",
+    503: "stopping",
+}
 CLIENT_GONE = 499  # nobody reads it but the log and the metrics; the number is nginx's
 _DOCUMENTED = (400, 404, 413, 415, 422, 500, 503)
 
@@ -72,6 +90,21 @@ def status_of(error: ScsError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+def kind_of(error: ScsError) -> str:
+    """Return the kind of problem that an exception of this project is: the name of the class that has its status."""
+    known = next((kind for kind in type(error).__mro__ if kind in STATUSES), None)
+    return _KINDS[500] if known is None else _kind(known)
+
+
+def _kind(error: type[ScsError]) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", error.__name__.removesuffix("Error")).lower()
+
+
+def kinds() -> set[str]:
+    """Return every kind of problem that there is."""
+    return {*_KINDS.values(), *map(_kind, STATUSES)}
+
+
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
@@ -92,6 +125,8 @@ async def _frameworks(request: Request, error: Exception) -> Response:
     detail = f"there is no route {route[:100]}; /docs lists those there are" if unknown else str(error.detail)
     response = failure(request.url.path, HTTPStatus(error.status_code), detail)
     response.headers.update(error.headers or {})
+    if response.headers.get("allow") == "GET":
+        response.headers["allow"] = "GET, HEAD"
     return response
 
 
@@ -117,23 +152,30 @@ def problem_of(error: ScsError, path: str = "/") -> Response:
     """Turn an exception of this project into an answer, with ``Retry-After`` where the service is busy."""
     if isinstance(error, ClientGoneError):
         return Response(status_code=CLIENT_GONE)
-    response = failure(path, status_of(error), str(error))
+    response = failure(path, status_of(error), str(error), kind_of(error))
     if isinstance(error, BusyError):
         response.headers["retry-after"] = str(error.retry_after_s)
     return response
 
 
-def problem(status: HTTPStatus, detail: str) -> JSONResponse:
-    """Return a failure as ``application/problem+json``; ``detail`` says what was needed and what came."""
-    content = Problem(title=status.phrase, status=status, detail=detail).model_dump()
+def problem(status: HTTPStatus, detail: str, kind: str | None = None) -> JSONResponse:
+    """Return a failure as ``application/problem+json``.
+
+    Args:
+        status: its HTTP status.
+        detail: what was needed and what came.
+        kind: what its ``type`` names, by the status unless given.
+    """
+    kind = kind or _KINDS.get(status, _KINDS[400])
+    content = Problem(type=f"/problems/{kind}", title=status.phrase, status=status, detail=detail).model_dump()
     return JSONResponse(content, status, media_type="application/problem+json")
 
 
-def failure(path: str, status: HTTPStatus, detail: str) -> JSONResponse:
+def failure(path: str, status: HTTPStatus, detail: str, kind: str | None = None) -> JSONResponse:
     """Return a failure in the form of its path: ``{"error": …}`` for the inference protocol, else problem details."""
     if is_protocols(path):
         return JSONResponse({"error": detail}, status)
-    return problem(status, detail)
+    return problem(status, detail, kind)
 
 
 def is_protocols(path: str) -> bool:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
 from service.api.files import NamedBytes, Upload
@@ -97,10 +97,12 @@ async def read_form(request: Request, most_files: int) -> AsyncIterator[FormData
         ImageError: it is not one, or holds text.
         TooLargeError: it has more files.
     """
+    parser = MultiPartParser(request.headers, request.stream(), max_files=most_files, max_fields=MAX_FILES)
+    parser.spool_max_size = 0  # never on disk, which may be read-only; the body's limit is that of the memory
     try:
-        form = await request.form(max_files=most_files, max_fields=MAX_FILES)
-    except HTTPException as error:  # the framework tells its failures apart by their messages only
-        said = error.detail
+        form = await parser.parse()
+    except MultiPartException as error:  # the framework tells its failures apart by their messages only
+        said = error.message
         if said.startswith("Too many files"):
             raise _too_many() from None
         if said.startswith(("Too many fields", "Part exceeded")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ _SECONDS = (
 )
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _MODEL = ("model", "version")
+_VERSIONS = ("0.0.1", "0.0.4", "1.0.0")  # of the text formats
 
 # The time of creation would be one more series for each, which hardly anything reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -146,8 +148,13 @@ class Metrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return all metrics as text, and its content type: OpenMetrics where ``accept`` asks for it."""
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = choose_encoder(",".join(filter(_is_known, accept.split(","))))
         return encode(self._registry), content_type
+
+
+def _is_known(form: str) -> bool:
+    """Return whether a part of an ``Accept`` header asks for a version that there is; the library fails on others."""
+    return all(version in _VERSIONS for version in re.findall(r"version=([^;]*)", form))
 
 
 class _Models(Collector):

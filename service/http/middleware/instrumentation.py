@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 import time
+from collections.abc import Collection
 from http import HTTPStatus
 
-from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.http.cors import CorsHeaders
 from service.http.problems import CLIENT_GONE, failure, unforeseen
-from service.observability.access_log import Answered, log_answer
+from service.http.request_log import RequestLog, identify
 from service.observability.logs import request_id
 from service.observability.metrics import Metrics
-from service.observability.tracing import trace_id
 from service.shutdown import Stopping
 
-_LONGEST_ID = 128
-_OTHER = "other"  # the documentation, and every path that there is no route for
-_QUIET = {"/metrics", "/v2/health/live", "/v2/health/ready"}  # probed and scraped every few seconds
 _CLOSE = (b"connection", b"close")
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # an answer is what its content type says, whatever is in it
 
@@ -30,19 +26,18 @@ class Instrumentation:
     """The outermost ASGI middleware: request ids, metrics, the access log, and unhandled exceptions.
 
     An answer carries ``X-Request-ID``: the request's own if that is printable ASCII of at most 128 characters, else one
-    made here. It also carries ``X-Content-Type-Options``. A request is counted by its route's template, never by its
-    path, whose number has no bound.
+    made here. It also carries ``X-Content-Type-Options``.
 
     Args:
         app: the rest.
         metrics: where requests are counted.
         stopping: where a stop is announced.
+        origins: origins whose pages may read the answers to unhandled exceptions.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, stopping: Stopping) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, stopping: Stopping, origins: Collection[str] = ()) -> None:
         self.app, self.metrics, self.stopping = app, metrics, stopping
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._random = random.Random().getrandbits  # ids need to differ, not to be hard to guess
+        self._log, self._cors = RequestLog(metrics), CorsHeaders(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and record its status, size and duration."""
@@ -52,7 +47,8 @@ class Instrumentation:
         started = time.perf_counter()
         metrics = self.metrics
         metrics.in_flight += 1
-        identity = _given_id(scope) or f"{self._random(128):032x}"
+        state = scope.setdefault("state", {})
+        identity = state["request_id"] = identify(scope["headers"])
         token = request_id.set(identity)
         header = (b"x-request-id", identity.encode("ascii"))
         status, size = CLIENT_GONE, 0
@@ -76,36 +72,18 @@ class Instrumentation:
             if not self.stopping.begun or status != CLIENT_GONE:
                 raise
             detail = "the service stopped before the answer was ready; ask again"
-            await failure(scope["path"], HTTPStatus.SERVICE_UNAVAILABLE, detail)(scope, receive, watched)
+            stopped = failure(scope["path"], HTTPStatus.SERVICE_UNAVAILABLE, detail)
+            await self._readable(stopped, scope)(scope, receive, watched)
         except Exception as error:
             if status != CLIENT_GONE:
                 raise  # the answer has begun: all that is left is to close the connection, which the server does
-            await unforeseen(scope, error)(scope, receive, watched)
+            await self._readable(unforeseen(scope, error), scope)(scope, receive, watched)
         finally:
-            self._note(scope, identity, status, size, time.perf_counter() - started)
+            status = state.get("refused", status)  # by the server, in place of the application
+            self._log.note(scope, identity, status, size, time.perf_counter() - started)
             metrics.in_flight -= 1
             request_id.reset(token)
 
-    def _note(self, scope: Scope, identity: str, status: int, size: int, seconds: float) -> None:
-        route = scope.get("route")
-        template: str = _OTHER if route is None else route.path_format
-        model: str = scope["state"].get("model", "") if "state" in scope else ""
-        key = (template, model, status)
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = (
-                self.metrics.requests.labels(*key),
-                self.metrics.request_seconds.labels(template, model),
-            )
-        series[0].inc()
-        series[1].observe(seconds)
-        level = logging.DEBUG if template in _QUIET else logging.INFO
-        log_answer(level, Answered(scope["method"], template, status, seconds, model, size, identity, trace_id()))
-
-
-def _given_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text: str = value.decode("latin-1")
-            return text if len(text) <= _LONGEST_ID and text.isascii() and text.isprintable() else ""
-    return ""
+    def _readable(self, response: Response, scope: Scope) -> Response:
+        self._cors.add_to(response.headers, scope["headers"])
+        return response

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api_key import is_allowed
+from service.http.cors import cors_options
 from service.http.middleware.body_limit import refuse
 from service.http.problems import failure
 
@@ -57,19 +58,7 @@ class ApiKey:
 
 def allow_origins(origins: Collection[str]) -> Middleware:
     """Return the middleware that lets pages of other origins send requests and read the answers (CORS)."""
-    return Middleware(
-        CORSMiddleware,
-        allow_origins=origins,
-        allow_methods=("GET", "POST"),
-        allow_headers=(
-            "Authorization",
-            "X-API-Key",
-            "X-Request-ID",
-            "Content-Encoding",
-            "Inference-Header-Content-Length",
-        ),
-        expose_headers=("X-Request-ID", "Retry-After", "Inference-Header-Content-Length"),
-    )
+    return Middleware(CORSMiddleware, **cors_options(origins))
 
 
 def _keys(headers: list[tuple[bytes, bytes]], passwords: bool) -> Iterator[str]:

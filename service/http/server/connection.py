@@ -1,21 +1,97 @@
-"""A client's connection that can be closed without a reset."""
+"""A client's connection: without upgrades, half-closed where the client wants it, and closed without a reset."""
 
 from __future__ import annotations
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import select
+import time
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _LINGER_S = 1.0  # for the other side to close as well
+_PROBE_AFTER_S = 2.0  # most half-closed clients have their answers by then
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with what a graceful shutdown needs: to find and close idle connections."""
+    """uvicorn's HTTP protocol that ignores upgrades, answers half-closed clients and closes without a reset."""
 
     _is_left = False
+    _is_probed = False
+    half_closed_at: float | None = None  # since then the client waits for its answers, or has gone
 
     def data_received(self, data: bytes) -> None:
-        """Handle received data, unless this side of the connection is closed."""
-        if not self._is_left:
-            super().data_received(data)
+        """Parse received data, unless this side of the connection is closed.
+
+        The parser stops at a request that asks for an upgrade (h2c, websocket). The upgrade is ignored, as RFC 9110
+        section 7.8 allows: the request's head is parsed again without it, and then what follows.
+        """
+        if self._is_left:
+            return
+        self._unset_keepalive_if_required()
+        rest = memoryview(data)
+        try:
+            while True:
+                try:
+                    self.parser.feed_data(rest)
+                    return
+                except httptools.HttpParserUpgrade as upgrade:
+                    rest = rest[upgrade.args[0] :]
+                    self._parse_head_again()
+        except httptools.HttpParserError:
+            self.send_400_response("an HTTP request was needed; something else came")
+
+    def _parse_head_again(self) -> None:
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("a tunnel is no upgrade that can be ignored")
+        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % field for field in self.headers if field[0] not in (b"upgrade", b"http2-settings")]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application, unless its head is going to be parsed again without its upgrade."""
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note the end of a request; of one with an upgrade the parser sees it before its body."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep a connection open for the answers to whole requests, where the client has closed its side of it."""
+        newest = self.newest()
+        if newest is None or newest.response_complete or newest.more_body:
+            return False
+        newest.keep_alive = False
+        self.half_closed_at = time.monotonic()
+        return True
+
+    def has_gone(self, now: float) -> bool:
+        """Return whether the client of a half-closed connection has closed the other side, too.
+
+        TCP tells the two apart only by the answer to what is sent. So a client that has waited for a while is sent an
+        interim response, which HTTP/1.1 lets it ignore; one that has gone resets the connection.
+        """
+        if self.half_closed_at is None:
+            return False
+        cycle = self.cycle
+        waits = now - self.half_closed_at > _PROBE_AFTER_S and not (self.pipeline or cycle.response_started)
+        if waits and not self._is_probed:
+            self._is_probed = True
+            if cycle.scope["http_version"] != "1.0":
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not hasattr(select, "poll"):  # on Windows
+            return False
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), 0)  # hang-ups are reported unasked
+        return bool(poll.poll(0))
+
+    def newest(self) -> RequestResponseCycle | None:
+        """Return the request whose head came last, and its answer; None before the first."""
+        return self.cycle  # None until the first request, whatever its type says
 
     def is_idle(self) -> bool:
         """Return whether no request, whole or in part, waits for an answer."""

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import logging
 import time
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+import httptools
 from fastapi.responses import JSONResponse
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.http.problems import failure, problem
 from service.http.server.connection import Connection
+from service.http.server.early_answers import EarlyAnswers
+from service.observability.metrics import Metrics
 
 try:
+    import fcntl
     import resource
+    import termios
 except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
+    fcntl = resource = termios = None  # type: ignore[assignment]
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 128
@@ -28,28 +36,34 @@ _LINGER_S = 1.0  # closing at once, while the client still sends, would reset th
 _SWEEP_S = 0.5
 _OTHER_FILES = 128  # files of the process that are not connections
 
+_log = logging.getLogger(__name__)
+
 
 class GuardedProtocol(Connection):
     """uvicorn's HTTP protocol with limits on heads, bodies and connections; made by :func:`protocol_for`.
 
     A head is refused with 431 over 32 KiB or 128 fields, with 414 over 8 KiB of address; a connection that has not sent
     one after ten seconds is closed. A body is refused with 408 once it has taken longer than its time, which grows by a
-    second for each 16 KiB that has come. No request has a timer of its own: all connections are looked at twice a
-    second.
+    second for each 16 KiB that has come. The fields behind a chunked body (trailers) have the limits of a head, and are
+    thrown away. An answer of which the client takes nothing for too long is thrown away with its connection. No request
+    has a timer of its own: all connections are looked at twice a second.
     """
 
     head_timeout_s: ClassVar[float]
     body_timeout_s: ClassVar[float]
+    send_timeout_s: ClassVar[float]
+    early_answers: ClassVar[EarlyAnswers]
     most_connections: ClassVar[int]
     sweep: ClassVar[asyncio.TimerHandle | None] = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock of a request's head; over the limit of connections, close the longest silent one."""
         super().connection_made(transport)
-        self._in_head, self._head_bytes, self._body_bytes = True, 0, 0
+        self._in_head, self._head_bytes, self._body_bytes, self._framing_bytes = True, 0, 0, 0
         self._is_deaf, self._is_closing = False, False
         self._refusal: JSONResponse | None = None
-        self._since = time.monotonic()
+        self._since = self._taken_at = time.monotonic()
+        self._unsent = 0  # bytes of answers that the client had not taken when it was last looked at
         if type(self).sweep is None:
             self._sweep()
         if len(self.connections) > self.most_connections:
@@ -65,12 +79,19 @@ class GuardedProtocol(Connection):
             self._head_bytes += len(data)
         else:
             self._body_bytes += len(data)
+            self._framing_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self._is_deaf:
+        if self._is_deaf:
+            return
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_head_too_large(f"more than {MAX_HEAD_BYTES} bytes"))
+        elif not self._in_head and (self._framing_bytes > MAX_HEAD_BYTES or self._trailers_are_too_large()):
+            self._refuse(_trailers_too_large())
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application, if its head is within limits."""
+        if self.parser.should_upgrade():
+            return  # this head is going to be parsed again
         # The count may include the beginning of the body, so over the limit the exact size of the head is computed.
         if len(self.url) > MAX_URL_BYTES:
             self._refusal = problem(
@@ -80,19 +101,47 @@ class GuardedProtocol(Connection):
         elif len(self.headers) > MAX_HEADERS:
             self._refusal = _head_too_large(f"{len(self.headers)} fields")
         elif self._head_bytes > MAX_HEAD_BYTES:
-            size = sum(len(name) + len(value) + 4 for name, value in self.headers)
+            size = _size(self.headers)
             if size > MAX_HEAD_BYTES:
                 self._refusal = _head_too_large(f"{size} bytes")
         if self._refusal is not None:
+            self.scope["method"] = self.parser.get_method().decode()
             raise ValueError("the head is over a limit")  # stops the parser, and uvicorn then calls `send_400_response`
-        self._in_head, self._head_bytes, self._body_bytes = False, 0, 0
+        self._in_head, self._head_bytes, self._body_bytes, self._framing_bytes = False, 0, 0, 0
         self._since = time.monotonic()
+        if not self.url.startswith(b"/"):
+            self._take_host_of_target()
         super().on_headers_complete()
+        self.headers = []  # what the parser adds to these from now on are trailers, and no headers of the request
+
+    def _take_host_of_target(self) -> None:
+        """Put the host of a target like ``http://host/path`` in the place of ``Host`` (RFC 9112 section 3.2.2)."""
+        target = httptools.parse_url(self.url)
+        places = [place for place, (name, _) in enumerate(self.headers) if name == b"host"]
+        if not target.host or len(places) > 1:
+            return
+        host = b"[%b]" % target.host if b":" in target.host else target.host
+        for place in places:
+            del self.headers[place]
+        self.headers.append((b"host", b"%b:%d" % (host, target.port) if target.port else host))
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on a piece of a body."""
+        self._framing_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that the next bytes belong to a new head."""
+        if self.parser.should_upgrade():
+            return
+        if self.headers and self._trailers_are_too_large():
+            self._refusal = _trailers_too_large()
+            raise ValueError("the trailers are over a limit")
         self._in_head = True
         super().on_message_complete()
+
+    def _trailers_are_too_large(self) -> bool:
+        return len(self.headers) > MAX_HEADERS or _size(self.headers) > MAX_HEAD_BYTES
 
     def on_response_complete(self) -> None:
         """Restart the clock, now that the response is complete."""
@@ -117,14 +166,28 @@ class GuardedProtocol(Connection):
         if running:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+        elif not self._in_head:
+            self.transport.close()  # the request has its answer; another would be taken for that of the next one
+            return
+        scope = self._refused_scope(running)
+        self.early_answers.complete(response, scope, time.monotonic() - self._since)
         self._is_closing, self._since = True, time.monotonic()
         fields = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
         head = [STATUS_LINE[response.status_code], *fields, b"connection: close\r\n\r\n"]
-        self.transport.write(b"".join([*head, bytes(response.body)]))
+        body = b"" if scope.get("method") == "HEAD" else bytes(response.body)
+        self.transport.write(b"".join([*head, body]))
+
+    def _refused_scope(self, running: bool) -> Scope:
+        """Return the scope of the request that is refused, as far as it could be parsed."""
+        scope: Any = self.scope
+        newest = self.newest()
+        if scope is None or (not running and newest is not None and scope is newest.scope):
+            return {"type": "http", "headers": [], "state": {}}  # not even its first line came
+        return cast(Scope, scope)
 
     def _is_answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # None until the first request, whatever its type says
-        return cycle is not None and not cycle.response_complete
+        newest = self.newest()
+        return newest is not None and not newest.response_complete
 
     def _sweep(self) -> None:
         type(self).sweep = self.loop.call_later(_SWEEP_S, self._sweep) if self.connections else None
@@ -136,7 +199,12 @@ class GuardedProtocol(Connection):
     def _look(self, now: float) -> None:
         """Check the timeouts of one connection; refuse or close it if its client is too slow."""
         waited = now - self._since
-        if self._is_closing:
+        if self._is_unread(now):
+            _log.info("an answer was given up: its client took nothing of it for %g seconds", self.send_timeout_s)
+            self.transport.abort()
+        elif self.has_gone(now):
+            self.transport.abort()
+        elif self._is_closing:
             if waited > _LINGER_S:
                 self.transport.close()
         elif self.timeout_keep_alive_task is not None or self.flow.read_paused:
@@ -165,6 +233,16 @@ class GuardedProtocol(Connection):
             else:
                 self.transport.close()
 
+    def _is_unread(self, now: float) -> bool:
+        """Return whether the client has taken nothing for too long of what was written to it."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent:
+            unsent += _unacknowledged(self.transport.get_extra_info("socket").fileno())
+        if unsent == 0 or unsent < self._unsent:
+            self._taken_at = now
+        self._unsent = unsent
+        return now - self._taken_at > self.send_timeout_s
+
     def _make_room(self) -> None:
         """Close the connection that has been silent for longest, for a new one."""
         silent: list[GuardedProtocol] = [
@@ -176,18 +254,33 @@ class GuardedProtocol(Connection):
             min(silent, key=lambda each: each._since).transport.close()
 
 
-def protocol_for(body_timeout_s: float) -> type[Connection]:
+def protocol_for(
+    body_timeout_s: float, send_timeout_s: float = 30.0, early_answers: EarlyAnswers | None = None
+) -> type[Connection]:
     """Make the protocol class of one server, for ``uvicorn.Config(http=…)``.
 
     Args:
         body_timeout_s: seconds that a body may take, before the second that each 16 KiB of it adds.
+        send_timeout_s: seconds for which a client may take nothing of its answer.
+        early_answers: completes and counts the answers of this protocol; counted nowhere unless given.
     """
     limits: dict[str, Any] = {
         "body_timeout_s": body_timeout_s,
+        "send_timeout_s": send_timeout_s,
+        "early_answers": early_answers or EarlyAnswers(Metrics(), ()),
         "head_timeout_s": min(HEAD_TIMEOUT_S, body_timeout_s),
         "most_connections": _most_open_files() - _OTHER_FILES,
     }
     return type("LimitedProtocol", (GuardedProtocol,), limits)
+
+
+def _unacknowledged(file: int) -> int:
+    """Return the bytes in the system's buffer of a socket; it holds megabytes, and is refilled in large steps."""
+    if fcntl is None:
+        return 0
+    waiting = array.array("i", [0])
+    fcntl.ioctl(file, termios.TIOCOUTQ, waiting)
+    return waiting[0]
 
 
 def _most_open_files() -> int:
@@ -207,3 +300,14 @@ def _head_too_large(came: str) -> JSONResponse:
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         f"a request's head may have {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} fields; {came} came",
     )
+
+
+def _trailers_too_large() -> JSONResponse:
+    return problem(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        f"the fields behind a body may have {MAX_HEAD_BYTES} bytes and be {MAX_HEADERS}; more came",
+    )
+
+
+def _size(fields: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in fields)

@@ -7,12 +7,14 @@ import logging
 import os
 import selectors
 import socket
+import sys
 import threading
 import time
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from service.http.server.connection import Connection
 from service.shutdown import Stopping
@@ -56,13 +58,24 @@ class Server(uvicorn.Server):
         last.daemon = True
         last.start()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application and listen; end the process if somebody else listens there by now."""
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            _log.error("cannot listen: %s", error.strerror or error)
+            await self.lifespan.shutdown()
+            sys.exit(STARTUP_FAILURE)
+        for listener in sockets or ():
+            _log.info("Uvicorn running on %s (Press CTRL+C to quit)", _address(listener))
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, close the port, answer what was accepted, and end the application."""
         self.stopping.begun = True
         _log.info("stopping: %d connections, %d requests", len(self._connections), len(self.server_state.tasks))
         await asyncio.sleep(self.drain_s)
         deadline = time.monotonic() + self.grace_s
-        await self._close_port()
+        await self._close_port(sockets)
         while (self._connections or self.server_state.tasks) and time.monotonic() < deadline:
             self._leave_idle()
             await asyncio.sleep(_TICK_S)
@@ -74,7 +87,7 @@ class Server(uvicorn.Server):
     def _connections(self) -> set[Connection]:
         return self.server_state.connections  # type: ignore[return-value]
 
-    async def _close_port(self) -> None:
+    async def _close_port(self, sockets: list[socket.socket] | None) -> None:
         """Close the port, and serve the connections in its accept queue.
 
         The operating system has let them in. They may have sent their requests, and closing the port would reset them.
@@ -86,6 +99,8 @@ class Server(uvicorn.Server):
             server.close()
             for listener in listeners:
                 accepted.extend(_accept_the_last(listener))
+        for listener in sockets or ():
+            listener.close()
         for connection in accepted:
             await loop.connect_accepted_socket(self._new_connection, connection)
         await asyncio.sleep(_NEWCOMERS_S)
@@ -118,6 +133,14 @@ class Server(uvicorn.Server):
         for connection in list(self._connections):
             connection.transport.close()
         await asyncio.sleep(0)
+
+
+def _address(listener: socket.socket) -> str:
+    address = listener.getsockname()
+    if isinstance(address, str):  # a Unix socket
+        return address
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"http://{host}:{address[1]}"
 
 
 def _accept_the_last(listener: socket.socket) -> list[socket.socket]:

@@ -78,7 +78,7 @@ def meanwhile(attack, count):
 
 
 def post(path, *headers):
-    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
+    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
 def check_health(address, quiet, attack, count):

@@ -256,7 +256,7 @@ def run_asgi(app, headers, receive):
         "path": "/predict",
         "raw_path": b"/predict",
         "query_string": b"",
-        "headers": headers,
+        "headers": [(b"host", b"localhost"), *headers],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
         "app": app,

@@ -50,6 +50,27 @@ def test_metrics_are_open_metrics_for_whoever_asks_for_it(client):
     assert "scs_requests" in {family.name for family in read_open_metrics(answer.text)}
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text;version=zzz;escaping=zzz,text/plain;version=1.x;q=foo,;;,=",
+        "application/openmetrics-text; version=1.0.0.x",
+        "text/plain; version=1.x",
+        "text/plain; version=" + "1" * 5000,
+        "text/plain; version=1_0; version=1.0.0",
+        "application/openmetrics-text; version=\xb2",
+        "image/png",
+        "a/b;q=0.1," * 500,
+        "",
+    ],
+)
+def test_metrics_are_text_whatever_is_accepted(client, accept):
+    answer = client.get("/metrics", headers={"accept": accept.encode("latin-1")})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert list(read_text(answer.text))
+
+
 def test_each_application_counts_for_itself(app, bare):
     other = create_app(bare)
     app.state.services.metrics.model("cat", 1).cancelled.inc()

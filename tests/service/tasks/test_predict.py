@@ -135,7 +135,7 @@ def test_a_client_that_has_gone_is_dropped_before_its_work_starts_and_counted(ho
         first.start()
         held.begun.wait(20)
         body = png(1)[0]
-        head = f"POST /predict HTTP/1.1\r\nHost: scs\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         host, port = url.removeprefix("http://").split(":")
         with httpx.Client(base_url=url) as client:
             for _ in range(5):

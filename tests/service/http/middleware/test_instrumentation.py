@@ -183,7 +183,7 @@ def test_a_client_that_leaves_while_it_sends_is_no_failure_of_the_service(settin
 
         async def leave():
             _, writer = await asyncio.open_connection(host, int(port))
-            head = b"POST /match HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+            head = b"POST /match HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
             writer.write(head + b"half")
             await writer.drain()
             await asyncio.sleep(0.2)

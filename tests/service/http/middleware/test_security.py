@@ -202,3 +202,21 @@ def test_a_page_that_is_let_in_can_read_why_it_is_refused(shared, jpeg):
     refused = shared.post("/predict", content=jpeg, headers={"Origin": "https://a.org"})
     assert refused.status_code == 401
     assert refused.headers["access-control-allow-origin"] == "https://a.org"
+
+
+def test_a_page_that_is_let_in_may_send_what_traces_a_request(shared):
+    asked = {**PREFLIGHT, "Access-Control-Request-Headers": "traceparent, tracestate, x-request-id"}
+    assert shared.options("/predict", headers=asked).status_code == 200
+
+
+def test_a_page_that_is_let_in_can_read_that_the_service_failed(settings):
+    app = create_app(settings.model_copy(update={"cors_origins": ("https://a.org",)}))
+
+    @app.get("/fails")
+    def fail():
+        raise RuntimeError("a fault")
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        failed = client.get("/fails", headers={"Origin": "https://a.org"})
+    assert failed.status_code == 500
+    assert failed.headers["access-control-allow-origin"] == "https://a.org"

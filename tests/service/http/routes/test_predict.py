@@ -278,3 +278,11 @@ def test_of_equally_probable_classes_the_first_is_named_first(client):
     ranked = rank(np.zeros(3, np.float32), card, 2)
     assert [(each.label, each.index) for each in ranked] == [("a", 0), ("b", 1)]
     assert ranked[0].probability == pytest.approx(1 / 3)
+
+
+def test_a_large_form_needs_no_disk(client, encode, monkeypatch, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    picture = encode(noise)
+    assert len(picture) > 2 * 2**20
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "is not there"))
+    assert client.post("/predict", files=[("file", ("noise.png", picture))] * 2).status_code == 200

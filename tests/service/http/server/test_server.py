@@ -130,7 +130,7 @@ def small(drain_s=0.0, grace_s=10.0, before=""):
 
 def request(path="/", body=b"", length=None, kind="application/octet-stream") -> bytes:
     length = len(body) if length is None else length
-    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
     return head.encode() + body
 
 
