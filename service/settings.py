@@ -95,18 +95,16 @@ class Settings(BaseSettings):
         le=_DAY_S,
         description="Seconds that a request's body may take to arrive, and one more for each 16 KiB of it.",
     )
-<<<<<<< HEAD
     max_memory_bytes: int = Field(
         default_factory=default_budget,
         gt=0,
         description="Bytes that all requests may take together; six tenths of what the container or machine has.",
-=======
+    )
     send_timeout_s: float = Field(
         30.0, gt=0, le=_DAY_S, description="Seconds for which a client may take nothing of its answer."
     )
     keep_alive_s: float = Field(
         75.0, gt=0, le=_DAY_S, description="Seconds that a connection may rest between two requests."
->>>>>>> h-http
     )
     max_pixels: int = Field(50_000_000, gt=0, description="Largest picture that is decoded, in pixels.")
     max_analysed_pixels: int = Field(

@@ -29,7 +29,7 @@ class ActivationOptions(ModelOptions):
     channels: str = Field(
         "top4",
         pattern=r"^(all|top[1-9][0-9]{0,3}|[0-9]{1,5}(,[0-9]{1,5})*)$",
-        description="`topN`: the N of most energy; `all`; or numbers of channels with commas between them.",
+        description="`topN`: the N of most energy; `all`; or numbers of channels, commas between them, each once.",
     )
     overlay: bool = Field(False, description="Lay the heatmaps over the picture, at its size.")
     class_name: str | None = Field(

@@ -33,36 +33,12 @@ def serve(
     if not settings.model_repository.is_dir():
         raise OptionError(f"SCS_MODEL_REPOSITORY needs to be a folder of models; '{settings.model_repository}' is none")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
-<<<<<<< HEAD
-    app = create_app(settings, loads_in_background=True)
-    server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
-    server.run()
-    NURSERY.close()  # and with it what is still being tried or done there
-
-
-def _check_port(host: str, port: int) -> None:
-    """Check that the port is free, before any model is loaded.
-
-    Raises:
-        ServerError: nothing can listen there.
-    """
-    try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            with socket.socket(family, kind, protocol) as listener:
-                if os.name == "posix":  # elsewhere this would let two servers listen to one port
-                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind(address)
-    except OSError as error:
-        raise ServerError(
-            f"a free port was needed to serve on; {host}:{port} is not: {(error.strerror or str(error)).lower()}"
-        ) from None
-=======
     with listeners(settings) as sockets:  # bound before any model is loaded
         configure_logging(settings.log_level, settings.log_format)
-        app = create_app(settings)
+        app = create_app(settings, loads_in_background=True)
         server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
         server.run(sockets)
->>>>>>> h-http
+    NURSERY.close()  # and with it what is still being tried or done there
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

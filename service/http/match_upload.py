@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from scs.errors import ImageError, UnsupportedImageError
 from service.api.files import MatchUpload, NamedBytes
+from service.http.json_files import decode_base64, parse_aside, parse_json
 from service.http.uploads import MAX_FILES, is_npy, read_files, read_form
 
 _FIELDS = ("scene", "template", "mask", "reference")
@@ -57,7 +56,7 @@ async def read_match_upload(request: Request) -> MatchUpload:
     if not body:
         raise ImageError("the body needs to be a form with a scene; an empty one came")
     if kind == "application/json":
-        return _from_json(body)
+        return await parse_aside(request, body, _from_json)
     raise UnsupportedImageError(
         f"scene and templates are sent as multipart/form-data or application/json; {kind or 'no content type'} came"
     )
@@ -77,20 +76,11 @@ async def _from_form(request: Request) -> MatchUpload:
 
 
 def _from_json(body: bytes) -> MatchUpload:
-    try:
-        sent = JsonMatch.model_validate_json(body)
-        scene = _decoded("scene", sent.scene)
-        templates = [_decoded(str(i), text) for i, text in enumerate(_several(sent.template))]
-        masks = [_decoded(f"mask {i}", text) for i, text in enumerate(_several(sent.mask))]
-        reference = None if sent.reference is None else _decoded("reference", sent.reference)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the body"
-        raise ImageError(
-            f'JSON needs to be {{"scene": base64, "template": base64}}; {where}: {first["msg"].lower()}'
-        ) from None
-    except ValueError:  # binascii.Error is one, and so is the error of text that is not ASCII
-        raise ImageError("pictures in JSON need to be base64; something else came") from None
+    sent = parse_json(JsonMatch, body, '{"scene": base64, "template": base64}')
+    scene = _decoded("scene", sent.scene)
+    templates = [_decoded(str(i), text) for i, text in enumerate(_several(sent.template))]
+    masks = [_decoded(f"mask {i}", text) for i, text in enumerate(_several(sent.mask))]
+    reference = None if sent.reference is None else _decoded("reference", sent.reference)
     return MatchUpload(scene, templates, masks, reference)
 
 
@@ -99,5 +89,5 @@ def _several(texts: str | list[str]) -> list[str]:
 
 
 def _decoded(name: str, text: str) -> NamedBytes:
-    content = base64.b64decode(text, validate=True)
+    content = decode_base64(text)
     return NamedBytes(name, content, is_npy(None, content))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -13,6 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
 from service.api.files import NamedBytes, Upload
+from service.http.json_files import decode_base64, parse_aside, parse_json
 from service.pictures.picture import MAX_PICTURES
 
 MAX_FILES = MAX_PICTURES
@@ -65,7 +65,7 @@ async def read_upload(request: Request) -> Upload:
     if not body:
         raise ImageError("the body needs to be an image; an empty one came")
     if kind == "application/json":
-        return _from_json(body)
+        return await parse_aside(request, body, _from_json)
     if kind in ("", "application/octet-stream", _NPY) or kind.startswith("image/"):
         return Upload([NamedBytes("0", body, is_npy=is_npy(kind, body))])
     raise UnsupportedImageError(
@@ -136,17 +136,11 @@ async def read_files(values: Sequence[UploadFile | str], field: str) -> list[Nam
 
 def _from_json(body: bytes) -> Upload:
     try:
-        sent = JsonImages.model_validate_json(body)
-        images = [NamedBytes(str(i), base64.b64decode(text, validate=True)) for i, text in enumerate(sent.images)]
-        template = None if sent.template is None else base64.b64decode(sent.template, validate=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "too_long":
-            raise _too_many() from None
-        where = ".".join(map(str, first["loc"])) or "the body"
-        raise ImageError(f'JSON needs to be {{"images": [base64, …]}}; {where}: {first["msg"].lower()}') from None
-    except ValueError:  # binascii.Error is one, and so is the error of text that is not ASCII
-        raise ImageError("pictures in JSON need to be base64; something else came") from None
+        sent = parse_json(JsonImages, body, '{"images": [base64, …]}')
+    except ValidationError:
+        raise _too_many() from None
+    images = [NamedBytes(str(number), decode_base64(text)) for number, text in enumerate(sent.images)]
+    template = None if sent.template is None else decode_base64(sent.template)
     return Upload(images, None if template is None else NamedBytes("template", template))
 
 

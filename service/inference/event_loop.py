@@ -8,8 +8,9 @@ from __future__ import annotations
 
 SHORT_RUN_S = 0.001  # of a network, for a request that is alone
 
-SMALL_FILE_BYTES = 2**14  # files that are decoded, together
-SMALL_PIXELS = 2**15  # once they are decoded: a small file may be a large picture
+SMALL_FILES = 4  # that are decoded
+SMALL_FILE_BYTES = 2**14  # of them, together
+SMALL_PIXELS = 2**15  # of each once it is decoded, and of what its decoder takes: a small file may be a large picture
 SMALL_JSON_BYTES = 2**14  # text that is parsed
 SMALL_TENSOR_BYTES = 2**18  # numbers that are checked and converted
 SMALL_LIST = 2**13  # numbers of a list, likewise

@@ -13,8 +13,9 @@ import numpy as np
 
 from models.cards.card import ModelCard
 from models.runtime.load import Array
-from scs.errors import NoKeyError, ProtocolError
+from scs.errors import NoKeyError, ProtocolError, TooLargeError
 from service.inference.batcher import Batcher
+from service.inference.event_loop import SMALL_JSON_BYTES, SMALL_LIST
 from service.oip import metadata
 from service.oip.images import is_small, read_images
 from service.oip.messages import InferRequest, InferResponse, OutputTensor, RequestedOutput
@@ -28,6 +29,8 @@ from service.settings import Settings
 from service.shutdown import Stopping
 from service.tasks.predict import Predictor
 from service.workers.pools import Pool
+
+MOST_ANSWERED = 2**20  # logits, or classes, of all images of a request
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -151,28 +154,41 @@ class DataPlane:
         """
         return await self._readers.run(self._batcher.deadline(model), work, *args, **options)
 
+    async def parse(self, work: Callable[[bytes], Result], sent: bytes) -> Result:
+        """Parse a message, on a thread if it is not small.
+
+        Raises:
+            BusyError, DeadlineError: as :meth:`service.inference.thread_pool.ThreadPool.run`.
+        """
+        if len(sent) <= SMALL_JSON_BYTES:
+            return work(sent)
+        return await self._readers.run(time.monotonic() + self._settings.request_timeout_s, work, sent)
+
     async def infer(self, model: LoadedModel, asked: InferRequest) -> InferResponse:
         """Run a network on the images of a request.
 
         Raises:
-            ProtocolError: it asks for an output that the network does not have, or its input is not right.
+            ProtocolError: it asks for an output that the network does not have, or more than once, or its input is not
+                right.
+            TooLargeError: the answer would have more numbers than ``MOST_ANSWERED``.
             ImageError, UnsupportedImageError, TooLargeError, OptionError: as :func:`read_images`.
             BusyError: too much is waiting.
             DeadlineError: it could not be done in time.
             ModelError: the network could not be run.
         """
-        wanted = asked.outputs or [RequestedOutput(OUTPUT, asked.binary)]
-        for output in wanted:
-            if output.name != OUTPUT:
-                raise ProtocolError(f"the network has one output, {OUTPUT}; '{output.name[:60]}' was asked for")
+        wanted = _wanted(asked)
+        _check_answer(asked, model.card)
         own_s = math.inf if asked.timeout_us is None else asked.timeout_us / 1e6
         deadline = min(self._batcher.deadline(model), time.monotonic() + own_s)
         read = partial(read_images, asked.inputs, model.card.input)
         images = await self._predictor.decode(model, read, is_small(asked.inputs), deadline)
         parts = [await self._batcher.logits(model, each, deadline) for each in images]
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        outputs = [_output(output, logits, model.card) for output in wanted]
-        return InferResponse(model.card.name, str(model.card.version), asked.id, outputs)
+        if wanted.classification and logits.size > SMALL_LIST:
+            output = await self._readers.run(deadline, _output, wanted, logits, model.card)
+        else:
+            output = _output(wanted, logits, model.card)
+        return InferResponse(model.card.name, str(model.card.version), asked.id, [output])
 
     def _usable(self, name: str | None) -> list[LoadedModel]:
         """Every version that can be asked, of one model or of all."""
@@ -181,6 +197,28 @@ class DataPlane:
 
 def _indexed(state: VersionState) -> Content:
     return {"name": state.name, "version": str(state.version), "state": state.state, "reason": state.reason or ""}
+
+
+def _wanted(asked: InferRequest) -> RequestedOutput:
+    """Return the one output that a request asks for."""
+    if not asked.outputs:
+        return RequestedOutput(OUTPUT, asked.binary)
+    for output in asked.outputs:
+        if output.name != OUTPUT:
+            raise ProtocolError(f"the network has one output, {OUTPUT}; '{output.name[:60]}' was asked for")
+    if len(asked.outputs) > 1:
+        raise ProtocolError(f"an output is asked for once; {OUTPUT} was asked for {len(asked.outputs)} times")
+    return asked.outputs[0]
+
+
+def _check_answer(asked: InferRequest, card: ModelCard) -> None:
+    """Refuse a request by the size of its answer, which its shape tells before anything is read."""
+    rows = max((tensor.shape[0] for tensor in asked.inputs if tensor.shape), default=0)
+    if rows * len(card.labels) > MOST_ANSWERED:
+        raise TooLargeError(
+            f"an answer may have {MOST_ANSWERED} numbers, {MOST_ANSWERED // len(card.labels)} images of "
+            f"{len(card.labels)} classes; {rows} images came"
+        )
 
 
 def _output(wanted: RequestedOutput, logits: Array, card: ModelCard) -> OutputTensor:

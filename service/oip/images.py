@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -15,7 +16,7 @@ from models.cards.card import InputCard
 from models.runtime.load import Images
 from scs.errors import ProtocolError, TooLargeError
 from service.api.files import NamedBytes
-from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_LIST, SMALL_TENSOR_BYTES
+from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_FILES, SMALL_LIST, SMALL_TENSOR_BYTES
 from service.oip.datatypes import BYTES, DATATYPES, read_byte_strings, read_numbers, size_of
 from service.oip.messages import InputTensor
 from service.oip.parameters import shown
@@ -34,8 +35,9 @@ def is_small(tensors: Sequence[InputTensor]) -> bool:
 def _is_small(tensor: InputTensor) -> bool:
     if tensor.raw is None:  # no more of a list is looked at than the shape says
         return tensor.datatype != BYTES and size_of("UINT8", tensor.shape) <= SMALL_LIST
-    most = SMALL_FILE_BYTES if tensor.datatype == BYTES else SMALL_TENSOR_BYTES
-    return tensor.datatype == "UINT8" or len(tensor.raw) <= most
+    if tensor.datatype == BYTES:
+        return math.prod(tensor.shape) <= SMALL_FILES and len(tensor.raw) <= SMALL_FILE_BYTES
+    return tensor.datatype == "UINT8" or len(tensor.raw) <= SMALL_TENSOR_BYTES
 
 
 def read_images(tensors: Sequence[InputTensor], wanted: InputCard, settings: Settings) -> list[Images]:

@@ -8,7 +8,7 @@ import orjson
 
 from scs.errors import ProtocolError, TooLargeError
 from service.oip.messages import InferRequest, InferResponse, InputTensor, OutputTensor, RequestedOutput
-from service.oip.parameters import count, flag, is_count, refuse_shared_memory, shown
+from service.oip.parameters import check_count, check_dimensions, count, flag, is_count, refuse_shared_memory, shown
 
 # Parsing JSON holds the global interpreter lock (GIL): more would block all other requests, and take 40 times as much
 # memory.
@@ -36,7 +36,7 @@ def read_request(body: bytes, json_length: int | None = None) -> InferRequest:
         )
     sent = _object(_parsed(whole[: len(body) - len(behind)]), "the request")
     inputs = []
-    for value in _list(sent.get("inputs"), "inputs"):
+    for value in _tensors(sent.get("inputs"), "inputs"):
         tensor, size = _input(_object(value, "an input"))
         if size is not None:
             if size > len(behind):
@@ -86,13 +86,16 @@ def _request(sent: dict[str, Any], inputs: list[InputTensor]) -> InferRequest:
     name = _or(sent.get("id"), "")
     if not isinstance(name, str):
         raise ProtocolError(f"id needs to be a string; {shown(name)} came")
-    outputs = [_output(_object(value, "an output"), binary) for value in _list(_or(sent.get("outputs"), []), "outputs")]
+    outputs = [
+        _output(_object(value, "an output"), binary) for value in _tensors(_or(sent.get("outputs"), []), "outputs")
+    ]
     return InferRequest(inputs, outputs, name, timeout or None, binary)
 
 
 def _input(sent: dict[str, Any]) -> tuple[InputTensor, int | None]:
     name, datatype = _string(sent, "name"), _string(sent, "datatype")
     shape = _list(sent.get("shape"), f"the shape of {shown(name)}")
+    check_dimensions(name, len(shape))
     if not all(map(is_count, shape)):
         raise ProtocolError(f"the shape of {shown(name)} needs whole numbers; {shown(shape)} came")
     parameters = _parameters(sent)
@@ -137,6 +140,12 @@ def _list(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
         raise ProtocolError(f"{what} needs to be a list; {shown(value)} came")
     return value
+
+
+def _tensors(value: Any, what: str) -> list[Any]:
+    tensors = _list(value, what)
+    check_count(len(tensors), what)
+    return tensors
 
 
 def _string(sent: dict[str, Any], key: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from models.runtime.load import Array
+from service.inference.event_loop import SMALL_LIST
 from service.oip.datatypes import write_byte_strings
 
 
@@ -90,3 +92,8 @@ class InferResponse:
     version: str
     id: str
     outputs: list[OutputTensor]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it may be written on the event loop."""
+        return sum(math.prod(output.shape) for output in self.outputs) <= SMALL_LIST

@@ -9,6 +9,8 @@ from typing import Any, TypeGuard
 from scs.errors import ProtocolError
 
 Parameters = Mapping[str, Any]
+MOST_TENSORS = 16  # inputs of a request, and outputs that it asks for
+MOST_DIMENSIONS = 8  # of a tensor
 _SHARED_MEMORY = "shared_memory_region"
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -46,6 +48,26 @@ def refuse_shared_memory(parameters: Parameters) -> None:
     """
     if _SHARED_MEMORY in parameters:
         raise ProtocolError("tensors need to be in the request or the answer; shared memory is not read here")
+
+
+def check_count(came: int, what: str) -> None:
+    """Refuse a request with more inputs or outputs than any network has.
+
+    Raises:
+        ProtocolError: there are more than ``MOST_TENSORS``.
+    """
+    if came > MOST_TENSORS:
+        raise ProtocolError(f"a request may have {MOST_TENSORS} {what}; {came} came")
+
+
+def check_dimensions(name: str, came: int) -> None:
+    """Refuse a shape of more dimensions than any tensor has, before its sizes are looked at or multiplied.
+
+    Raises:
+        ProtocolError: there are more than ``MOST_DIMENSIONS``.
+    """
+    if came > MOST_DIMENSIONS:
+        raise ProtocolError(f"the shape of {shown(name)} may have {MOST_DIMENSIONS} dimensions; {came} came")
 
 
 def is_count(value: object) -> TypeGuard[int]:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from scs.errors import ImageError
+from service.pictures.bounds import check_bounds, is_sound_exif
 from service.pictures.convert import flatten, opacity, without_opacity
-from service.pictures.header import check_png_header, open_image
+from service.pictures.header import open_image
 from service.pictures.picture import MODES, Picture, Pixels, Size, to_pixels
-from service.pictures.png import decode_plain_png
+from service.pictures.png import PNG_BEGINNING, decode_plain_png
 from service.pictures.resize import resize, resize_image, scaled_size
 
 DRAFT_MARGIN = 2  # a JPEG is decoded at no less than this many times the size that is wanted
@@ -79,7 +80,9 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.float64]:
 
 def _decode_plain(data: bytes, channels: int, max_pixels: int, scale_to: Size | int | None) -> Picture | None:
     """Decode a plain PNG; return None for any other file, and for what cannot be read."""
-    check_png_header(data, max_pixels)
+    if not data.startswith(PNG_BEGINNING):
+        return None
+    check_bounds(data, max_pixels)
     pixels = decode_plain_png(data, channels)
     if pixels is None:
         return None
@@ -123,6 +126,16 @@ def _draft_size(target: Size | None) -> Size | None:
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation; 1, upright, where the EXIF block is damaged, and of a TIFF, which Pillow turns as it loads."""
     try:
+        if not is_sound_exif(_exif(image)):
+            return 1
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a picture that can be seen is not refused for its metadata
         return 1
+
+
+def _exif(image: Image.Image) -> bytes:
+    """Return the EXIF block that Pillow would read; old PNGs have it as text."""
+    text = image.info.get("Raw profile type exif")
+    if text is None or "exif" in image.info:
+        return bytes(image.info.get("exif", b""))
+    return bytes.fromhex("".join(text.split("\n")[3:]))

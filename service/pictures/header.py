@@ -8,13 +8,13 @@ import re
 from PIL import Image
 
 from scs.errors import ImageError, UnsupportedImageError
+from service.pictures.bounds import check_bounds
 from service.pictures.picture import check_pixels
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's one limit for a whole process; here each call brings its own
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BEGINNINGS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II[*+]\0|MM\0[*+]", re.DOTALL)
-PNG_SIZE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(....)(....)", re.DOTALL)
 GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -23,11 +23,11 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
 
     Raises:
         UnsupportedImageError: the bytes are not an image in one of ``FORMATS``.
-        TooLargeError: the header says more pixels than ``max_pixels``.
-        ImageError: there are no bytes, or the header is truncated or damaged.
+        TooLargeError: the header says more pixels than ``max_pixels``, or see ``check_bounds``.
+        ImageError: there are no bytes, or the header is truncated or damaged, or see ``check_bounds``.
     """
     _check_beginning(data)
-    check_png_header(data, max_pixels)
+    check_bounds(data, max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:  # whatever a plugin stumbles over
@@ -43,17 +43,6 @@ def is_grey(data: bytes, max_pixels: int) -> bool:
         UnsupportedImageError, TooLargeError, ImageError: as ``open_image``.
     """
     return open_image(data, max_pixels).mode in GREY_MODES
-
-
-def check_png_header(data: bytes, max_pixels: int) -> None:
-    """Refuse a PNG by the size in its header, which Pillow only tells once it has seen that pixels follow.
-
-    Raises:
-        TooLargeError: more than ``max_pixels``.
-    """
-    if header := PNG_SIZE.match(data):
-        width, height = (int.from_bytes(side) for side in header.groups())
-        check_pixels("the image", (width, height), max_pixels)
 
 
 def _check_beginning(data: bytes) -> None:

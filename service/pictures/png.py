@@ -9,6 +9,7 @@ import numpy as np
 
 from service.pictures.picture import Pixels
 
+PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {0: 1, 2: 3}  # as the header has them, to channels; no palette, no transparency
 _HEADER = re.compile(rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR.{8}\x08([\0\2])\0\0\0", re.DOTALL)
 _END = b"\0\0\0\0IEND\xaeB`\x82"

@@ -18,7 +18,7 @@ from scs.errors import OptionError, TooLargeError
 from service.api.files import Upload
 from service.api.predict import PredictOptions
 from service.inference.batcher import Batcher
-from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_PIXELS
+from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_FILES, SMALL_LIST, SMALL_PIXELS
 from service.observability.tracing import stage
 from service.repository.loader import LoadedModel
 from service.settings import Settings
@@ -60,7 +60,8 @@ class Predictor:
         if upload.template is not None:
             raise OptionError("a template is looked for by /activations; /predict takes pictures only")
         started = time.perf_counter()
-        is_small = sum(len(file.content) for file in upload.images) <= SMALL_FILE_BYTES
+        size = sum(len(file.content) for file in upload.images)
+        is_small = len(upload.images) <= SMALL_FILES and size <= SMALL_FILE_BYTES
 
         read = partial(decode, upload.images, model.card.input, options.resize)
         pictures = await self.decode(model, read, is_small, deadline)
@@ -70,7 +71,9 @@ class Predictor:
             logits.update(zip(numbers, await self._batcher.logits(model, images, deadline), strict=True))
         inferred = time.perf_counter()
         timing = {"decode_ms": milliseconds(started, decoded), "inference_ms": milliseconds(decoded, inferred)}
-        return to_predictions(model.card, pictures, logits, options.top_k, timing)
+        if len(pictures) * len(model.card.labels) <= SMALL_LIST:
+            return to_predictions(model.card, pictures, logits, options.top_k, timing)
+        return await self._decoders.run(deadline, to_predictions, model.card, pictures, logits, options.top_k, timing)
 
     async def decode(
         self, model: LoadedModel, read: Callable[[Settings], Read], is_small: bool, deadline: float

@@ -125,7 +125,11 @@ async def post_infer(request: Request) -> Response:
     body = await request.body()
     with cancel_on_disconnect(request):
         asked = await _read(body, request, model, data_plane)
-        answer, json_length = write_response(await data_plane.infer(model, asked))
+        response = await data_plane.infer(model, asked)
+        if response.is_small:
+            answer, json_length = write_response(response)
+        else:
+            answer, json_length = await data_plane.aside(model, write_response, response)
     headers = {} if json_length is None else {_HEADER_LENGTH: str(json_length)}
     coding = _accepted(request.headers.get("accept-encoding", ""))
     if coding and len(answer) >= _WORTH_COMPRESSING:

@@ -10,8 +10,9 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import Field, TypeAdapter, ValidationError
 
 from models.cards.aliases import ALIAS_PATTERN
-from scs.errors import ModelError
+from scs.errors import ModelError, TooLargeError
 from service.api.repository import IndexRequest, LoadRequest, ModelIndex, UnloadRequest
+from service.inference.event_loop import SMALL_JSON_BYTES
 from service.services import Services
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Not a request, or a model that could not be loaded whole", **_FAILURE},
     403: {"description": "The operator has set no key", **_FAILURE},
     404: {"description": "No such model, version or label", **_FAILURE},
+    413: {"description": "More JSON than is read", **_FAILURE},
 }
 _DONE: dict[int | str, dict[str, Any]] = {200: {"description": "Done", "content": {}}}
 
@@ -44,7 +46,7 @@ router = APIRouter(prefix="/v2/repository", tags=["repository"])
 @router.post(
     "/index",
     summary="List what is in the repository",
-    responses={400: _REFUSALS[400]},
+    responses={status: _REFUSALS[status] for status in (400, 413)},
     openapi_extra=_described(IndexRequest.model_json_schema()),
 )
 async def post_index(request: Request) -> list[ModelIndex]:
@@ -116,9 +118,11 @@ async def post_labels(request: Request, name: str) -> dict[str, int]:
 async def _read(request: Request, kind: TypeAdapter[T]) -> T:
     """Parse the body as JSON, whatever its content type; an empty body is an empty object."""
     body = await request.body() or b"{}"
+    if len(body) > SMALL_JSON_BYTES:
+        raise TooLargeError(f"a request of the repository may have {SMALL_JSON_BYTES} bytes; {len(body)} came")
     try:
         return kind.validate_json(body)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))[:80] or "the body"
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"{where!r}: {first['msg'].lower()}") from None

@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import ParseDict
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_tools import protoc
 
-from scs.errors import ProtocolError
+from scs.errors import ProtocolError, TooLargeError
 from service.oip.datatypes import BYTES, write_byte_strings
+from service.oip.grpc.wire import check_fields
 from service.oip.messages import InferRequest, InferResponse, InputTensor, RequestedOutput
-from service.oip.parameters import count, refuse_shared_memory
+from service.oip.parameters import check_count, check_dimensions, count, refuse_shared_memory
 
 _FILE = "open_inference.proto"
 _SERVICE = "inference.GRPCInferenceService"
@@ -34,6 +35,9 @@ _CONTENTS = {
     "FP64": "fp64_contents",
     BYTES: "bytes_contents",
 }
+
+# As many as JSON may have: making a list of them holds the global interpreter lock (GIL), and so blocks all others.
+_MOST_VALUES = 2**21
 
 
 @cache
@@ -57,12 +61,43 @@ def response(method: MethodDescriptor, content: Mapping[str, Any]) -> Message:
     return ParseDict(dict(content), GetMessageClass(method.output_type)())
 
 
+def parse(sent: bytes, kind: Descriptor) -> Any:
+    """Parse a message.
+
+    Raises:
+        ProtocolError: these bytes are not one.
+        TooLargeError: it has more fields than are parsed.
+    """
+    check_fields(sent, kind)
+    try:
+        return GetMessageClass(kind).FromString(sent)
+    except DecodeError:
+        raise ProtocolError(f"a message needs to be a {kind.name}; these bytes are not") from None
+
+
+class AskedInference(NamedTuple):
+    """What a ``ModelInferRequest`` asks for: of which model and version (empty: the default), and the request."""
+
+    model: str
+    version: str
+    request: InferRequest
+
+
+def parse_infer_request(sent: bytes) -> AskedInference:
+    """Parse a ``ModelInferRequest`` and read it, as ``parse`` and ``read_infer_request`` do."""
+    message = parse(sent, service().methods_by_name["ModelInfer"].input_type)
+    return AskedInference(message.model_name, message.model_version, read_infer_request(message))
+
+
 def read_infer_request(sent: Any) -> InferRequest:
     """Read a ``ModelInferRequest``; its tensors' bytes are not copied.
 
     Raises:
-        ProtocolError: its inputs and their binary data do not belong together.
+        ProtocolError: its inputs and their binary data do not belong together, or there are too many of them.
+        TooLargeError: more values than are read, except as binary data.
     """
+    check_count(len(sent.inputs), "inputs")
+    check_count(len(sent.outputs), "outputs")
     inputs = [_input(tensor) for tensor in sent.inputs]
     if sent.raw_input_contents:
         if len(sent.raw_input_contents) != len(inputs):
@@ -88,10 +123,14 @@ def write_infer_response(answer: InferResponse) -> Any:
 
 def _input(sent: Any) -> InputTensor:
     refuse_shared_memory(_parameters(sent))
+    check_dimensions(sent.name, len(sent.shape))
     if any(size < 0 for size in sent.shape):
         raise ProtocolError(f"the shape of '{sent.name[:60]}' needs whole numbers; {list(sent.shape[:6])} came")
     tensor = InputTensor(sent.name, sent.datatype, tuple(sent.shape))
-    values = list(getattr(sent.contents, _CONTENTS.get(sent.datatype, "bytes_contents")))
+    contents = getattr(sent.contents, _CONTENTS.get(sent.datatype, "bytes_contents"))
+    if len(contents) > _MOST_VALUES:
+        raise TooLargeError(f"contents may hold {_MOST_VALUES} values; {len(contents)} came; send raw_input_contents")
+    values = list(contents)
     if sent.datatype == BYTES:
         tensor.raw = memoryview(write_byte_strings(values))
     else:

@@ -29,6 +29,7 @@ from scs.errors import (
     UnknownNameError,
 )
 from service.api_key import is_allowed
+from service.inference.event_loop import SMALL_JSON_BYTES
 from service.oip.data_plane import DataPlane
 from service.oip.grpc import messages
 from service.settings import Settings
@@ -69,8 +70,7 @@ async def serving_grpc(settings: Settings, data_plane: DataPlane) -> AsyncIterat
     calls, described = _Calls(data_plane), messages.service()
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
-            _guarded(method, getattr(calls, name)),
-            request_deserializer=GetMessageClass(method.input_type).FromString,
+            _guarded(method, getattr(calls, name)),  # which parses, as deserializers run on the event loop
             response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
         for name, method in described.methods_by_name.items()
@@ -135,20 +135,24 @@ class _Calls:
         await self._data_plane.unload(sent.model_name)
         return {}
 
-    async def ModelInfer(self, sent: Any) -> Message:  # noqa: N802
-        model = self._data_plane.model(sent.model_name, sent.model_version or None)
-        answer = await self._data_plane.infer(model, messages.read_infer_request(sent))
+    async def ModelInfer(self, sent: bytes) -> Message:  # noqa: N802
+        name, version, asked = await self._data_plane.parse(messages.parse_infer_request, sent)
+        model = self._data_plane.model(name, version or None)
+        answer = await self._data_plane.infer(model, asked)
         return messages.write_infer_response(answer)
 
 
 def _guarded(
     method: MethodDescriptor, call: Callable[[Any], Awaitable[Content | Message]]
 ) -> Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Message]]:
-    """Wrap a method for gRPC: an exception becomes a status code and one sentence."""
+    """Wrap a method for gRPC: an exception becomes a status code and one sentence.
 
-    async def answer(sent: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+    Messages are parsed here, except for ``ModelInfer``, whose may be large.
+    """
+
+    async def answer(sent: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
         try:
-            answered = await call(sent)
+            answered = await call(sent if method.name == "ModelInfer" else _parsed(sent, method))
         except ScsError as error:
             status, sentence = status_of(error), str(error)
         except Exception:
@@ -161,6 +165,12 @@ def _guarded(
         raise AssertionError("abort raises")
 
     return answer
+
+
+def _parsed(sent: bytes, method: MethodDescriptor) -> Any:
+    if len(sent) > SMALL_JSON_BYTES:
+        raise TooLargeError(f"a message of {method.name} may have {SMALL_JSON_BYTES} bytes; {len(sent)} came")
+    return messages.parse(sent, method.input_type)
 
 
 def status_of(error: ScsError) -> grpc.StatusCode:

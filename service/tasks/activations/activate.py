@@ -19,7 +19,7 @@ from service.pictures.picture import Picture
 from service.pictures.resize import resize_image
 from service.repository.loader import LoadedModel
 from service.settings import Settings
-from service.tasks.activations.choice import chosen_channels, chosen_class, chosen_layers
+from service.tasks.activations.choice import chosen_channels, chosen_class, chosen_layers, count_channels
 from service.tasks.activations.feature_match import (
     Box,
     LayerMatch,
@@ -34,6 +34,9 @@ from service.tasks.timing import milliseconds
 
 _CLASSES_SHOWN = 5
 _MOST_NUMBERS = 128  # of all maps together, for each pixel that may be analysed
+_MOST_DRAWN = 32  # pixels of heatmaps in an answer, likewise
+_MOST_HEATMAPS = 512  # in an answer
+_SMALLER = "ask for it smaller with resize=1024, say"
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
 
     Raises:
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, or too large for
-            as many maps as the model has.
+            as many maps as the model has; more heatmaps than are drawn, or too many pixels of them.
         UnknownNameError: a layer, channel or class that the model does not have.
         OptionError: a class of a model without class maps, more than one picture, a box outside it, a template larger
             than it, or both a box and a template.
@@ -94,6 +97,7 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
 
     started = time.perf_counter()
     picture = _decode_picture(upload, card, options.resize, settings)
+    _check_answer(layers, bool(class_map), picture, options, settings)
     sought: Box | Picture | None = None
     if options.box:
         sought = _decode_box(options.box, picture)
@@ -118,8 +122,10 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
 
 
 def _decode_picture(upload: Upload, card: ModelCard, resize: str, settings: Settings) -> Picture:
+    if len(upload.images) != 1:
+        raise OptionError(f"activations are of one picture; {len(upload.images)} came")
     pictures = decode(upload.images, card.input, resize, settings)
-    if len(pictures) != 1:
+    if len(pictures) != 1:  # an array may hold several
         raise OptionError(f"activations are of one picture; {len(pictures)} came")
     picture = pictures[0][1]
     _check_work(card, picture, settings)
@@ -132,9 +138,26 @@ def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
     deep = sum(layer.channels / layer.receptive_field.stride**2 for layer in card.layers)
     most = int(settings.max_analysed_pixels * _MOST_NUMBERS / deep) if deep else settings.max_analysed_pixels
     if height * width > most:
+        raise TooLargeError(f"maps of {card.name} are made of at most {most} pixels; {width}x{height} came; {_SMALLER}")
+
+
+def _check_answer(
+    layers: list[LayerCard], class_map: bool, picture: Picture, options: ActivationOptions, settings: Settings
+) -> None:
+    """Refuse an answer of too many heatmaps, or of too many pixels in them, before the network is run."""
+    height, width = picture.pixels.shape[:2]
+    counts = [count_channels(options.channels, layer) for layer in layers]
+    if sum(counts) > _MOST_HEATMAPS:
         raise TooLargeError(
-            f"maps of {card.name} are made of at most {most} pixels; {width}x{height} came; "
-            "ask for it smaller with resize=1024, say"
+            f"an answer may have {_MOST_HEATMAPS} heatmaps; {sum(counts)} were asked for; name fewer layers or channels"
+        )
+    areas = [1.0 if options.overlay else layer.receptive_field.stride**-2 for layer in layers]
+    parts = sum(count * area for count, area in zip(counts, areas, strict=True)) + class_map
+    most = int(settings.max_analysed_pixels * _MOST_DRAWN)
+    if height * width * parts > most:
+        raise TooLargeError(
+            f"the heatmaps of an answer may have {most} pixels together, and these would have "
+            f"{int(height * width * parts)}; name fewer layers or channels, or {_SMALLER}"
         )
 
 

@@ -39,7 +39,7 @@ def chosen_class(card: ModelCard, label: str) -> tuple[str, int]:
 
 
 def chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:
-    """Return the channels of ``all``, ``topN`` or numbers with commas between them.
+    """Return the channels of ``all``, ``topN`` or numbers with commas between them, each once.
 
     Args:
         energies: channels with their energies, most first.
@@ -53,8 +53,24 @@ def chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCa
         return list(range(layer.channels))
     if wish.startswith("top"):
         return [channel for channel, _ in energies[: int(wish.removeprefix("top"))]]
-    channels = [int(number) for number in wish.split(",")]
-    for channel in channels:
-        if channel >= layer.channels:
-            raise UnknownNameError(f"no channel {channel} in {layer.name}; there are {layer.channels}, from 0")
+    return _named_channels(wish, layer)
+
+
+def count_channels(wish: str, layer: LayerCard) -> int:
+    """Return how many channels ``chosen_channels`` will choose, which is known before their energies are.
+
+    Raises:
+        UnknownNameError: the layer has no such channel.
+    """
+    if wish == "all":
+        return layer.channels
+    if wish.startswith("top"):
+        return min(int(wish.removeprefix("top")), layer.channels)
+    return len(_named_channels(wish, layer))
+
+
+def _named_channels(wish: str, layer: LayerCard) -> list[int]:
+    channels = [*dict.fromkeys(int(number) for number in wish.split(","))]
+    if max(channels) >= layer.channels:
+        raise UnknownNameError(f"no channel {max(channels)} in {layer.name}; there are {layer.channels}, from 0")
     return channels

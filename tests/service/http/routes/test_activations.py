@@ -9,6 +9,7 @@ from skimage import data
 
 from service.app import create_app
 from service.pictures.resize import resize_image
+from service.tasks.activations import activate
 
 ORIENTATION = 0x0112
 LAYERS = ["stem", "block1", "block2", "class_map"]
@@ -123,11 +124,60 @@ def test_channels_are_ranked_by_their_mean_square(client, photograph, png):
             assert each["energy"] == pytest.approx(squares.mean(), rel=1e-4)
 
 
-@pytest.mark.parametrize(("wish", "chosen"), [("top2", None), ("all", list(range(8))), ("0,3", [0, 3]), ("5", [5])])
+@pytest.mark.parametrize(
+    ("wish", "chosen"),
+    [("top2", None), ("all", list(range(8))), ("0,3", [0, 3]), ("5", [5]), ("3,0,3,00,3", [3, 0])],
+)
 def test_heatmaps_are_of_the_channels_asked_for(client, png, wish, chosen):
     layer = layers_of(client, png, layers="stem", channels=wish)["stem"]
     best = [each["channel"] for each in layer["energies"][:2]]
     assert [each["channel"] for each in layer["heatmaps"]] == (best if chosen is None else chosen)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "image/png", "application/x-npz"])
+def test_a_channel_named_again_and_again_is_sent_once(client, png, accept):
+    once, often = (
+        post(client, png, accept=accept, layers="stem", channels=",".join(["0"] * times)) for times in (1, 2000)
+    )
+    assert often.status_code == 200
+    assert abs(len(often.content) - len(once.content)) < 100, "but for the time that it took"
+
+
+@pytest.fixture
+def never_run(client, monkeypatch):
+    """Models whose networks may not be run."""
+
+    def run(*_):
+        raise AssertionError("the network was run")
+
+    monkeypatch.setattr(activate, "_run", run)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "image/png", "application/x-npz"])
+@pytest.mark.parametrize(
+    ("most", "options", "words"),
+    [
+        ({"_MOST_HEATMAPS": 3}, {"layers": "stem", "channels": "top4"}, "3 heatmaps; 4 were asked for"),
+        ({"_MOST_HEATMAPS": 35}, {"channels": "all"}, "35 heatmaps; 39 were asked for"),
+        ({"_MOST_DRAWN": 1 / 32}, {"layers": "stem", "channels": "0"}, "may have 131072 pixels together"),
+        ({"_MOST_DRAWN": 1 / 32}, {"layers": "block2", "overlay": True}, "these would have 541200"),
+        ({"_MOST_DRAWN": 1 / 32}, {"layers": "class_map", "channels": "0", "class": "bar"}, "these would have 143756"),
+    ],
+)
+def test_an_answer_that_is_too_large_is_refused_before_the_network_is_run(
+    client, png, monkeypatch, never_run, accept, most, options, words
+):
+    for name, number in most.items():
+        monkeypatch.setattr(activate, name, number)
+    refused = post(client, png, accept=accept, **options)
+    assert refused.status_code == 413 and words in refused.json()["detail"]
+    assert "name fewer layers or channels" in refused.json()["detail"]
+
+
+def test_of_several_pictures_none_is_decoded(client, png, monkeypatch):
+    monkeypatch.setattr(activate, "decode", None)  # would raise
+    refused = client.post("/activations", files=[("file", ("a.png", png))] * 2)
+    assert refused.status_code == 422 and "one picture; 2 came" in refused.json()["detail"]
 
 
 def test_asking_for_more_of_the_best_channels_than_there_are_gives_all(client, png):

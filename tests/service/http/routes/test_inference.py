@@ -1,6 +1,7 @@
 import base64
 import gzip
 import json
+import threading
 import time
 import zlib
 
@@ -9,8 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
+from service.http.routes import inference
 from service.oip.datatypes import read_byte_strings, write_byte_strings
-from service.oip.json_codec import read_request
+from service.oip.json_codec import read_request, write_response
 
 URL = "/v2/models/shapes-scs"
 LENGTH = "inference-header-content-length"
@@ -198,6 +200,11 @@ def test_a_header_length_that_is_none_is_400(client, images, length):
     ("changes", "status", "sentence"),
     [
         ({"outputs": [{"name": "cat"}]}, 400, "one output, logits; 'cat' was asked for"),
+        ({"outputs": [{"name": "logits"}] * 2}, 400, "an output is asked for once; logits was asked for 2 times"),
+        ({"outputs": [{"name": "logits"}] * 20_000}, 400, "may have 16 outputs; 20000 came"),
+        ({"tensor": {"shape": [2**63 - 1] * 40_000}}, 400, "'image' may have 8 dimensions; 40000 came"),
+        ({"tensor": {"shape": [1] * 9}}, 400, "may have 8 dimensions; 9 came"),
+        ({"tensor": {"shape": [2**63 - 1, 16, 16, 3]}}, 413, "may have 1048576 numbers, 349525 images of 3 classes"),
         ({"tensor": {"name": "cat"}}, 400, "one input, image; 'cat' came"),
         ({"tensor": {"datatype": "FLOAT"}}, 400, "a datatype is one of"),
         ({"tensor": {"shape": [5, 16, 16]}}, 400, "needs the shape"),
@@ -209,6 +216,26 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(client, images, change
     answer = client.post(f"{URL}/infer", json=in_json(images, **changes))
     assert answer.status_code == status and sentence in answer.json()["error"]
     assert answer.headers["content-type"] == "application/json"
+
+
+def test_more_inputs_than_any_network_has_are_refused(client, images):
+    answer = client.post(f"{URL}/infer", json={"inputs": in_json(images[:1])["inputs"] * 17})
+    assert answer.status_code == 400 and "a request may have 16 inputs; 17 came" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(("times", "on_loop"), [(1, True), (600, False)])
+def test_a_large_answer_is_written_on_a_thread(client, images, monkeypatch, times, on_loop):
+    loop = client.portal.call(threading.get_ident)
+    threads = []
+
+    def noted(response):
+        threads.append(threading.get_ident())
+        return write_response(response)
+
+    monkeypatch.setattr(inference, "write_response", noted)
+    body, headers = in_binary(np.repeat(images, times, axis=0))
+    assert len(scores(client.post(f"{URL}/infer", content=body, headers=headers))) == 5 * times
+    assert (threads == [loop]) is on_loop
 
 
 def test_torchscript_takes_binary_data_too(client, images):

@@ -1,6 +1,9 @@
 import base64
 import dataclasses
 import io
+import struct
+import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -12,7 +15,10 @@ from service.api.files import NamedBytes, Upload
 from service.api.predict import PredictOptions
 from service.app import create_app
 from service.cli.local_models import predict_here
+from service.inference.event_loop import SMALL_FILE_BYTES
+from service.pictures import decode
 from service.pictures.decode import decode_image
+from service.pictures.header import open_image
 from service.pictures.resize import resize_image
 from service.repository.loader import LoadedModel
 from service.tasks.ranking import rank, softmax
@@ -286,3 +292,48 @@ def test_a_large_form_needs_no_disk(client, encode, monkeypatch, tmp_path):
     assert len(picture) > 2 * 2**20
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "is not there"))
     assert client.post("/predict", files=[("file", ("noise.png", picture))] * 2).status_code == 200
+
+
+def big_tile(side: int) -> bytes:
+    """A grey TIFF of 16x16 pixels in one tile of ``side`` by ``side``, compressed."""
+    content = zlib.compress(bytes(side * side))
+    tags = [(256, 16), (257, 16), (258, 8), (259, 8), (262, 1), (277, 1), (322, side), (323, side), (324, 8)]
+    tags.append((325, len(content)))
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<I", 8 + len(content)) + content + directory + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("files", "on_loop"),
+    [
+        ([(16, "PNG", {})], True),
+        ([(16, "PNG", {})] * 4, True),
+        ([(16, "PNG", {})] * 5, False),
+        ([(200, "PNG", {})], False),
+        ([(100, "JPEG", {"progressive": True})], True),
+        ([(200, "JPEG", {"progressive": True})], False),
+        ([(200, "GIF", {})], False),
+        ([(200, "WEBP", {"lossless": True})], False),
+        ([(200, "TIFF", {"compression": "tiff_deflate"})], False),
+        ([big_tile(128)], True),
+        ([big_tile(1024)], False),
+    ],
+)
+def test_only_what_is_small_by_its_tags_is_opened_on_the_event_loop(client, encode, monkeypatch, files, on_loop):
+    opened = []
+
+    def noted(*args, **options):
+        image = open_image(*args, **options)
+        opened.append(threading.get_ident())
+        return image
+
+    monkeypatch.setattr(decode, "open_image", noted)
+    monkeypatch.setattr(decode, "decode_plain_png", lambda *_: None)
+    sent = [
+        file if isinstance(file, bytes) else encode(Image.new("L", (file[0],) * 2), file[1], **file[2])
+        for file in files
+    ]
+    assert sum(map(len, sent)) <= SMALL_FILE_BYTES
+    answer = client.post("/predict", files=[("file", file) for file in sent])
+    assert answer.status_code == 200, answer.text
+    assert set(opened) == ({client.portal.call(threading.get_ident)} if on_loop else set()), "else a worker opens it"
