@@ -8,6 +8,7 @@ from typing import cast
 from starlette.requests import Request
 
 from models.runtime.load import choose_device, usable_cores
+from scs.cores import use_threads
 from service.inference.batcher import Batcher
 from service.inference.thread_pool import ThreadPool
 from service.observability.metrics import Metrics
@@ -66,6 +67,7 @@ def make_services(settings: Settings) -> Services:
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
     """
+    use_threads(settings.threads)
     models = ModelRepository(
         settings.model_repository, choose_device(settings.device), settings.default_model, settings.allow_torchscript
     )

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         False, description="Whether models are loaded whose files are TorchScript, which is code."
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA where it works.")
+    threads: int | None = Field(
+        None, gt=0, le=4096, description="Threads of heavy work; the cores that affinity and quota allow unless set."
+    )
     max_body_bytes: int = Field(32 * 2**20, gt=0, description="Largest request body.")
     body_timeout_s: float = Field(
         30.0,
