@@ -19,6 +19,7 @@ from service.http.middleware.body_limit import BodyLimit
 from service.http.middleware.hot_routes import HotRoutes
 from service.http.middleware.instrumentation import Instrumentation
 from service.http.middleware.page_headers import PageHeaders
+from service.http.middleware.path_prefix import PathPrefix, RestorePathPrefix
 from service.http.middleware.security import ApiKey, allow_origins
 from service.http.openapi import describe_refusals
 from service.http.problems import PROBLEM_HANDLERS
@@ -76,15 +77,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
-        telemetry=telemetry(),
+        telemetry=telemetry(settings.root_path or ""),
         exception_handlers=PROBLEM_HANDLERS,
         middleware=[  # the outermost first
+            Middleware(PathPrefix, prefix=settings.root_path or ""),
             Middleware(Instrumentation, metrics=services.metrics, stopping=services.stopping),
             *([allow_origins(origins)] if origins else []),
             *([Middleware(ApiKey, key=key)] if key is not None else []),
             Middleware(BodyLimit, most=settings.max_body_bytes),
             Middleware(HotRoutes, routes=[*predict.HOT, *inference.HOT], handlers=PROBLEM_HANDLERS),
             Middleware(PageHeaders),
+            Middleware(RestorePathPrefix),
         ],
     )
     app.state.services = services

@@ -13,6 +13,7 @@ from service.inference.batcher import Batcher
 from service.inference.thread_pool import ThreadPool
 from service.observability.metrics import Metrics
 from service.oip.data_plane import DataPlane
+from service.repository.policy import VersionPolicy
 from service.repository.reload import Reloading
 from service.repository.repository import ModelRepository
 from service.settings import Settings
@@ -69,7 +70,11 @@ def make_services(settings: Settings) -> Services:
     """
     use_threads(settings.threads)
     models = ModelRepository(
-        settings.model_repository, choose_device(settings.device), settings.default_model, settings.allow_torchscript
+        settings.model_repository,
+        choose_device(settings.device),
+        settings.default_model,
+        settings.allow_torchscript,
+        VersionPolicy(settings.versions),
     )
     metrics = Metrics()
     metrics.watch(models)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import sys
+import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +20,11 @@ from service.app import create_app
 from service.http.server.protocol import protocol_for
 from service.http.server.server import Server
 from service.observability.logs import configure_logging
-from service.settings import Settings, read_settings
+from service.settings import Settings, injected_variables, read_settings
+
+_LOOK_S = 0.2
+
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -29,14 +36,30 @@ def serve(
     Example: scs serve --port 8080
     """
     settings = read_settings(host=host, port=port)
-    if not settings.model_repository.is_dir():
-        raise OptionError(f"SCS_MODEL_REPOSITORY needs to be a folder of models; '{settings.model_repository}' is none")
     _check_port(settings.host, settings.port)
     configure_logging(settings.log_level, settings.log_format)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
+    for name in injected_variables():
+        _log.warning("%s is ignored: it has the address of a Service, as Kubernetes sets it for one of that name", name)
+    _await_folder(settings.model_repository, settings.repository_wait_s)
     app = create_app(settings)
     server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
     server.run()
+
+
+def _await_folder(folder: Path, seconds: float) -> None:
+    """Wait until a folder of models is there, as one that another container brings may be late.
+
+    Raises:
+        OptionError: it is not there in time.
+    """
+    deadline = time.monotonic() + seconds
+    if seconds and not folder.is_dir():
+        _log.info("waiting up to %g seconds for the folder of models", seconds)
+    while not folder.is_dir():
+        if time.monotonic() >= deadline:
+            raise OptionError(f"SCS_MODEL_REPOSITORY needs to be a folder of models; '{folder}' is none")
+        time.sleep(_LOOK_S)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -25,6 +25,7 @@ class VersionState:
         reason: why nothing does; or, where something does, why what is on disk by now was not taken.
         required: whether the service is not ready without it: it should have been there from the start.
         loading: whether it is being loaded for the first time.
+        wanted: whether it should be usable: not if it was unloaded, or is left out by the version policy.
     """
 
     name: str
@@ -34,6 +35,7 @@ class VersionState:
     reason: str | None = None
     required: bool = False
     loading: bool = False
+    wanted: bool = True
 
     @property
     def state(self) -> State:
@@ -41,6 +43,11 @@ class VersionState:
         if self.model is not None:
             return "READY"
         return "LOADING" if self.loading else "UNAVAILABLE"
+
+    @property
+    def is_usable_or_unwanted(self) -> bool:
+        """Whether the version can be used, or nobody expects it to be."""
+        return self.model is not None or not self.wanted
 
 
 @dataclass(frozen=True)
