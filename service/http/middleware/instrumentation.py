@@ -8,7 +8,6 @@ import random
 import time
 from http import HTTPStatus
 
-from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,7 +40,6 @@ class Instrumentation:
 
     def __init__(self, app: ASGIApp, metrics: Metrics, stopping: Stopping) -> None:
         self.app, self.metrics, self.stopping = app, metrics, stopping
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._random = random.Random().getrandbits  # ids need to differ, not to be hard to guess
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,15 +88,9 @@ class Instrumentation:
         route = scope.get("route")
         template: str = _OTHER if route is None else route.path_format
         model: str = scope["state"].get("model", "") if "state" in scope else ""
-        key = (template, model, status)
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = (
-                self.metrics.requests.labels(*key),
-                self.metrics.request_seconds.labels(template, model),
-            )
-        series[0].inc()
-        series[1].observe(seconds)
+        count, durations = self.metrics.request(template, model, status)
+        count.inc()
+        durations.observe(seconds)
         level = logging.DEBUG if template in _QUIET else logging.INFO
         log_answer(level, Answered(scope["method"], template, status, seconds, model, size, identity, trace_id()))
 
