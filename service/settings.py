@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     grpc_port: Annotated[int | None, BeforeValidator(_unless_injected)] = Field(
         None, ge=0, le=65535, description="Port of the inference protocol over gRPC; none is opened unless it is set."
     )
+    grpc_tls_cert: Path | None = Field(
+        None, description="File of the certificate chain for gRPC, PEM; with it and its key, gRPC has TLS."
+    )
+    grpc_tls_key: Path | None = Field(None, description="File of the certificate's private key, PEM.")
     api_key: Annotated[SecretStr, AfterValidator(_checked_key)] | None = Field(
         None, description="Key that every request but for health needs; none is asked for unless it is set."
     )

@@ -12,6 +12,8 @@ FROM_ENVIRONMENT = {
     "port": ("9000", 9000),
     "root_path": ("/vision/scs/", "/vision/scs"),
     "grpc_port": ("9001", 9001),
+    "grpc_tls_cert": ("/tls/tls.crt", Path("/tls/tls.crt")),
+    "grpc_tls_key": ("/tls/tls.key", Path("/tls/tls.key")),
     "api_key": ("a-key-of-sixteen", SecretStr("a-key-of-sixteen")),
     "cors_origins": ("https://a.org, http://b.org:8080", ("https://a.org", "http://b.org:8080")),
     "model_repository": ("/some/models", Path("/some/models")),
