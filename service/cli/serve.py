@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,8 @@ from scs.errors import OptionError, ServerError
 from service.app import create_app
 from service.http.server.protocol import protocol_for
 from service.http.server.server import Server
-from service.observability.logs import configure_logging
+from service.observability.logs import configure_logging, is_json
+from service.observability.native_stderr import native_stderr_logged
 from service.settings import Settings, injected_variables, read_settings
 
 _LOOK_S = 0.2
@@ -37,7 +39,12 @@ def serve(
     """
     settings = read_settings(host=host, port=port)
     _check_port(settings.host, settings.port)
-    configure_logging(settings.log_level, settings.log_format)
+    with native_stderr_logged() if is_json(settings.log_format) else nullcontext():
+        configure_logging(settings.log_level, settings.log_format)
+        _run(settings)
+
+
+def _run(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
     for name in injected_variables():
         _log.warning("%s is ignored: it has the address of a Service, as Kubernetes sets it for one of that name", name)
