@@ -1,7 +1,9 @@
 # docker build .                  serves on the CPU
 # docker build --target gpu .     serves on an NVIDIA GPU; the host needs the driver and the NVIDIA Container Toolkit
 
-# One base for every stage: a venv runs only on the Python that made it.
+# One base for every stage: a venv runs only on the Python that made it. To pin it, give its digest:
+#   docker buildx imagetools inspect python:3.11-slim-bookworm --format "{{.Manifest.Digest}}"
+#   docker build --build-arg BASE_IMAGE=python:3.11-slim-bookworm@sha256:… .
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS source

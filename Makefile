@@ -16,8 +16,11 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint 
 SERVING     := $(VENV)/.serving
 DEVELOPMENT := $(VENV)/.development
 
+# In a venv of its own, so that the list has what is used and not what writes the list.
+SBOM := $(VENV)-sbom/bin/cyclonedx-py
+
 .DEFAULT_GOAL := help
-.PHONY: help setup serve native test gpu-check docs check audit format clean
+.PHONY: help setup serve native test gpu-check docs check audit sbom format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -53,12 +56,16 @@ check: $(DEVELOPMENT) ## lint, format, types and layers of imports, as CI does
 audit: $(DEVELOPMENT) ## ask whether a pinned package has a known advisory; fails too if that cannot be asked
 	@$(BIN)/python .ci/audit.py $(ARGS)
 
+sbom: $(DEVELOPMENT) $(SBOM) ## write dist/sbom.json, the packages of this venv in the form of CycloneDX
+	@mkdir -p dist
+	$(SBOM) environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --of JSON -o dist/sbom.json
+
 format: $(DEVELOPMENT) ## mend what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## take away the venv and the caches
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-sbom dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
 # pip is what a venv without Debian's python3-venv lacks, so its presence says that the venv is whole.
 $(BIN)/pip:
@@ -74,3 +81,8 @@ $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing for serving ($(DEVICE)), training and tests into $(VENV)"
 	$(INSTALL) '.[$(DEVICE),grpc,otel,train,test]'
 	@touch $@ $(SERVING)
+
+$(SBOM): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-sbom
+	$(VENV)-sbom/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt cyclonedx-bom
+	@touch $@

@@ -20,6 +20,7 @@ from service.http.middleware.head_requests import HeadRequests
 from service.http.middleware.hot_routes import HotRoutes
 from service.http.middleware.instrumentation import Instrumentation
 from service.http.middleware.page_headers import PageHeaders
+from service.http.middleware.path_prefix import PathPrefix, RestorePathPrefix
 from service.http.middleware.security import ApiKey, allow_origins
 from service.http.middleware.trusted_hosts import TrustedHosts, is_loopback, trusted_hosts
 from service.http.openapi import describe_refusals
@@ -81,9 +82,10 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the `Host` that came
-        telemetry=telemetry(),
+        telemetry=telemetry(settings.root_path or ""),
         exception_handlers=PROBLEM_HANDLERS,
         middleware=[  # the outermost first
+            Middleware(PathPrefix, prefix=settings.root_path or ""),
             Middleware(Instrumentation, metrics=services.metrics, stopping=services.stopping, origins=origins),
             *([allow_origins(origins)] if origins else []),
             Middleware(TrustedHosts, hosts=trusted_hosts(settings), origins=origins),
@@ -92,6 +94,7 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
             Middleware(HotRoutes, routes=[*predict.HOT, *inference.HOT], handlers=PROBLEM_HANDLERS),
             Middleware(HeadRequests),
             Middleware(PageHeaders),
+            Middleware(RestorePathPrefix),
         ],
     )
     app.state.services = services

@@ -8,10 +8,12 @@ from typing import cast
 from starlette.requests import Request
 
 from models.runtime.load import choose_device, usable_cores
+from scs.cores import use_threads
 from service.inference.batcher import Batcher
 from service.memory_budget import MemoryBudget
 from service.observability.metrics import Metrics
 from service.oip.data_plane import DataPlane
+from service.repository.policy import VersionPolicy
 from service.repository.reload import Reloading
 from service.repository.repository import ModelRepository
 from service.repository.trial import Trial
@@ -82,6 +84,7 @@ def make_services(settings: Settings) -> Services:
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
     """
+    use_threads(settings.threads)
     if HAS_PROCESSES:
         NURSERY.prepare(preload.import_all)
     quarter = settings.max_memory_bytes // _QUARTERS
@@ -90,6 +93,7 @@ def make_services(settings: Settings) -> Services:
         choose_device(settings.device),
         settings.default_model,
         settings.allow_torchscript,
+        VersionPolicy(settings.versions),
         Trial(settings.load_timeout_s, quarter) if HAS_PROCESSES else None,
     )
     metrics = Metrics()

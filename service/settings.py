@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticUseDefault
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.cards.catalogue import bundled_repository
 from scs.errors import OptionError
 from service.memory_budget import default_budget
 from service.observability.logs import LogFormat, LogLevel
+from service.repository.policy import VersionPolicy
 
 _DAY_S = 86_400.0
 WORK = 600_000_000  # a 4K picture in colour, its template in any pose; upright, 24 such templates
+ROOT_PATH = r"(/[A-Za-z0-9._~-]+)+"
+_INJECTED = r"(tcp|udp|sctp)://.*"  # Kubernetes sets <NAME>_PORT to an address, for each Service of the namespace
 LEAST_KEY = 16  # characters; of random letters and digits, 95 bits
 
 
@@ -51,13 +55,35 @@ def _checked_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return hosts
 
 
+def _unless_injected(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(_INJECTED, value):
+        raise PydanticUseDefault
+    return value
+
+
+def _checked_root_path(path: str) -> str | None:
+    path = path.rstrip("/")
+    if path and not re.fullmatch(ROOT_PATH, path):
+        raise PydanticCustomError("path", "a path is like /models/scs, of letters, digits, '.', '_', '~' and '-'")
+    return path or None
+
+
+def _checked_versions(text: str) -> str:
+    try:
+        return VersionPolicy(text).text
+    except OptionError as error:
+        raise PydanticCustomError("versions", "{why}", {"why": str(error).partition(";")[0]}) from None
+
+
 class Settings(BaseSettings):
     """The settings of the service; docs/settings.md has a table of these, and a test compares the two."""
 
-    model_config = SettingsConfigDict(env_prefix="SCS_", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix="SCS_", hide_input_in_errors=True, env_ignore_empty=True)
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    port: Annotated[int, BeforeValidator(_unless_injected)] = Field(
+        8000, ge=0, le=65535, description="Port to listen on."
+    )
     uds: Path | None = Field(
         None, description="Path of a Unix socket to listen on, in place of the host and the port; none unless set."
     )
@@ -68,9 +94,16 @@ class Settings(BaseSettings):
             "between them; unless set, any where others can reach it, else this machine's own.",
         )
     )
-    grpc_port: int | None = Field(
+    root_path: Annotated[str | None, AfterValidator(lambda path: path and _checked_root_path(path))] = Field(
+        None, description="Path prefix below which a proxy shows the service, whether or not it strips it."
+    )
+    grpc_port: Annotated[int | None, BeforeValidator(_unless_injected)] = Field(
         None, ge=0, le=65535, description="Port of the inference protocol over gRPC; none is opened unless it is set."
     )
+    grpc_tls_cert: Path | None = Field(
+        None, description="File of the certificate chain for gRPC, PEM; with it and its key, gRPC has TLS."
+    )
+    grpc_tls_key: Path | None = Field(None, description="File of the certificate's private key, PEM.")
     api_key: Annotated[SecretStr, AfterValidator(_checked_key)] | None = Field(
         None, description="Key that every request but for health needs; none is asked for unless it is set."
     )
@@ -80,6 +113,12 @@ class Settings(BaseSettings):
     model_repository: Path = Field(
         default_factory=bundled_repository, description="Folder of models; those that come with the package."
     )
+    repository_wait_s: float = Field(
+        0.0, ge=0, le=_DAY_S, description="Seconds that the start waits for the folder of models to appear."
+    )
+    versions: Annotated[str, AfterValidator(_checked_versions)] = Field(
+        "all", description="Versions of each model that are loaded: `all`, `latest`, or numbers with commas."
+    )
     repository_poll_s: float = Field(
         0.0, ge=0, le=_DAY_S, description="Seconds between two looks for changed files; 0: none."
     )
@@ -88,6 +127,9 @@ class Settings(BaseSettings):
         False, description="Whether models are loaded whose files are TorchScript, which is code."
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA where it works.")
+    threads: int | None = Field(
+        None, gt=0, le=4096, description="Threads of heavy work; the cores that affinity and quota allow unless set."
+    )
     max_body_bytes: int = Field(32 * 2**20, gt=0, description="Largest request body.")
     body_timeout_s: float = Field(
         30.0,
@@ -135,6 +177,12 @@ class Settings(BaseSettings):
     grace_s: float = Field(20.0, ge=0, le=_DAY_S, description="Seconds from then for accepted requests to be answered.")
     log_level: LogLevel = Field("info", description="Least that is logged.")
     log_format: LogFormat = Field("auto", description="`auto` is text on a terminal, else one JSON object a line.")
+
+
+def injected_variables() -> list[str]:
+    """Return the variables that are ignored because Kubernetes has set them to the address of a Service."""
+    names = ("SCS_PORT", "SCS_GRPC_PORT")
+    return [name for name in names if re.fullmatch(_INJECTED, os.environ.get(name, ""))]
 
 
 def read_settings(**given: Any) -> Settings:

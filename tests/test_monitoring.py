@@ -81,6 +81,12 @@ def test_prometheus_accepts_its_configuration_and_the_alerts():
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool, of the package prometheus")
+def test_alerts_fire_when_work_is_refused_or_given_up():
+    done = subprocess.run(["promtool", "test", "rules", FOLDER / "alerts.test.yml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Literal
 
@@ -11,7 +10,10 @@ import onnx
 import onnxruntime as ort
 
 from models.onnx import native
+from scs.cores import usable_cores
 from scs.errors import DeviceError
+
+__all__ = ["Device", "choose_device", "cuda_obstacle", "first_line", "open_session", "usable_cores"]
 
 Device = Literal["cpu", "cuda"]
 
@@ -102,11 +104,6 @@ def open_session(
     if session.get_providers()[0] != _PROVIDERS[device]:
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; {session.get_providers()[0]} came")
     return session
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def first_line(error: Exception) -> str:

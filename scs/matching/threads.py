@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from scs.cores import usable_cores
 from scs.errors import OptionError
 
 Item = TypeVar("Item")
@@ -23,8 +24,8 @@ class Workers(Protocol):
 
 
 def available_threads() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many threads this process has cores for, by its affinity and its processor quota."""
+    return usable_cores()
 
 
 def check_threads(threads: int | None) -> int:

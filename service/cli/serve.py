@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import socket
 import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,9 +21,14 @@ from service.http.server.early_answers import EarlyAnswers
 from service.http.server.listeners import listeners
 from service.http.server.protocol import protocol_for
 from service.http.server.server import Server
-from service.observability.logs import configure_logging
-from service.settings import Settings, read_settings
+from service.observability.logs import configure_logging, is_json
+from service.observability.native_stderr import native_stderr_logged
+from service.settings import Settings, injected_variables, read_settings
 from service.workers.nursery import NURSERY
+
+_LOOK_S = 0.2
+
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -30,15 +40,36 @@ def serve(
     Example: scs serve --port 8080
     """
     settings = read_settings(host=host, port=port)
-    if not settings.model_repository.is_dir():
-        raise OptionError(f"SCS_MODEL_REPOSITORY needs to be a folder of models; '{settings.model_repository}' is none")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
-    with listeners(settings) as sockets:  # bound before any model is loaded
+    stderr = native_stderr_logged() if is_json(settings.log_format) else nullcontext()
+    with listeners(settings) as sockets, stderr:  # bound before any model is loaded
         configure_logging(settings.log_level, settings.log_format)
-        app = create_app(settings, loads_in_background=True)
-        server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
-        server.run(sockets)
-    NURSERY.close()  # and with it what is still being tried or done there
+        _run(settings, sockets)
+        NURSERY.close()  # and with it what is still being tried or done there
+
+
+def _run(settings: Settings, sockets: list[socket.socket]) -> None:
+    for name in injected_variables():
+        _log.warning("%s is ignored: it has the address of a Service, as Kubernetes sets it for one of that name", name)
+    _await_folder(settings.model_repository, settings.repository_wait_s)
+    app = create_app(settings, loads_in_background=True)
+    server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
+    server.run(sockets)
+
+
+def _await_folder(folder: Path, seconds: float) -> None:
+    """Wait until a folder of models is there, as one that another container brings may be late.
+
+    Raises:
+        OptionError: it is not there in time.
+    """
+    deadline = time.monotonic() + seconds
+    if seconds and not folder.is_dir():
+        _log.info("waiting up to %g seconds for the folder of models", seconds)
+    while not folder.is_dir():
+        if time.monotonic() >= deadline:
+            raise OptionError(f"SCS_MODEL_REPOSITORY needs to be a folder of models; '{folder}' is none")
+        time.sleep(_LOOK_S)
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

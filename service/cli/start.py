@@ -2,6 +2,7 @@
 
 import sys
 
+from scs.cores import limit_libraries
 from scs.solver import warn_of_solver
 
 USAGE_ERROR = 2
@@ -10,6 +11,7 @@ USAGE_ERROR = 2
 def run_scs() -> None:
     """Run ``scs``; print one line on stderr and exit with 2 where a package that it needs is not installed."""
     warn_of_solver()  # `import scs` has done so, unless the solver's own scs/__init__.py has overwritten ours
+    limit_libraries()
     try:
         from service.cli.main import main
     except ModuleNotFoundError as error:

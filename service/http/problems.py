@@ -110,20 +110,20 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, ScsError)
-    return problem_of(error, request.url.path)
+    return problem_of(error, _path(request))
 
 
 async def _wrong_option(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return failure(request.url.path, HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(error))
+    return failure(_path(request), HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(error))
 
 
 async def _frameworks(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    route = f"{request.method} {request.url.path}"
+    route = f"{request.method} {_path(request)}"
     unknown = error.status_code == HTTPStatus.NOT_FOUND and error.detail == HTTPStatus.NOT_FOUND.phrase
     detail = f"there is no route {route[:100]}; /docs lists those there are" if unknown else str(error.detail)
-    response = failure(request.url.path, HTTPStatus(error.status_code), detail)
+    response = failure(_path(request), HTTPStatus(error.status_code), detail)
     response.headers.update(error.headers or {})
     if response.headers.get("allow") == "GET":
         response.headers["allow"] = "GET, HEAD"
@@ -136,6 +136,12 @@ PROBLEM_HANDLERS: dict[type[Exception], Handler] = {
     RequestValidationError: _wrong_option,
     HTTPException: _frameworks,
 }
+
+
+def _path(request: Request) -> str:
+    """Return the path of a request without the prefix below which a proxy shows the service."""
+    path: str = request.scope["path"]
+    return path.removeprefix(request.scope.get("root_path", ""))
 
 
 def unforeseen(scope: Scope, error: Exception) -> JSONResponse:

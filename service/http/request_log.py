@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 
-from prometheus_client import Counter, Histogram
 from starlette.types import Scope
 
 from service.observability.access_log import Answered, log_answer
@@ -26,22 +25,15 @@ class RequestLog:
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def note(self, scope: Scope, identity: str, status: int, size: int, seconds: float) -> None:
         """Record an answer of so many bytes, given after so many seconds."""
         route = scope.get("route")
         template: str = _OTHER if route is None else route.path_format
         model: str = scope["state"].get("model", "") if "state" in scope else ""
-        key = (template, model, status)
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = (
-                self.metrics.requests.labels(*key),
-                self.metrics.request_seconds.labels(template, model),
-            )
-        series[0].inc()
-        series[1].observe(seconds)
+        count, durations = self.metrics.request(template, model, status)
+        count.inc()
+        durations.observe(seconds)
         level = logging.DEBUG if template in _QUIET else logging.INFO
         method = scope.get("method", "-")  # unknown where not even a head came
         log_answer(level, Answered(method, template, status, seconds, model, size, identity, trace_id()))

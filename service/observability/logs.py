@@ -21,11 +21,15 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _log = logging.getLogger(__name__)
 
 
+def is_json(form: LogFormat) -> bool:
+    """Return whether logs of this form are JSON; ``auto`` is, unless stderr is a terminal."""
+    return form == "json" or (form == "auto" and not sys.stderr.isatty())
+
+
 def configure_logging(level: LogLevel, form: LogFormat) -> None:
     """Send all logs and warnings to stderr in one form; ``auto`` is text on a terminal, else JSON."""
     handler = logging.StreamHandler(sys.stderr)
-    is_text = form == "text" or (form == "auto" and sys.stderr.isatty())
-    handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
+    handler.setFormatter(JsonFormatter() if is_json(form) else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Neither form says who wrote a line, so no record needs to find that out (the "Optimization" of Python's logging).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

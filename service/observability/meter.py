@@ -66,10 +66,12 @@ class ModelMeter:
     def __init__(self, series: ModelSeries) -> None:
         self.statistics = ModelStatistics()
         self._series = series
+        self._waiting = 0
 
     def waiting(self, rows: int) -> None:
         """Note how many images wait for a batch now."""
-        self._series.waiting_rows.set(rows)
+        self._series.waiting_rows.inc(rows - self._waiting)  # others may count here, too
+        self._waiting = rows
 
     def decoded(self, seconds: float) -> None:
         """Count the decoding of a request's pictures."""

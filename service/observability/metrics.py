@@ -24,11 +24,11 @@ from service.repository.repository import ModelRepository
 from service.workers.series import PoolSeries
 
 # From a small picture's decoding to a request at its deadline.
-_SECONDS = (
-    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
-    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
-)
-_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 30.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 256)
+# With series of their own: with more, a scrape of a hundred versions would have most of a megabyte. The rest share one.
+_MOST_VERSIONS, _MOST_ROUTES = 10, 16
+_OTHER = "other"
 _MODEL = ("model", "version")
 _VERSIONS = ("0.0.1", "0.0.4", "1.0.0")  # of the text formats
 
@@ -64,18 +64,19 @@ class ModelSeries:
 class Metrics:
     """All Prometheus metrics of one application, in a registry of their own.
 
+    The first ten versions that are used have series of their own, and the first sixteen pairs of route and model. Later
+    ones are counted together as ``other``, until one of the first is unloaded.
+
     Attributes:
-        requests: by route, model and status.
-        request_seconds: by route and model.
         in_flight: requests that are being answered.
     """
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        self.requests = Counter(
+        self._requests = Counter(
             "scs_requests_total", "Requests answered.", ("route", "model", "status"), registry=registry
         )
-        self.request_seconds = Histogram(
+        self._request_seconds = Histogram(
             "scs_request_seconds",
             "From a request's headers to the end of its answer.",
             ("route", "model"),
@@ -116,26 +117,71 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         self._of: dict[tuple[str, int], ModelSeries] = {}
+        self._of_others: ModelSeries | None = None
+        self._routes: dict[tuple[str, str], Histogram] = {}
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def model(self, name: str, version: int) -> ModelSeries:
         """Return the time series of one version of a model, made when they are first asked for."""
         found = self._of.get((name, version))
+        if found is not None:
+            return found
+        if len(self._of) < _MOST_VERSIONS:
+            found = self._of[name, version] = self._series(name, str(version))
+            return found
+        if self._of_others is None:
+            self._of_others = self._series(_OTHER, _OTHER)
+        return self._of_others
+
+    def _series(self, name: str, version: str) -> ModelSeries:
+        return ModelSeries(
+            queue_seconds=self._queue.labels(name, version),
+            decode_seconds=self._decode.labels(name, version),
+            inference_seconds=self._inference.labels(name, version),
+            batch_rows=self._batch.labels(name, version),
+            waiting_rows=self._waiting.labels(name, version),
+            rejected_full=self._rejected.labels(name, version, "queue_full"),
+            rejected_deadline=self._rejected.labels(name, version, "deadline"),
+            cancelled=self._cancelled.labels(name, version),
+        )
+
+    def request(self, route: str, model: str, status: int) -> tuple[Counter, Histogram]:
+        """Return the count of requests by route, model and status, and their durations by route and model."""
+        found = self._answers.get((route, model, status))
         if found is None:
-            found = self._of[name, version] = ModelSeries(
-                queue_seconds=self._queue.labels(name, version),
-                decode_seconds=self._decode.labels(name, version),
-                inference_seconds=self._inference.labels(name, version),
-                batch_rows=self._batch.labels(name, version),
-                waiting_rows=self._waiting.labels(name, version),
-                rejected_full=self._rejected.labels(name, version, "queue_full"),
-                rejected_deadline=self._rejected.labels(name, version, "deadline"),
-                cancelled=self._cancelled.labels(name, version),
-            )
+            known = model if (route, model) in self._routes or len(self._routes) < _MOST_ROUTES or not model else _OTHER
+            seconds = self._routes[route, known] = self._request_seconds.labels(route, known)
+            count: Counter = self._requests.labels(route, known, status)
+            found = self._answers[route, model, status] = count, seconds
         return found
 
+    def forget(self, name: str, version: int, is_last: bool) -> None:
+        """Take away the series of a version that can no longer be used, and of its model's requests if it was the last.
+
+        Requests that have begun go on counting, unseen.
+        """
+        if self._of.pop((name, version), None) is not None:
+            labels = name, str(version)
+            for metric in (self._queue, self._decode, self._inference, self._batch, self._waiting, self._cancelled):
+                metric.remove(*labels)
+            for reason in ("queue_full", "deadline"):
+                self._rejected.remove(*labels, reason)
+        if is_last:
+            self._forget_requests(name)
+
+    def _forget_requests(self, model: str) -> None:
+        for route, known, status in [key for key in self._answers if key[1] == model]:
+            del self._answers[route, known, status]
+            if (route, model) in self._routes:
+                self._requests.remove(route, model, status)
+        for route, known in [key for key in self._routes if key[1] == model]:
+            del self._routes[route, known]
+            self._request_seconds.remove(route, known)
+
     def watch(self, store: ModelRepository) -> None:
-        """Ask a store at each scrape which models can be used."""
+        """Ask a store at each scrape which models can be used, and forget those that go."""
         self._registry.register(_Models(store))
+        store.on_gone = self.forget
 
     def pool(self, kind: str) -> PoolSeries:
         """Return the time series of the pool for one kind of work."""
@@ -165,6 +211,6 @@ class _Models(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         ready = GaugeMetricFamily("scs_model_ready", "1 for a model that can be used, else 0.", labels=_MODEL)
-        for state in self._store.states():
+        for state in filter(lambda state: state.wanted, self._store.states()):
             ready.add_metric((state.name, str(state.version)), float(state.model is not None))
         return [ready]

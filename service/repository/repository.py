@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +17,7 @@ from models.runtime.load import Device
 from models.runtime.memory import trim_heap
 from scs.errors import ForbiddenError, MissingPackageError, ModelError, ScsError, UnknownNameError
 from service.repository.loader import TryOut, load_entry, try_entry
+from service.repository.policy import VersionPolicy
 from service.repository.table import ModelTable, Versions, VersionState
 from service.repository.trial import Remembering
 
@@ -36,6 +37,7 @@ class ModelRepository(ModelTable):
         device: where they run.
         default_model: the one that answers when none is named.
         allow_torchscript: whether models are loaded whose files are programs.
+        policy: which versions are loaded; all unless given.
         try_out: see :func:`service.repository.loader.load_entry`.
     """
 
@@ -45,10 +47,11 @@ class ModelRepository(ModelTable):
         device: Device,
         default_model: str,
         allow_torchscript: bool = False,
+        policy: VersionPolicy = VersionPolicy(),  # noqa: B008 (it cannot be changed)
         try_out: TryOut | None = None,
     ) -> None:
         super().__init__(default_model)
-        self.folder, self.device, self.allow_torchscript = folder, device, allow_torchscript
+        self.folder, self.device, self.allow_torchscript, self.policy = folder, device, allow_torchscript, policy
         self._try_out = try_out
         self._changing = threading.Lock()
 
@@ -89,7 +92,7 @@ class ModelRepository(ModelTable):
                 raise UnknownNameError(f"no model {name[:64]!r} in the repository; there are: {known}")
             states = self.versions_of(name).states.values()
         trim_heap()
-        failed = [f"version {state.version}: {state.reason}" for state in states if state.reason]
+        failed = [f"version {state.version}: {state.reason}" for state in states if state.reason and state.wanted]
         if failed:
             raise ModelError(f"{name} was not loaded whole: {'; '.join(failed)}")
 
@@ -185,37 +188,68 @@ class ModelRepository(ModelTable):
             return self.find(name) is not None
         if not entries:
             return False
-        known, begun = self._begin(name, entries)
+        chosen = self.policy.choose(entries)
+        known, begun, there = self._begin(name, entries, chosen)
         try:
             aliases = known.aliases.read_again(self.folder, name, entries, afresh=known.unloaded)
         except (ScsError, OSError) as error:
             # Without its aliases nobody knows which version should answer, so nothing of the new is taken.
             states = {number: _failed(state, _why(error), required) for number, state in begun.items()}
-            self.put(name, replace(known, states={**known.states, **states}, unloaded=False))
+            self.put(name, replace(known, states=_by_number(there | states), unloaded=False))
             _log.warning("%s is not loaded: %s", name, _why(error))
             return True
         states = {
-            number: self._load_version(entry, begun[number], tried, required) for number, entry in entries.items()
+            number: self._load_version(entries[number], begun[number], tried, required) for number in sorted(chosen)
         }
-        broken = [alias for alias, number in aliases.current.items() if states[number].model is None]
+        states = _by_number(states | self._left_out(name, entries.keys() - chosen, states, known))
+        broken = [alias for alias, number in aliases.current.items() if not states[number].is_usable_or_unwanted]
         if broken and any(state.model for state in known.states.values()):
             _log.warning("labels of %s stay as they were: %s would name a version that cannot be used", name, broken[0])
             aliases = known.aliases.limited_to(states)  # the file is read again once that version has been mended
+        self._warn_of_aliases(name, states, aliases.current)
         self.put(name, Versions(states, aliases))
         return True
 
     def _announce(self, name: str) -> None:
         """Say that a model is being loaded, before its turn has come."""
         with suppress(OSError):  # said when its turn comes
-            if entries := catalogue.versions(self.folder, name):
-                self._begin(name, [entry.version for entry in entries])
+            if entries := {entry.version: entry for entry in catalogue.versions(self.folder, name)}:
+                self._begin(name, entries, self.policy.choose(entries))
 
-    def _begin(self, name: str, numbers: Iterable[int]) -> tuple[Versions, dict[int, VersionState]]:
-        """Say that versions of a model are being loaded; return what was known of it, and their states."""
+    def _begin(
+        self, name: str, entries: Mapping[int, Entry], chosen: Collection[int]
+    ) -> tuple[Versions, dict[int, VersionState], dict[int, VersionState]]:
+        """Say that versions of a model are being loaded.
+
+        Returns:
+            What was known of the model, the states of the versions that are being loaded, and those of all others.
+        """
         known = self.find(name) or Versions({})
-        begun = {number: _begin(known.states.get(number, VersionState(name, number))) for number in numbers}
-        self.put(name, replace(known, states={**known.states, **begun}))
-        return known, begun
+        begun = {number: _begin(known.states.get(number, VersionState(name, number))) for number in chosen}
+        there = self._absent(name, entries) | dict(known.states)
+        self.put(name, replace(known, states=_by_number(there | begun)))
+        return known, begun, there
+
+    def _left_out(
+        self, name: str, numbers: Collection[int], chosen: Mapping[int, VersionState], known: Versions
+    ) -> dict[int, VersionState]:
+        """Return the states of versions that the policy leaves out; they answer until one that it chooses can."""
+        if not any(state.model for state in chosen.values()):
+            kept = {number: known.states[number] for number in numbers if number in known.states}
+            if any(state.model for state in kept.values()):
+                numbers = [number for number in numbers if number not in kept]
+                return kept | self._absent(name, numbers)
+        return self._absent(name, numbers)
+
+    def _absent(self, name: str, numbers: Collection[int]) -> dict[int, VersionState]:
+        reason = self.policy.reason()
+        return {number: VersionState(name, number, reason=reason, wanted=False) for number in numbers}
+
+    def _warn_of_aliases(self, name: str, states: Mapping[int, VersionState], aliases: Mapping[str, int]) -> None:
+        for alias, number in aliases.items():
+            if not states[number].wanted:
+                reason = self.policy.reason()
+                _log.warning("label %s of %s names version %d, which cannot be used: %s", alias, name, number, reason)
 
     def _load_version(self, entry: Entry, known: VersionState, tried: TryOut | None, required: bool) -> VersionState:
         try:
@@ -232,12 +266,17 @@ class ModelRepository(ModelTable):
 
 
 def _begin(state: VersionState) -> VersionState:
-    return state if state.model else replace(state, loading=True, reason=None)
+    return state if state.model else replace(state, loading=True, reason=None, wanted=True)
+
+
+def _by_number(states: Mapping[int, VersionState]) -> dict[int, VersionState]:
+    return dict(sorted(states.items()))
 
 
 def _without_models(versions: Versions) -> Versions:
     states = {
-        number: replace(state, model=None, reason=UNLOADED, required=False) for number, state in versions.states.items()
+        number: replace(state, model=None, reason=UNLOADED, required=False, wanted=False)
+        for number, state in versions.states.items()
     }
     return replace(versions, states=states, unloaded=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from models.cards.aliases import DEFAULT_ALIAS
@@ -25,6 +25,7 @@ class VersionState:
         reason: why nothing does; or, where something does, why what is on disk by now was not taken.
         required: whether the service is not ready without it: it should have been there from the start.
         loading: whether it is being loaded for the first time.
+        wanted: whether it should be usable: not if it was unloaded, or is left out by the version policy.
     """
 
     name: str
@@ -34,6 +35,7 @@ class VersionState:
     reason: str | None = None
     required: bool = False
     loading: bool = False
+    wanted: bool = True
 
     @property
     def state(self) -> State:
@@ -41,6 +43,11 @@ class VersionState:
         if self.model is not None:
             return "READY"
         return "LOADING" if self.loading else "UNAVAILABLE"
+
+    @property
+    def is_usable_or_unwanted(self) -> bool:
+        """Whether the version can be used, or nobody expects it to be."""
+        return self.model is not None or not self.wanted
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,12 @@ class Versions:
 
     def default(self) -> int:
         """Return the version that answers where none is named: the alias ``default``, or the newest usable one."""
-        usable = [number for number, state in self.states.items() if state.model is not None]
+        usable = self.usable()
         return self.aliases.current.get(DEFAULT_ALIAS, max(usable or self.states))
+
+    def usable(self) -> list[int]:
+        """List the versions that can be used."""
+        return [number for number, state in self.states.items() if state.model is not None]
 
     def ways(self) -> Iterator[tuple[int | str | None, int]]:
         """Yield each key that asks for a version, and that version."""
@@ -78,7 +89,13 @@ class ModelTable:
 
     Args:
         default_model: the one that answers when none is named.
+
+    Attributes:
+        on_gone: called with the name and number of a version that can no longer be used, and whether it was the
+            model's last.
     """
+
+    on_gone: Callable[[str, int, bool], None] | None = None
 
     def __init__(self, default_model: str) -> None:
         self.default_model = default_model
@@ -186,4 +203,9 @@ class ModelTable:
                     usable[known, key] = model
                     if known == self.default_model:
                         usable[None, key] = model
-        self._view = _View(left, usable)
+        before, self._view = self._view.versions.get(name), _View(left, usable)
+        if self.on_gone is not None and before is not None:
+            now = changed.usable() if changed is not None else []
+            for number in before.usable():
+                if number not in now:
+                    self.on_gone(name, number, not now)

@@ -5,21 +5,27 @@ from pydantic import SecretStr, ValidationError
 
 from models.cards.catalogue import bundled_repository
 from scs.errors import OptionError
-from service.settings import Settings, read_settings
+from service.settings import Settings, injected_variables, read_settings
 
 FROM_ENVIRONMENT = {
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("9000", 9000),
     "uds": ("/run/scs.sock", Path("/run/scs.sock")),
     "allowed_hosts": ("models.example.org, [::2]", ("models.example.org", "[::2]")),
+    "root_path": ("/vision/scs/", "/vision/scs"),
     "grpc_port": ("9001", 9001),
+    "grpc_tls_cert": ("/tls/tls.crt", Path("/tls/tls.crt")),
+    "grpc_tls_key": ("/tls/tls.key", Path("/tls/tls.key")),
     "api_key": ("a-key-of-sixteen", SecretStr("a-key-of-sixteen")),
     "cors_origins": ("https://a.org, http://b.org:8080", ("https://a.org", "http://b.org:8080")),
     "model_repository": ("/some/models", Path("/some/models")),
     "default_model": ("mnist-conv", "mnist-conv"),
+    "repository_wait_s": ("2.5", 2.5),
+    "versions": ("1,3", "1,3"),
     "repository_poll_s": ("2.5", 2.5),
     "device": ("cpu", "cpu"),
     "allow_torchscript": ("true", True),
+    "threads": ("3", 3),
     "max_body_bytes": ("1000", 1000),
     "body_timeout_s": ("1.5", 1.5),
     "send_timeout_s": ("2.5", 2.5),
@@ -42,8 +48,10 @@ FROM_ENVIRONMENT = {
 WRONG = {
     "port": ["-1", "65536", "http", "80.5"],
     "grpc_port": ["-1", "65536", "http"],
+    "root_path": ["vision", "//evil.org", "/a//b", "/a?b", "/a b", "https://a.org/b"],
+    "repository_wait_s": ["-1", "inf", "nan", "long"],
+    "versions": ["newest", "0", "1,,2", "1,x", "-1", "LATEST"],
     "api_key": [
-        "",
         "short",
         "fifteen letters",
         "a key with spaces in it",
@@ -51,8 +59,9 @@ WRONG = {
         "a-key-of-sixteen\n",
     ],
     "repository_poll_s": ["-1", "inf", "nan", "often"],
-    "device": ["gpu", "CUDA", ""],
+    "device": ["gpu", "CUDA"],
     "allow_torchscript": ["perhaps", "2"],
+    "threads": ["0", "-1", "many", "1.5"],
     "max_body_bytes": ["0", "-1", "much", "1.5"],
     "cors_origins": ["example.org", "https://example.org/", "https://*.org", "https://a.org, b"],
     "allowed_hosts": ["https://example.org", "example.org:80", "::1", "*.org", "a, b c", "[x]"],
@@ -71,8 +80,8 @@ WRONG = {
     "request_timeout_s": ["0", "-1", "inf", "nan", "long"],
     "drain_s": ["-1", "inf", "nan", "long"],
     "grace_s": ["-1", "inf", "nan", "long"],
-    "log_level": ["INFO", "loud", ""],
-    "log_format": ["xml", ""],
+    "log_level": ["INFO", "loud"],
+    "log_format": ["xml"],
 }
 
 
@@ -124,3 +133,29 @@ def test_a_key_that_is_refused_is_not_repeated(monkeypatch):
 
 def test_a_key_is_not_shown_with_the_settings():
     assert "a-key-of-sixteen" not in repr(Settings(api_key="a-key-of-sixteen"))
+
+
+@pytest.mark.parametrize("name", FROM_ENVIRONMENT)
+def test_an_empty_variable_is_not_set(monkeypatch, name):
+    default = getattr(Settings(), name)
+    monkeypatch.setenv(f"SCS_{name.upper()}", "")
+    assert getattr(Settings(), name) == default
+
+
+@pytest.mark.parametrize("name", ["port", "grpc_port"])
+def test_an_address_that_kubernetes_sets_for_a_service_of_this_name_is_ignored(monkeypatch, name):
+    default = getattr(Settings(), name)
+    monkeypatch.setenv(f"SCS_{name.upper()}", "tcp://10.0.0.1:8000")
+    monkeypatch.setenv("SCS_PORT_8000_TCP", "tcp://10.0.0.1:8000")
+    monkeypatch.setenv("SCS_PORT_8000_TCP_PORT", "8000")
+    monkeypatch.setenv("SCS_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("SCS_SERVICE_PORT", "8000")
+    assert getattr(read_settings(), name) == default
+    assert injected_variables() == [f"SCS_{name.upper()}"]
+    assert read_settings(port=9000).port == 9000
+
+
+def test_a_wrong_version_policy_says_what_is_possible(monkeypatch):
+    monkeypatch.setenv("SCS_VERSIONS", "newest")
+    with pytest.raises(OptionError, match="SCS_VERSIONS: versions are 'all', 'latest', or numbers .*; 'newest' came"):
+        read_settings()

@@ -56,6 +56,15 @@ def service() -> ServiceDescriptor:
     return pool.FindServiceByName(_SERVICE)
 
 
+def add_to_pool(file: bytes) -> None:
+    """Describe another file's service by reflection too.
+
+    Args:
+        file: a serialised ``FileDescriptorProto``.
+    """
+    service().file.pool.AddSerializedFile(file)
+
+
 def response(method: MethodDescriptor, content: Mapping[str, Any]) -> Message:
     """Return a method's response message, with the content of the protocol's JSON."""
     return ParseDict(dict(content), GetMessageClass(method.output_type)())

@@ -9,9 +9,11 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 
 from scs.errors import (
     BusyError,
@@ -32,6 +34,7 @@ from service.api_key import is_allowed
 from service.inference.event_loop import SMALL_JSON_BYTES
 from service.oip.data_plane import DataPlane
 from service.oip.grpc import messages
+from service.oip.grpc.health import Health
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -52,7 +55,11 @@ STATUSES: dict[type[ScsError], grpc.StatusCode] = {
     DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
-_HEALTH = ("ServerLive", "ServerReady")
+_WITHOUT_KEY = (
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+    "/grpc.health.v1.Health/",
+)
 
 Content = dict[str, Any]
 
@@ -65,7 +72,7 @@ async def serving_grpc(settings: Settings, data_plane: DataPlane) -> AsyncIterat
         The port, which the system chooses where it is set to 0.
 
     Raises:
-        OptionError: the port cannot be listened on.
+        OptionError: the port cannot be listened on, or the files for TLS cannot be used.
     """
     calls, described = _Calls(data_plane), messages.service()
     handlers = {
@@ -84,17 +91,56 @@ async def serving_grpc(settings: Settings, data_plane: DataPlane) -> AsyncIterat
         ],
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(described.full_name, handlers),))
+    health = Health(data_plane, described.full_name)
+    _add_standard_services(server, health, described)
+    credentials = _credentials(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{host}:{settings.grpc_port}"
     try:
-        port: int = server.add_insecure_port(f"{host}:{settings.grpc_port}")
+        port: int = (
+            server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
+        )
     except RuntimeError:
         raise OptionError(f"SCS_GRPC_PORT: {settings.grpc_port} on {settings.host} cannot be listened on") from None
     await server.start()
-    _log.info("the inference protocol is served over gRPC on %s:%d", host, port)
+    how = "" if credentials is None else ", with TLS"
+    _log.info("the inference protocol is served over gRPC on %s:%d%s", host, port, how)
     try:
         yield port
     finally:
+        health.close()
         await server.stop(settings.grace_s)
+
+
+def _add_standard_services(server: grpc.aio.Server, health: Health, described: ServiceDescriptor) -> None:
+    """Add the health service and the reflection that gRPC's own tools ask for."""
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    messages.add_to_pool(health_pb2.DESCRIPTOR.serialized_pb)
+    healths = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    names = (described.full_name, healths, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server, pool=described.file.pool)
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """Read the certificate and its key, or return None where neither is set.
+
+    Raises:
+        OptionError: only one is set, or they cannot be read.
+    """
+    if settings.grpc_tls_cert is None and settings.grpc_tls_key is None:
+        return None
+    if settings.grpc_tls_cert is None or settings.grpc_tls_key is None:
+        raise OptionError("SCS_GRPC_TLS_CERT and SCS_GRPC_TLS_KEY are needed both; one came")
+    contents = []
+    for name, file in (("CERT", settings.grpc_tls_cert), ("KEY", settings.grpc_tls_key)):
+        try:
+            contents.append(file.read_bytes())
+        except OSError as error:
+            raise OptionError(f"SCS_GRPC_TLS_{name}: the file cannot be read: {error.strerror}") from None
+        if b"-----BEGIN" not in contents[-1]:
+            raise OptionError(f"SCS_GRPC_TLS_{name}: a file in PEM form was needed; another came")
+    certificate, key = contents
+    return grpc.ssl_server_credentials([(key, certificate)])
 
 
 class _Calls:
@@ -186,7 +232,8 @@ class _KeyNeeded(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         handler = await continuation(details)
-        if handler is None or details.method.rpartition("/")[2] in _HEALTH or self._knows(details.invocation_metadata):
+        is_open = details.method.startswith(_WITHOUT_KEY)
+        if handler is None or is_open or self._knows(details.invocation_metadata):
             return handler
 
         async def refuse(sent: Any, context: Any) -> None:

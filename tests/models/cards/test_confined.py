@@ -82,6 +82,24 @@ def test_a_link_round_in_a_circle_cannot_be_read(copied):
         read_confined(copied, copied / "a", 100)
 
 
+def test_a_repository_may_be_a_link_whose_text_leads_elsewhere_here(copied, tmp_path, monkeypatch):
+    """As KServe's link to ``/proc/7/root/models``: the system follows it into another container, its text does not."""
+    link = tmp_path / "link"
+    link.symlink_to(copied)
+    (copied / "shapes-scs/1/model.onnx").rename(copied / "shapes-scs/1/.kept")
+    (copied / "shapes-scs/1/model.onnx").symlink_to(".kept")
+    really = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path, **_: really(path).replace(str(copied), "/models"))
+    assert read(link)
+
+
+def test_a_link_into_the_repository_may_have_any_spelling(copied, tmp_path):
+    (tmp_path / "link").symlink_to(copied)
+    (copied / "shapes-scs/1/model.onnx").rename(copied / "kept")
+    (copied / "shapes-scs/1/model.onnx").symlink_to(tmp_path / "link/kept")
+    assert read(copied)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a system with pipes that have names")
 def test_a_pipe_is_not_waited_for(copied):
     (copied / "shapes-scs/1/model.onnx").unlink()

@@ -135,3 +135,48 @@ def test_the_process_is_measured_too(client):
     found = samples(client.get("/metrics").text)
     assert found["process_resident_memory_bytes", ()] > 2**20
     assert any(name == "python_info" for name, _ in found)
+
+
+def test_a_hundred_versions_that_are_all_used_take_less_than_a_hundred_kilobytes(app):
+    metrics = app.state.services.metrics
+    for number in range(100):
+        series = metrics.model(f"a-model-{number}", 1)
+        series.decode_seconds.observe(0.01)
+        series.waiting_rows.inc()
+        for route in ("/predict", "/activations", "/v2/models/{name}/infer"):
+            for status in (200, 400, 503, 504):
+                count, seconds = metrics.request(route, f"a-model-{number}", status)
+                count.inc()
+                seconds.observe(0.01)
+    text, _ = metrics.exposition("")
+    assert len(text) < 100_000
+    found = samples(text.decode())
+    assert sum(value for (name, _), value in found.items() if name == "scs_decode_seconds_count") == 100
+    assert sum(value for (name, _), value in found.items() if name == "scs_requests_total") == 1200
+    assert found["scs_waiting_rows", (("model", "other"), ("version", "other"))] == 90
+
+
+def test_the_series_of_a_model_go_with_it_and_come_back_with_it(bare, tmp_path, encode):
+    import numpy as np
+
+    shutil.copytree(bundled_repository() / "mnist-conv", tmp_path / "mnist-conv")
+    changes = {"model_repository": tmp_path, "default_model": "mnist-conv"}
+    picture = encode(np.zeros((28, 28), np.uint8))
+    app = create_app(bare.model_copy(update=changes))
+    with TestClient(app) as client:
+
+        def counted():
+            answer = client.post("/predict", content=picture, headers={"content-type": "image/png"})
+            assert answer.status_code in (200, 503)
+            return samples(client.get("/metrics").text)
+
+        key = "scs_requests_total", (("model", "mnist-conv"), ("route", "/predict"), ("status", "200"))
+        inference = "scs_inference_seconds_count", (("model", "mnist-conv"), ("version", "2"))
+        counted()
+        assert counted()[key] == counted()[inference] - 1 == 2
+        app.state.services.models.unload("mnist-conv")
+        text = client.get("/metrics").text
+        assert "mnist-conv" not in text
+        app.state.services.models.load("mnist-conv")
+        found = counted()
+        assert found[key] == found[inference] == 1

@@ -1,0 +1,39 @@
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from scs.errors import OptionError
+from service.cli.serve import _await_folder
+
+
+def test_a_folder_of_models_that_appears_late_as_a_link_is_waited_for(tmp_path):
+    link = tmp_path / "models"
+    os.symlink(tmp_path / "not there", link)
+    later = threading.Timer(0.3, lambda: (tmp_path / "not there").mkdir())
+    later.start()
+    _await_folder(link, 60)
+    assert link.is_dir()
+    later.join()
+
+
+def test_a_folder_of_models_that_does_not_appear_is_an_error(tmp_path):
+    for seconds in (0, 0.3):
+        with pytest.raises(OptionError, match="SCS_MODEL_REPOSITORY needs to be a folder of models; '.*none' is none"):
+            _await_folder(tmp_path / "none", seconds)
+
+
+def test_the_service_starts_beside_a_service_of_kubernetes_of_its_name(serve, repository):
+    variables = {"SCS_MODEL_REPOSITORY": str(repository), "SCS_DEFAULT_MODEL": "shapes-scs", "SCS_API_KEY": ""}
+    with serve(SCS_PORT="tcp://10.0.0.1:8000", SCS_GRPC_PORT="tcp://10.0.0.1:8001", SCS_DEVICE="cpu", **variables):
+        pass  # it got ready, and stops with status 0
+
+
+def test_the_start_says_which_variable_it_ignores(tmp_path):
+    variables = {"SCS_PORT": "tcp://10.0.0.1:8000", "SCS_MODEL_REPOSITORY": str(tmp_path / "none")}
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True)
+    assert "SCS_PORT is ignored: it has the address of a Service" in done.stderr
+    assert done.returncode == 2 and "needs to be a folder of models" in done.stderr
