@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     max_match_work: int = Field(
         WORK,
         gt=0,
-        description="Most work of one match: pixels of the scene x channels x templates x cost of the method.",
+        description="Most work of one match, a unit being one template by ccoeff_normed at one number of the scene.",
     )
     request_timeout_s: float = Field(30.0, gt=0, le=_DAY_S, description="Seconds after which a request is given up.")
     drain_s: float = Field(0.0, ge=0, le=_DAY_S, description="Seconds from a stop's signal to the closing of the port.")

@@ -25,7 +25,7 @@ _LONGEST_NAME = 60
 
 
 async def parse_aside(request: Request, body: bytes, parse: Callable[[bytes], Parsed]) -> Parsed:
-    """Parse a body of JSON, on a thread if it is not small.
+    """Parse a body, of JSON or a form, on a thread if it is not small.
 
     Raises:
         BusyError, DeadlineError: as :meth:`service.inference.thread_pool.ThreadPool.run`.

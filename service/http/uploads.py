@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
 from service.api.files import NamedBytes, Upload
 from service.http.json_files import decode_base64, parse_aside, parse_json
+from service.http.multipart import parse_form
 from service.pictures.picture import MAX_PICTURES
 
 MAX_FILES = MAX_PICTURES
@@ -98,9 +100,13 @@ async def read_form(request: Request, most_files: int) -> AsyncIterator[FormData
         TooLargeError: it has more files.
     """
     try:
-        form = await request.form(max_files=most_files, max_fields=MAX_FILES)
-    except HTTPException as error:  # the framework tells its failures apart by their messages only
-        said = error.detail
+        form = await parse_aside(
+            request,
+            await request.body(),
+            partial(parse_form, request.headers, most_files=most_files, most_fields=MAX_FILES),
+        )
+    except MultiPartException as error:  # the framework tells its failures apart by their messages only
+        said = error.message
         if said.startswith("Too many files"):
             raise _too_many() from None
         if said.startswith(("Too many fields", "Part exceeded")):
