@@ -167,7 +167,7 @@ class Settings(BaseSettings):
     max_match_work: int = Field(
         WORK,
         gt=0,
-        description="Most work of one match: pixels of the scene x channels x templates x cost of the method.",
+        description="Most work of one match, a unit being one template by ccoeff_normed at one number of the scene.",
     )
     load_timeout_s: float = Field(
         60.0, gt=0, le=_DAY_S, description="Seconds that a model may take to load and to answer a blank image."

@@ -1,4 +1,4 @@
-"""Files as base64 in JSON: parsed within bounds, and on a thread unless they are small."""
+"""Files as base64 in JSON: parsed within bounds, and in a worker unless they are small."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _LONGEST_NAME = 60
 
 
 async def parse_aside(request: Request, body: bytes, parse: Callable[[bytes], Parsed]) -> Parsed:
-    """Parse a body of JSON, on a thread if it is not small.
+    """Parse a body, of JSON or a form, in a worker if it is not small.
 
     Raises:
-        BusyError, DeadlineError: as :meth:`service.inference.thread_pool.ThreadPool.run`.
+        BusyError, DeadlineError: as :meth:`service.workers.pool.WorkerPool.run`.
     """
     if len(body) <= SMALL_JSON_BYTES:
         return parse(body)

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from scs.errors import ImageError, UnsupportedImageError
 from service.api.files import MatchUpload, NamedBytes
 from service.http.json_files import decode_base64, parse_aside, parse_json
-from service.http.uploads import MAX_FILES, is_npy, read_files, read_form
+from service.http.multipart import read_form
+from service.http.uploads import MAX_FILES
+from service.pictures.npy import is_npy
 
 _FIELDS = ("scene", "template", "mask", "reference")
 
@@ -63,11 +65,7 @@ async def read_match_upload(request: Request) -> MatchUpload:
 
 
 async def _from_form(request: Request) -> MatchUpload:
-    async with read_form(request, 4 * MAX_FILES) as form:
-        files = {name: await read_files(form.getlist(name), name) for name in _FIELDS}
-        unknown = sorted(set(form.keys()) - set(_FIELDS))
-    if unknown:
-        raise ImageError(f"a form's fields are scene, template, mask and reference; '{unknown[0]}' came")
+    files = await read_form(request, _FIELDS, 4 * MAX_FILES)
     if len(files["scene"]) != 1:
         raise ImageError(f"a form needs one scene; {len(files['scene']) or 'none'} came")
     if len(files["reference"]) > 1:

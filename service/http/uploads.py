@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
 from service.api.files import NamedBytes, Upload
 from service.http.json_files import decode_base64, parse_aside, parse_json
+from service.http.multipart import read_form
+from service.pictures.npy import CONTENT_TYPE, is_npy
 from service.pictures.picture import MAX_PICTURES
 
 MAX_FILES = MAX_PICTURES
-_NPY = "application/x-npy"
-_NPY_MAGIC = b"\x93NUMPY"
+_NPY = CONTENT_TYPE
 
 
 class JsonImages(BaseModel):
@@ -74,12 +70,8 @@ async def read_upload(request: Request) -> Upload:
 
 
 async def _from_form(request: Request) -> Upload:
-    async with read_form(request, MAX_FILES + 1) as form:
-        images = await read_files(form.getlist("file"), "file")
-        templates = await read_files(form.getlist("template"), "template")
-        unknown = sorted(set(form.keys()) - {"file", "template"})
-    if unknown:
-        raise ImageError(f"a form's fields are file and template; '{unknown[0]}' came")
+    files = await read_form(request, ("file", "template"), MAX_FILES + 1)
+    images, templates = files["file"], files["template"]
     if not images:
         raise ImageError("a form needs at least one file field; none came")
     if len(images) > MAX_FILES:
@@ -87,51 +79,6 @@ async def _from_form(request: Request) -> Upload:
     if len(templates) > 1:
         raise ImageError(f"a form may hold one template; {len(templates)} came")
     return Upload(images, templates[0] if templates else None)
-
-
-@asynccontextmanager
-async def read_form(request: Request, most_files: int) -> AsyncIterator[FormData]:
-    """Parse a multipart form; its files are closed when the context ends.
-
-    Raises:
-        ImageError: it is not one, or holds text.
-        TooLargeError: it has more files.
-    """
-    parser = MultiPartParser(request.headers, request.stream(), max_files=most_files, max_fields=MAX_FILES)
-    parser.spool_max_size = 0  # never on disk, which may be read-only; the body's limit is that of the memory
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:  # the framework tells its failures apart by their messages only
-        said = error.message
-        if said.startswith("Too many files"):
-            raise _too_many() from None
-        if said.startswith(("Too many fields", "Part exceeded")):
-            raise ImageError("a form's fields need to be files; more text than is read came") from None
-        if "boundary" in said:
-            raise ImageError("a form's content type needs to name its boundary; one without came") from None
-        if "Content-Disposition" in said:
-            raise ImageError("each part of a form needs a name; one without came") from None
-        raise ImageError("a form needs to be whole, its parts' headers few and short; something else came") from None
-    try:
-        yield form
-    finally:
-        await form.close()
-
-
-async def read_files(values: Sequence[UploadFile | str], field: str) -> list[NamedBytes]:
-    """Read the files that a form has in one field.
-
-    Raises:
-        ImageError: there is text in it.
-    """
-    files = []
-    for number, value in enumerate(values):
-        if not isinstance(value, UploadFile):
-            raise ImageError(f"the form's field {field} needs to be a file; text came")
-        name = value.filename or str(number)
-        content = await value.read()
-        files.append(NamedBytes(name, content, is_npy=is_npy(value.content_type, content)))
-    return files
 
 
 def _from_json(body: bytes) -> Upload:
@@ -142,11 +89,6 @@ def _from_json(body: bytes) -> Upload:
     images = [NamedBytes(str(number), decode_base64(text)) for number, text in enumerate(sent.images)]
     template = None if sent.template is None else decode_base64(sent.template)
     return Upload(images, None if template is None else NamedBytes("template", template))
-
-
-def is_npy(kind: str | None, content: bytes) -> bool:
-    """Return whether a file is ``.npy``, by its content type or its first bytes: few clients know the type."""
-    return kind == _NPY or content.startswith(_NPY_MAGIC)
 
 
 def _too_many() -> TooLargeError:

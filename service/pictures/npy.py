@@ -16,6 +16,9 @@ from service.pictures.resize import resize, scaled_size
 
 Array = NDArray[Any]
 
+CONTENT_TYPE = "application/x-npy"
+_MAGIC = b"\x93NUMPY"
+
 
 class NpyHeader(NamedTuple):
     """The header of a ``.npy`` file.
@@ -92,6 +95,11 @@ def read_array(data: bytes, types: Sequence[str], max_pixels: int) -> Array:
     if dtype.kind == "f" and not np.isfinite(array).all():
         raise OptionError(f"the array must hold finite numbers but {np.count_nonzero(~np.isfinite(array))} are not")
     return np.ascontiguousarray(array, dtype.newbyteorder("="))
+
+
+def is_npy(kind: str | None, content: bytes | memoryview) -> bool:
+    """Return whether a file is ``.npy``, by its content type or its first bytes: few clients know the type."""
+    return kind == CONTENT_TYPE or bytes(content[: len(_MAGIC)]) == _MAGIC
 
 
 def npy_header(data: bytes) -> NpyHeader:

@@ -13,6 +13,7 @@ from service.http.disconnect import cancel_on_disconnect
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
 from service.http.query_options import read_options
 from service.http.uploads import REQUEST_BODY, read_upload
+from service.inference.event_loop import SMALL_LIST
 from service.services import Services
 
 router = APIRouter(tags=["predict"], responses={**RESPONSES, **DEADLINE_RESPONSE})
@@ -31,9 +32,12 @@ async def post_predict(request: Request, options: Annotated[PredictOptions, Quer
     request.state.model = model.card.name
     services.batcher.check_room(model)
     upload = await read_upload(request)
+    deadline = services.batcher.deadline(model)
     with cancel_on_disconnect(request):
-        answer = await services.predictor.predict(model, upload, options, services.batcher.deadline(model))
-    return Response(to_json(answer), media_type="application/json")
+        answer = await services.predictor.predict(model, upload, options, deadline)
+        is_small = sum(len(each["classes"]) for each in answer["predictions"]) <= SMALL_LIST
+        content = to_json(answer) if is_small else await services.decoders.run(deadline, to_json, answer)
+    return Response(content, media_type="application/json")
 
 
 async def _post_predict(request: Request) -> Response:

@@ -19,6 +19,7 @@ from service.pictures.npy import Array
 from service.settings import Settings
 from service.tasks.match.device import device_for
 from service.tasks.match.pictures import MatchPictures, decode_pictures
+from service.tasks.match.shapes import MatchShapes, read_shapes
 from service.tasks.match.work import check_work
 from service.tasks.timing import milliseconds
 
@@ -92,11 +93,13 @@ def find_matches(
     _check_upload(upload, options, settings)
 
     started = time.perf_counter()
-    pictures = decode_pictures(
-        upload, min(settings.max_pixels, settings.max_match_pixels), transparency=options.method != "parts"
-    )
+    max_pixels = min(settings.max_pixels, settings.max_match_pixels)
+    check_work(read_shapes(upload, max_pixels), options, settings)  # before anything is decoded
+    pictures = decode_pictures(upload, max_pixels, transparency=options.method != "parts")
     decoded = time.perf_counter()
-    check_work(pictures, options, settings)
+    # Whether templates are transparent, and so masked, is known now.
+    seen = MatchShapes.of(pictures.scene, pictures.templates, pictures.masks, pictures.reference)
+    check_work(seen, options, settings)
     wanted = _wanted(pictures, options)
     found = _find(pictures, wanted, search, deadline)
     names = [file.name for file in upload.templates] if upload.reference is None else [upload.reference.name]

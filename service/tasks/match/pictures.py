@@ -44,7 +44,7 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
         ShapeError: an array that is no picture and no signal.
         OptionError: an array of another type, or with numbers that are not finite.
     """
-    templates = _named("template", upload.templates)
+    templates = named("template", upload.templates)
     most = _most_channels(upload, max_pixels)
     channels = 1 if most == 1 else 3
 
@@ -62,7 +62,7 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
         return picture.pixels, None if opacity is None else opacity.astype(np.float32) / 255
 
     cutouts = [cut_out(name, file) for name, file in templates]
-    masks: list[Array | None] = [_mask(name, file, max_pixels) for name, file in _named("mask", upload.masks)]
+    masks: list[Array | None] = [_mask(name, file, max_pixels) for name, file in named("mask", upload.masks)]
     if len(masks) == 1:
         masks *= len(templates) or 1
     return MatchPictures(
@@ -83,9 +83,9 @@ def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:
 
 def _most_channels(upload: MatchUpload, max_pixels: int) -> int:
     """Channels of the picture or array that has most of them, masks aside."""
-    named = [("scene", upload.scene), *_named("template", upload.templates)]
-    named += [("reference", upload.reference)] if upload.reference else []
-    return max(_channels(name, file, max_pixels) for name, file in named)
+    seen = [("scene", upload.scene), *named("template", upload.templates)]
+    seen += [("reference", upload.reference)] if upload.reference else []
+    return max(_channels(name, file, max_pixels) for name, file in seen)
 
 
 def _channels(name: str, file: NamedBytes, max_pixels: int) -> int:
@@ -102,7 +102,7 @@ def _repeated(array: Array, channels: int) -> Array:
     return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
 
 
-def _named(what: str, files: Sequence[NamedBytes]) -> list[tuple[str, NamedBytes]]:
+def named(what: str, files: Sequence[NamedBytes]) -> list[tuple[str, NamedBytes]]:
     """Pair files with the names that error messages give them."""
     if len(files) == 1:
         return [(what, files[0])]

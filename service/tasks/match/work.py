@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 
 from scs.errors import OptionError, TooLargeError
 from service.api.match import MatchOptions
 from service.settings import Settings
-from service.tasks.match.pictures import MatchPictures
-
-# What a pixel of the scene costs, in those of one upright template by a cosine; measured on photographs of 640x480 and
-# 1920x1080, rounded up.
-_JUDGED = 2  # these scores have no probability of chance: Pearson's r is computed for that
-_MASKED = 3
-_POSED = 24
-_PARTS = 12
-_PARTS_IN_REFERENCE = 40
+from service.tasks.match.cost import estimated_work
+from service.tasks.match.shapes import MatchShapes
 
 _LARGEST_ANGLE = 360.0
+_HALVINGS = 12  # of the range in which the largest scene is looked for
 _SMALLEST_SCALE, _LARGEST_SCALE = 0.05, 20.0
 
 
-def check_work(pictures: MatchPictures, options: MatchOptions, settings: Settings) -> None:
+def check_work(shapes: MatchShapes, options: MatchOptions, settings: Settings) -> None:
     """Refuse a match that takes too much work, or whose angles or scales are out of range.
 
     Raises:
@@ -29,26 +23,32 @@ def check_work(pictures: MatchPictures, options: MatchOptions, settings: Setting
         OptionError: angles or scales out of range.
     """
     _check_poses(options)
-    scene = pictures.scene
-    channels = scene.shape[2] if scene.ndim == 3 else 1
-    pixels = math.prod(scene.shape[:2]) * channels
-    work = sum(pixels * _cost(options, mask is not None, pictures) for mask in pictures.masks)
+    work = estimated_work(shapes, options)
     if work > settings.max_match_work:
+        smaller = _largest_scene(shapes, options, settings.max_match_work)
+        scene = f"a scene of at most {smaller} pixels, " if smaller else ""
         raise TooLargeError(
             f"this match is estimated at {work} units of work, a unit being one template by ccoeff_normed at one "
-            f"number of the scene; at most {settings.max_match_work} are allowed: take a scene of at most "
-            f"{int(math.prod(scene.shape[:2]) * settings.max_match_work / work)} pixels, fewer templates, or leave "
-            "out angles and scales"
+            f"number of the scene; at most {settings.max_match_work} are allowed: take {scene}"
+            "fewer or smaller templates, fewer channels, or fewer angles and scales"
         )
 
 
-def _cost(options: MatchOptions, masked: bool, pictures: MatchPictures) -> int:
-    if options.method == "parts":
-        return _PARTS if pictures.reference is None else _PARTS_IN_REFERENCE
-    if options.angles is not None or options.scales is not None:
-        return _POSED
-    judged = options.method in ("sqdiff", "sqdiff_normed", "ccorr", "ccoeff")
-    return (_MASKED if masked else 1) * (_JUDGED if judged else 1)
+def _largest_scene(shapes: MatchShapes, options: MatchOptions, most: int) -> int:
+    """Return the pixels of the largest scene of the same proportions that is allowed; 0 if none holds the templates."""
+    rows, columns, channels = shapes.scene
+    needed = [max((template[axis] for template in shapes.templates), default=1) for axis in (0, 1)]
+    allowed, refused, pixels = 0.0, 1.0, 0
+    for _ in range(_HALVINGS):
+        share = (allowed + refused) / 2
+        size = max(1, round(rows * share)), max(1, round(columns * share))
+        smaller = dataclasses.replace(shapes, scene=(*size, channels))
+        fits = size[0] >= needed[0] and size[1] >= needed[1]
+        if not fits or estimated_work(smaller, options) <= most:
+            allowed, pixels = share, size[0] * size[1] if fits else 0
+        else:
+            refused = share
+    return pixels
 
 
 def _check_poses(options: MatchOptions) -> None:

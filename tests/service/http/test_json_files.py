@@ -9,6 +9,7 @@ from scs.errors import ImageError
 from service.app import create_app
 from service.http import json_files, match_upload, uploads
 from service.http.json_files import MOST_MARKS, decode_base64
+from service.http.multipart import parse_form
 from service.http.routes import inference
 from service.inference.event_loop import SMALL_JSON_BYTES
 
@@ -61,6 +62,23 @@ def test_only_small_json_is_parsed_on_the_event_loop(client, encode, shapes, par
     answer = client.post(path, json=body_of(path, base64.b64encode(file).decode()))
     assert answer.status_code == 200
     assert parsed and set(parsed) == {on_loop}
+
+
+@pytest.mark.parametrize("path", sorted(PARSERS))
+@pytest.mark.parametrize(("padding", "on_loop"), [(0, True), (SMALL_JSON_BYTES, False), (2 * MIB, False)])
+def test_only_small_forms_are_parsed_on_the_event_loop(client, encode, shapes, monkeypatch, path, padding, on_loop):
+    places = []
+
+    def noted(*args, **options):
+        places.append(on_the_event_loop())
+        return parse_form(*args, **options)
+
+    monkeypatch.setattr(uploads, "parse_form", noted)
+    file = encode(shapes.test_images[0], "BMP") + bytes(padding)
+    fields = ("scene", "template") if path == "/match" else ("file",)
+    answer = client.post(path, files=[(field, ("a.bmp", file)) for field in fields])
+    assert answer.status_code == 200, answer.text
+    assert places == [on_loop]
 
 
 MANY = 200_000

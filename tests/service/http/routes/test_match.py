@@ -1,6 +1,7 @@
 import base64
 import functools
 import io
+import re
 import subprocess
 import sys
 import threading
@@ -14,10 +15,8 @@ from PIL import Image
 
 import service.http.routes.match
 from service.api.files import MatchUpload, NamedBytes
-from service.api.match import MatchOptions
 from service.app import create_app
 from service.pictures.colour_maps import colourise, scale_for
-from service.tasks.match.work import check_work
 from tests.service.workers import chores
 
 
@@ -404,25 +403,35 @@ def test_too_many_pixels_are_refused(settings, png, part, photograph):
 
 
 def test_too_much_work_is_refused_before_it_is_done_with_what_would_be_allowed(settings, png, part, monkeypatch):
-    one = 451 * 300 * 3
-    with limited(settings, max_match_work=4 * one) as client:
+    most = 5_000_000
+    with limited(settings, max_match_work=most) as client:
         assert post(client, png, *[part] * 4).status_code == 200
-        monkeypatch.setattr("service.tasks.match.find._find", None)  # not called any more
-        for sent in ({"angles": "auto"}, {"method": "parts"}, {"scales": "0.9:1.1"}):
+        monkeypatch.setattr("service.tasks.match.find.decode_pictures", None)  # not called any more
+        for sent in ({"angles": "auto"}, {"scales": "0.9:1.1"}):
             refused = post(client, png, part, **sent)
-            assert refused.status_code == 413 and f"at most {4 * one} are allowed" in refused.json()["detail"]
-        refused = post(client, png, *[part] * 5).json()["detail"]
-        assert f"estimated at {5 * one} units" in refused and f"at most {451 * 300 * 4 // 5} pixels" in refused
+            assert refused.status_code == 413 and f"at most {most} are allowed" in refused.json()["detail"]
+        refused = post(client, png, *[part] * 20).json()["detail"]
+        assert "this match is estimated at" in refused and re.search(r"a scene of at most \d+ pixels", refused)
 
 
-def test_the_largest_scene_that_the_refusal_names_is_not_refused(settings):
-    from service.tasks.match.pictures import MatchPictures
+@pytest.mark.parametrize(("templates", "masks", "held"), [(16, 16, 117_450_000), (60, 0, 49_410_000)])
+def test_small_files_that_decode_to_much_are_refused_before_any_is_decoded(
+    settings, encode, monkeypatch, templates, masks, held
+):
+    monkeypatch.setattr("service.tasks.match.find.decode_pictures", None)
+    large = encode(Image.new("L", (900, 900), 255))
+    with limited(settings, max_match_pixels=1_000_000) as client:
+        refused = post(client, large, *[large] * templates, masks=[large] * masks)
+    assert refused.status_code == 413
+    assert f"take {held} bytes once they are decoded; at most 16000000" in refused.json()["detail"]
 
-    wide = MatchPictures(np.zeros((1000, 1000), np.uint8), [np.zeros((5, 5), np.uint8)], [None], None)
-    tight = settings.model_copy(update={"max_match_work": 24 * 500_000})
-    with pytest.raises(Exception, match="at most 500000 pixels"):
-        check_work(wide, MatchOptions(angles="auto"), tight)
-    check_work(MatchPictures(wide.scene[:500], wide.templates, [None], None), MatchOptions(angles="auto"), tight)
+
+def test_more_channels_than_are_compared_are_refused_before_the_array_is_read(settings, monkeypatch):
+    monkeypatch.setattr("service.tasks.match.find.decode_pictures", None)
+    array = npy(np.zeros((1, 1, 4097), np.uint8))
+    with limited(settings) as client:
+        refused = post(client, array, array)
+    assert refused.status_code == 422 and "may have 4096 channels; 4097 came" in refused.json()["detail"]
 
 
 def test_past_the_deadline_the_answer_is_504_and_the_work_is_over(settings, png, part, monkeypatch, tmp_path):
