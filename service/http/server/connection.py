@@ -75,7 +75,7 @@ class Connection(HttpToolsProtocol):
         TCP tells the two apart only by the answer to what is sent. So a client that has waited for a while is sent an
         interim response, which HTTP/1.1 lets it ignore; one that has gone resets the connection.
         """
-        if self.half_closed_at is None:
+        if self.half_closed_at is None or self.transport.is_closing():
             return False
         cycle = self.cycle
         waits = now - self.half_closed_at > _PROBE_AFTER_S and not (self.pipeline or cycle.response_started)
