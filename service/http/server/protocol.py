@@ -208,9 +208,9 @@ class GuardedProtocol(Connection):
         if self._is_unread(now):
             _log.info("an answer was given up: its client took nothing of it for %g seconds", self.send_timeout_s)
             self.transport.abort()
-        elif self.has_gone(now):
-            self.transport.abort()
-        elif self._is_closing:
+            return
+        self.abort_if_gone()
+        if self._is_closing:
             if waited > _LINGER_S:
                 self.transport.close()
         elif self.timeout_keep_alive_task is not None or self.flow.read_paused:
