@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import select
-import time
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _LINGER_S = 1.0  # for the other side to close as well
-_PROBE_AFTER_S = 2.0  # most half-closed clients have their answers by then
+_PROBE_AFTER_S = 1.0  # most half-closed clients have their answers by then
+_PROBED_S = 0.05  # a reset takes a round trip; one that takes longer is found by those who look again
 
 
 class Connection(HttpToolsProtocol):
     """uvicorn's HTTP protocol that ignores upgrades, answers half-closed clients and closes without a reset."""
 
     _is_left = False
-    _is_probed = False
-    half_closed_at: float | None = None  # since then the client waits for its answers, or has gone
+    _is_half_closed = False  # by the client, which waits for its answers or has gone
 
     def data_received(self, data: bytes) -> None:
         """Parse received data, unless this side of the connection is closed.
@@ -66,28 +65,29 @@ class Connection(HttpToolsProtocol):
         if newest is None or newest.response_complete or newest.more_body:
             return False
         newest.keep_alive = False
-        self.half_closed_at = time.monotonic()
+        self._is_half_closed = True
+        self.loop.call_later(_PROBE_AFTER_S, self._probe, newest)
         return True
 
-    def has_gone(self, now: float) -> bool:
-        """Return whether the client of a half-closed connection has closed the other side, too.
+    def _probe(self, newest: RequestResponseCycle) -> None:
+        """Send an interim response to a half-closed client that still waits.
 
-        TCP tells the two apart only by the answer to what is sent. So a client that has waited for a while is sent an
-        interim response, which HTTP/1.1 lets it ignore; one that has gone resets the connection.
+        TCP tells a client that waits from one that has gone only by the answer to what is sent. HTTP/1.1 lets a client
+        ignore interim responses; the system of one that has gone resets the connection.
         """
-        if self.half_closed_at is None:
-            return False
-        cycle = self.cycle
-        waits = now - self.half_closed_at > _PROBE_AFTER_S and not (self.pipeline or cycle.response_started)
-        if waits and not self._is_probed:
-            self._is_probed = True
-            if cycle.scope["http_version"] != "1.0":
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not hasattr(select, "poll"):  # on Windows
-            return False
+        waits = not (self.transport.is_closing() or self.pipeline or newest.response_started)
+        if waits and newest.scope["http_version"] != "1.0":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.loop.call_later(_PROBED_S, self.abort_if_gone)
+
+    def abort_if_gone(self) -> None:
+        """End a half-closed connection whose client has closed the other side, too."""
+        if not self._is_half_closed or self.transport.is_closing() or not hasattr(select, "poll"):  # not on Windows
+            return
         poll = select.poll()
         poll.register(self.transport.get_extra_info("socket").fileno(), 0)  # hang-ups are reported unasked
-        return bool(poll.poll(0))
+        if poll.poll(0):
+            self.transport.abort()
 
     def newest(self) -> RequestResponseCycle | None:
         """Return the request whose head came last, and its answer; None before the first."""

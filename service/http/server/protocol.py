@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import logging
 import time
 from http import HTTPStatus
@@ -144,9 +145,11 @@ class GuardedProtocol(Connection):
         return len(self.headers) > MAX_HEADERS or _size(self.headers) > MAX_HEAD_BYTES
 
     def on_response_complete(self) -> None:
-        """Restart the clock, now that the response is complete."""
+        """Restart the clock, now that the response is complete; close if a request behind it was refused."""
         self._since = time.monotonic()
         super().on_response_complete()
+        if self._is_deaf and self.timeout_keep_alive_task is not None:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse a request that cannot be parsed, or that went over a limit while it was parsed."""
@@ -162,6 +165,9 @@ class GuardedProtocol(Connection):
         running = self._is_answering()
         if running and (self._in_head or self.cycle.response_started):
             self.cycle.keep_alive = False  # what is being answered is another request than the one refused
+            return
+        if running and self.pipeline:
+            self.pipeline.popleft()  # others are answered before it; `on_response_complete` then closes
             return
         if running:
             self.cycle.disconnected = True
@@ -202,9 +208,9 @@ class GuardedProtocol(Connection):
         if self._is_unread(now):
             _log.info("an answer was given up: its client took nothing of it for %g seconds", self.send_timeout_s)
             self.transport.abort()
-        elif self.has_gone(now):
-            self.transport.abort()
-        elif self._is_closing:
+            return
+        self.abort_if_gone()
+        if self._is_closing:
             if waited > _LINGER_S:
                 self.transport.close()
         elif self.timeout_keep_alive_task is not None or self.flow.read_paused:
@@ -279,7 +285,8 @@ def _unacknowledged(file: int) -> int:
     if fcntl is None:
         return 0
     waiting = array.array("i", [0])
-    fcntl.ioctl(file, termios.TIOCOUTQ, waiting)
+    with contextlib.suppress(OSError):  # closed by now, or of a kind that does not say
+        fcntl.ioctl(file, termios.TIOCOUTQ, waiting)
     return waiting[0]
 
 

@@ -77,7 +77,7 @@ def test_ten_thousand_pictures_at_once_over_http_get_each_their_own_answer():
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://scs") as client,
+            httpx.AsyncClient(transport=transport, base_url="http://testserver") as client,
         ):
             return await asyncio.gather(*(client.post("/predict?top_k=10", content=data) for data, _ in pictures))
 
@@ -131,7 +131,8 @@ def test_a_client_that_has_gone_is_dropped_before_its_work_starts_and_counted(ho
     app = application()
     with serve_app(app) as url:
         held = hold(app)
-        first = threading.Thread(target=httpx.post, args=(f"{url}/predict",), kwargs={"content": png(0)[0]})
+        patient = {"content": png(0)[0], "timeout": 60}
+        first = threading.Thread(target=httpx.post, args=(f"{url}/predict",), kwargs=patient)
         first.start()
         held.begun.wait(20)
         body = png(1)[0]

@@ -340,6 +340,17 @@ def test_a_request_that_has_its_answer_gets_no_second_one(connect):
     assert connection.recv(1) == b""
 
 
+def test_a_refusal_does_not_overtake_the_answer_before_it(connect, encode, photograph):
+    picture = encode(photograph)
+    first = b"POST /activations?channels=top1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(picture)
+    second = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection = connect()
+    connection.sendall(first + picture + second + b"no chunk\r\n")
+    status, _, answer = read_answer(connection)
+    assert status == 200 and "layers" in answer
+    assert connection.recv(1) == b""
+
+
 LARGE = 64 * 2**20
 
 
