@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from models.runtime.load import choose_device, usable_cores
 from scs.cores import use_threads
+from scs.errors import ServerError
 from service.inference.batcher import Batcher
 from service.memory_budget import MemoryBudget
 from service.observability.metrics import Metrics
@@ -67,10 +68,14 @@ class Services:
 
     def warm_up(self) -> None:
         """Load the compiled loops of matching where workers come from, and fork one that has them; on a thread."""
-        if HAS_PROCESSES:
-            NURSERY.prepare(preload.warm_matching)
-        self.heavy.renew()
-        self.heavy.prestart()
+        try:
+            if HAS_PROCESSES:
+                NURSERY.prepare(preload.warm_matching)
+            self.heavy.renew()
+            self.heavy.prestart()
+        except ServerError:
+            if not self.stopping.begun:
+                raise
 
     def close(self) -> None:
         """Cancel the work that waits, and kill the workers."""

@@ -116,6 +116,19 @@ def client(settings):
         yield client
 
 
+@pytest.fixture
+def in_threads(monkeypatch):
+    """Have applications that are made from now on do their work in threads, where a test can take its parts away."""
+    monkeypatch.setattr("service.workers.pools.HAS_PROCESSES", False)
+
+
+@pytest.fixture
+def threaded_client(settings, in_threads):
+    """The whole service over the small models, its work done by threads."""
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
 @pytest.fixture(scope="session")
 def photograph() -> np.ndarray:
     """A cat, (300, 451, 3) uint8, from scikit-image."""

@@ -32,7 +32,7 @@ async def read_form(request: Request, fields: Sequence[str], most_files: int) ->
     Args:
         request: whose body it is.
         fields: those that there may be; each is in what is returned.
-        most_files: that there may be in all.
+        most_files: that there may be in all, one aside for what is looked for.
 
     Raises:
         ImageError: it is no form, or holds text or another field.
@@ -58,7 +58,7 @@ def parse_form(kind: str, body: bytes, most_files: int) -> list[FormFile]:
     Args:
         kind: the content type, with the boundary.
         body: the form.
-        most_files: that it may have, and as many fields of text.
+        most_files: that it may have, and one more; and as many fields of text.
 
     Raises:
         ImageError: it is not one.
@@ -70,7 +70,7 @@ def parse_form(kind: str, body: bytes, most_files: int) -> list[FormFile]:
             yield body[start : start + _STEP]
 
     headers = Headers({"content-type": kind})
-    parsing = _InMemory(headers, pieces(), max_files=most_files, max_fields=most_files).parse()
+    parsing = _InMemory(headers, pieces(), max_files=most_files + 1, max_fields=most_files).parse()
     try:
         parsing.send(None)
     except StopIteration as done:
@@ -101,7 +101,7 @@ def _files(items: Sequence[tuple[str, UploadFile | str]]) -> list[FormFile]:
 def _refusal(said: str, most_files: int) -> ImageError | TooLargeError:
     """Return the error for what the framework says; it tells its failures apart by their messages only."""
     if said.startswith("Too many files"):
-        return TooLargeError(f"one request may hold {most_files} files; more came")
+        return TooLargeError(f"one request may hold {most_files} images; more came")
     if said.startswith(("Too many fields", "Part exceeded")):
         return ImageError("a form's fields need to be files; more text than is read came")
     if "boundary" in said:

@@ -70,7 +70,7 @@ async def read_upload(request: Request) -> Upload:
 
 
 async def _from_form(request: Request) -> Upload:
-    files = await read_form(request, ("file", "template"), MAX_FILES + 1)
+    files = await read_form(request, ("file", "template"), MAX_FILES)
     images, templates = files["file"], files["template"]
     if not images:
         raise ImageError("a form needs at least one file field; none came")

@@ -1,1 +1,1 @@
-"""Dynamic batching and thread pools."""
+"""Dynamic batching."""

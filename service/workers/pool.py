@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +161,10 @@ class WorkerPool:
         if not task.begin(worker):
             self._idle.append(worker)
             return
-        outcome = worker.do(task.job)
+        try:
+            outcome = worker.do(task.job)
+        except Exception:  # it cannot be sent, and nothing of it was
+            outcome = Outcome(traceback=traceback.format_exc())
         is_alive = task.end()
         task.deliver(outcome or Outcome(error=lost()))
         if outcome is None or not is_alive or self._is_closed:

@@ -29,7 +29,11 @@ class Worker:
             self._child = NURSERY.fork(theirs)
 
     def do(self, job: Job) -> Outcome | None:
-        """Have a piece of work done, and wait for it; None if the process ended before."""
+        """Have a piece of work done, and wait for it; None if the process ended before.
+
+        Raises:
+            Exception: the work cannot be sent, which is a fault of this program; whatever pickling raises.
+        """
         try:
             send(self._socket, job)
             outcome: Outcome = receive(self._socket)

@@ -18,6 +18,8 @@ FROM_ENVIRONMENT = {
     "grpc_tls_key": ("/tls/tls.key", Path("/tls/tls.key")),
     "api_key": ("a-key-of-sixteen", SecretStr("a-key-of-sixteen")),
     "cors_origins": ("https://a.org, http://b.org:8080", ("https://a.org", "http://b.org:8080")),
+    "max_memory_bytes": ("1000000000", 1_000_000_000),
+    "load_timeout_s": ("2.5", 2.5),
     "model_repository": ("/some/models", Path("/some/models")),
     "default_model": ("mnist-conv", "mnist-conv"),
     "repository_wait_s": ("2.5", 2.5),

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from scs.errors import ImageError
 from service.app import create_app
-from service.http import json_files, match_upload, uploads
+from service.http import json_files, match_upload, multipart, uploads
 from service.http.json_files import MOST_MARKS, decode_base64
 from service.http.multipart import parse_form
 from service.http.routes import inference
@@ -57,26 +57,28 @@ def body_of(path: str, text: str) -> dict:
 
 @pytest.mark.parametrize("path", ["/predict", "/activations", "/match", "/v2/models/shapes-scs/infer"])
 @pytest.mark.parametrize(("padding", "on_loop"), [(0, True), (SMALL_JSON_BYTES, False), (2 * MIB, False)])
-def test_only_small_json_is_parsed_on_the_event_loop(client, encode, shapes, parsed, path, padding, on_loop):
+def test_only_small_json_is_parsed_on_the_event_loop(threaded_client, encode, shapes, parsed, path, padding, on_loop):
     file = encode(shapes.test_images[0], "BMP") + bytes(padding)
-    answer = client.post(path, json=body_of(path, base64.b64encode(file).decode()))
+    answer = threaded_client.post(path, json=body_of(path, base64.b64encode(file).decode()))
     assert answer.status_code == 200
     assert parsed and set(parsed) == {on_loop}
 
 
 @pytest.mark.parametrize("path", sorted(PARSERS))
 @pytest.mark.parametrize(("padding", "on_loop"), [(0, True), (SMALL_JSON_BYTES, False), (2 * MIB, False)])
-def test_only_small_forms_are_parsed_on_the_event_loop(client, encode, shapes, monkeypatch, path, padding, on_loop):
+def test_only_small_forms_are_parsed_on_the_event_loop(
+    threaded_client, encode, shapes, monkeypatch, path, padding, on_loop
+):
     places = []
 
     def noted(*args, **options):
         places.append(on_the_event_loop())
         return parse_form(*args, **options)
 
-    monkeypatch.setattr(uploads, "parse_form", noted)
+    monkeypatch.setattr(multipart, "parse_form", noted)
     file = encode(shapes.test_images[0], "BMP") + bytes(padding)
     fields = ("scene", "template") if path == "/match" else ("file",)
-    answer = client.post(path, files=[(field, ("a.bmp", file)) for field in fields])
+    answer = threaded_client.post(path, files=[(field, ("a.bmp", file)) for field in fields])
     assert answer.status_code == 200, answer.text
     assert places == [on_loop]
 
@@ -97,10 +99,10 @@ MANY = 200_000
     ],
     ids=["numbers", "lists", "objects", "keys", "brackets", "deep"],
 )
-def test_json_of_many_values_is_refused_before_it_is_parsed(client, monkeypatch, path, body):
+def test_json_of_many_values_is_refused_before_it_is_parsed(threaded_client, monkeypatch, path, body):
     monkeypatch.setattr(uploads.JsonImages, "model_validate_json", None)  # would raise
     monkeypatch.setattr(match_upload.JsonMatch, "model_validate_json", None)
-    refused = client.post(path, content=body, headers=JSON)
+    refused = threaded_client.post(path, content=body, headers=JSON)
     assert refused.status_code == 400
     assert f"at most {MOST_MARKS} commas and opening brackets" in refused.json()["detail"]
 

@@ -144,7 +144,7 @@ def test_a_channel_named_again_and_again_is_sent_once(client, png, accept):
 
 
 @pytest.fixture
-def never_run(client, monkeypatch):
+def never_run(monkeypatch):
     """Models whose networks may not be run."""
 
     def run(*_):
@@ -165,18 +165,18 @@ def never_run(client, monkeypatch):
     ],
 )
 def test_an_answer_that_is_too_large_is_refused_before_the_network_is_run(
-    client, png, monkeypatch, never_run, accept, most, options, words
+    threaded_client, png, monkeypatch, never_run, accept, most, options, words
 ):
     for name, number in most.items():
         monkeypatch.setattr(activate, name, number)
-    refused = post(client, png, accept=accept, **options)
+    refused = post(threaded_client, png, accept=accept, **options)
     assert refused.status_code == 413 and words in refused.json()["detail"]
     assert "name fewer layers or channels" in refused.json()["detail"]
 
 
-def test_of_several_pictures_none_is_decoded(client, png, monkeypatch):
+def test_of_several_pictures_none_is_decoded(threaded_client, png, monkeypatch):
     monkeypatch.setattr(activate, "decode", None)  # would raise
-    refused = client.post("/activations", files=[("file", ("a.png", png))] * 2)
+    refused = threaded_client.post("/activations", files=[("file", ("a.png", png))] * 2)
     assert refused.status_code == 422 and "one picture; 2 came" in refused.json()["detail"]
 
 

@@ -224,8 +224,8 @@ def test_more_inputs_than_any_network_has_are_refused(client, images):
 
 
 @pytest.mark.parametrize(("times", "on_loop"), [(1, True), (600, False)])
-def test_a_large_answer_is_written_on_a_thread(client, images, monkeypatch, times, on_loop):
-    loop = client.portal.call(threading.get_ident)
+def test_a_large_answer_is_written_beside_the_event_loop(threaded_client, images, monkeypatch, times, on_loop):
+    loop = threaded_client.portal.call(threading.get_ident)
     threads = []
 
     def noted(response):
@@ -234,7 +234,7 @@ def test_a_large_answer_is_written_on_a_thread(client, images, monkeypatch, time
 
     monkeypatch.setattr(inference, "write_response", noted)
     body, headers = in_binary(np.repeat(images, times, axis=0))
-    assert len(scores(client.post(f"{URL}/infer", content=body, headers=headers))) == 5 * times
+    assert len(scores(threaded_client.post(f"{URL}/infer", content=body, headers=headers))) == 5 * times
     assert (threads == [loop]) is on_loop
 
 

@@ -402,7 +402,9 @@ def test_too_many_pixels_are_refused(settings, png, part, photograph):
         assert post(client, part, part).status_code == 200
 
 
-def test_too_much_work_is_refused_before_it_is_done_with_what_would_be_allowed(settings, png, part, monkeypatch):
+def test_too_much_work_is_refused_before_it_is_done_with_what_would_be_allowed(
+    settings, png, part, monkeypatch, in_threads
+):
     most = 5_000_000
     with limited(settings, max_match_work=most) as client:
         assert post(client, png, *[part] * 4).status_code == 200
@@ -416,7 +418,7 @@ def test_too_much_work_is_refused_before_it_is_done_with_what_would_be_allowed(s
 
 @pytest.mark.parametrize(("templates", "masks", "held"), [(16, 16, 117_450_000), (60, 0, 49_410_000)])
 def test_small_files_that_decode_to_much_are_refused_before_any_is_decoded(
-    settings, encode, monkeypatch, templates, masks, held
+    settings, encode, monkeypatch, in_threads, templates, masks, held
 ):
     monkeypatch.setattr("service.tasks.match.find.decode_pictures", None)
     large = encode(Image.new("L", (900, 900), 255))
@@ -426,7 +428,7 @@ def test_small_files_that_decode_to_much_are_refused_before_any_is_decoded(
     assert f"take {held} bytes once they are decoded; at most 16000000" in refused.json()["detail"]
 
 
-def test_more_channels_than_are_compared_are_refused_before_the_array_is_read(settings, monkeypatch):
+def test_more_channels_than_are_compared_are_refused_before_the_array_is_read(settings, monkeypatch, in_threads):
     monkeypatch.setattr("service.tasks.match.find.decode_pictures", None)
     array = npy(np.zeros((1, 1, 4097), np.uint8))
     with limited(settings) as client:
