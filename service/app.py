@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
         telemetry=telemetry(settings.root_path or ""),
         exception_handlers=PROBLEM_HANDLERS,
         middleware=[  # the outermost first
-            Middleware(PathPrefix, prefix=settings.root_path or ""),
+            *([Middleware(PathPrefix, prefix=settings.root_path)] if settings.root_path else []),
             Middleware(Instrumentation, metrics=services.metrics, stopping=services.stopping, origins=origins),
             *([allow_origins(origins)] if origins else []),
             Middleware(TrustedHosts, hosts=trusted_hosts(settings), origins=origins),

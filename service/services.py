@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from starlette.requests import Request
 
@@ -64,7 +63,8 @@ class Services:
     @classmethod
     def of(cls, request: Request) -> Services:
         """Return the services of the application that answers a request."""
-        return cast(Services, request.app.state.services)
+        services: Services = request.app.state.services
+        return services
 
     def warm_up(self) -> None:
         """Load the compiled loops of matching where workers come from, and fork one that has them; on a thread."""

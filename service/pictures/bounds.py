@@ -124,9 +124,17 @@ def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
     raise ImageError(f"a JPEG image may have {MOST_SEGMENTS} segments; more came")
 
 
-def _check_png(data: bytes, max_pixels: int) -> None:
-    # Pillow tells a size only once it has seen that pixels follow.
+def check_png_size(data: bytes, max_pixels: int) -> None:
+    """Refuse a PNG by the size in its header, which Pillow tells only once it has seen that pixels follow.
+
+    Raises:
+        TooLargeError: more pixels than ``max_pixels``.
+    """
     check_pixels("the image", (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])), max_pixels)
+
+
+def _check_png(data: bytes, max_pixels: int) -> None:
+    check_png_size(data, max_pixels)
     place = 8
     for _ in range(MOST_CHUNKS):
         if place >= len(data):

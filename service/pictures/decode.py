@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from scs.errors import ImageError
-from service.pictures.bounds import check_bounds, is_sound_exif
+from service.pictures.bounds import check_png_size, is_sound_exif
 from service.pictures.convert import flatten, opacity, without_opacity
 from service.pictures.header import open_image
 from service.pictures.picture import MODES, Picture, Pixels, Size, to_pixels
@@ -82,7 +82,7 @@ def _decode_plain(data: bytes, channels: int, max_pixels: int, scale_to: Size | 
     """Decode a plain PNG; return None for any other file, and for what cannot be read."""
     if not data.startswith(PNG_BEGINNING):
         return None
-    check_bounds(data, max_pixels)
+    check_png_size(data, max_pixels)
     pixels = decode_plain_png(data, channels)
     if pixels is None:
         return None

@@ -87,9 +87,14 @@ class _LimitedBody:
             TooLargeError: the body has gone over the limit.
             BusyError: there is no memory left for it.
         """
-        message = await self._next()
+        message = await self._receive()
+        if count := len(message.get("body", b"")):
+            self._count(count)
         if message.get("more_body"):
+            self._arrives()
             message = await self._joined(message)
+            if not message.get("more_body"):
+                self._arriving.discard(self)
         if self._arrived > self._most:
             raise _too_large(self._most, self._arrived)
         return message
@@ -107,7 +112,8 @@ class _LimitedBody:
 
     def forget(self) -> None:
         """Give back the memory."""
-        self._arriving.discard(self)
+        if self._task is not None:
+            self._arriving.discard(self)
         self._memory.give(_COPIES * self._arrived)
         self._arrived = 0
 
@@ -115,16 +121,11 @@ class _LimitedBody:
         """Return the bytes a second that have arrived until now."""
         return self._arrived / max(now - self._since, _PATIENCE_S)
 
-    async def _next(self) -> Message:
-        message = await self._receive()
-        if count := len(message.get("body", b"")):
-            self._count(count)
-        if not message.get("more_body"):
-            self._arriving.discard(self)
-        elif self._task is None:
+    def _arrives(self) -> None:
+        """Note that more is going to come, from now on if nothing has come before."""
+        if self._task is None:
             self._task, self._since = asyncio.current_task(), time.monotonic()
-            self._arriving.add(self)
-        return message
+        self._arriving.add(self)
 
     def _count(self, count: int) -> None:
         needed = _COPIES * count
@@ -141,8 +142,10 @@ class _LimitedBody:
     async def _joined(self, message: Message) -> Message:
         pieces = bytearray(message.get("body", b""))
         while message.get("more_body") and len(pieces) < _PIECE and self._arrived <= self._most:
-            message = await self._next()
-            pieces += message.get("body", b"")
+            message = await self._receive()
+            piece = message.get("body", b"")
+            self._count(len(piece))
+            pieces += piece
         if message["type"] == "http.request":
             message["body"] = bytes(pieces)
         return message

@@ -12,14 +12,11 @@ _LONGEST = 256
 
 
 class PathPrefix:
-    """ASGI middleware that takes the prefix off a path, and notes it for links (``root_path``).
-
-    A proxy may have stripped the prefix or not, where the prefix is set. A prefix that only a request names, by
-    ``X-Forwarded-Prefix``, goes into links and is never taken off: a client could get past a proxy's rules about paths.
+    """ASGI middleware that takes the prefix off a path, where a proxy has not, and notes it for links (``root_path``).
 
     Args:
         app: the rest, which sees paths without the prefix.
-        prefix: like ``/vision/scs``; empty: what the header says.
+        prefix: like ``/vision/scs``.
     """
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
@@ -29,25 +26,30 @@ class PathPrefix:
         """Pass a request on without its prefix."""
         if scope["type"] == "http":
             path, prefix = scope["path"], self.prefix
-            if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            if path == prefix or path.startswith(f"{prefix}/"):
                 scope["path"] = path[len(prefix) :] or "/"
-            scope["root_path"] = prefix or _forwarded(scope)
+            scope["root_path"] = prefix
         await self.app(scope, receive, send)
 
 
 class RestorePathPrefix:
-    """ASGI middleware that puts the prefix back, as frameworks look for it in the path; innermost."""
+    """ASGI middleware that puts the prefix back, as frameworks look for it in the path; innermost.
+
+    Without a prefix that is set, one that the request names by ``X-Forwarded-Prefix`` goes into links. It is never
+    taken off a path: a client could get past a proxy's rules about paths.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its prefix; whoever sees it afterwards does so without."""
-        if scope["type"] != "http" or not scope.get("root_path"):
+        prefix = (scope.get("root_path") or _forwarded(scope)) if scope["type"] == "http" else ""
+        if not prefix:
             await self.app(scope, receive, send)
             return
         path = scope["path"]
-        scope["path"] = scope["root_path"] + path
+        scope["root_path"], scope["path"] = prefix, prefix + path
         try:
             await self.app(scope, receive, send)
         finally:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic_core import to_json
 from starlette.routing import Route
 
 from service.api.predict import PredictOptions, PredictResponse
@@ -36,7 +36,7 @@ async def post_predict(request: Request, options: Annotated[PredictOptions, Quer
     with cancel_on_disconnect(request):
         answer = await services.predictor.predict(model, upload, options, deadline)
         is_small = sum(len(each["classes"]) for each in answer["predictions"]) <= SMALL_LIST
-        content = to_json(answer) if is_small else await services.decoders.run(deadline, to_json, answer)
+        content = orjson.dumps(answer) if is_small else await services.decoders.run(deadline, orjson.dumps, answer)
     return Response(content, media_type="application/json")
 
 
