@@ -6,6 +6,7 @@ import base64
 import binascii
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -18,7 +19,7 @@ from scs.errors import ProtocolError, TooLargeError
 from service.api.files import NamedBytes
 from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_FILES, SMALL_LIST, SMALL_TENSOR_BYTES
 from service.oip.datatypes import BYTES, DATATYPES, read_byte_strings, read_numbers, size_of
-from service.oip.messages import InputTensor
+from service.oip.messages import InferRequest, InputTensor
 from service.oip.parameters import shown
 from service.pictures.picture import MAX_PICTURES, Picture
 from service.settings import Settings
@@ -62,6 +63,19 @@ def read_images(tensors: Sequence[InputTensor], wanted: InputCard, settings: Set
     if tensor.datatype not in DATATYPES:
         raise ProtocolError(f"a datatype is one of {', '.join(DATATYPES)}; '{tensor.datatype[:60]}' came")
     return _decoded(tensor, wanted, settings) if tensor.datatype == BYTES else [_pixels(tensor, wanted, settings)]
+
+
+def pack_numbers(asked: InferRequest, wanted: InputCard, settings: Settings) -> InferRequest:
+    """Convert lists of numbers to binary data, so that a request can be handed from process to process at once.
+
+    Raises:
+        ProtocolError, OptionError, TooLargeError: as :func:`read_images`.
+    """
+    if all(tensor.raw is not None or tensor.datatype == BYTES for tensor in asked.inputs):
+        return asked
+    (images,) = read_images(asked.inputs, wanted, settings)
+    raw = np.ascontiguousarray(images).data.cast("B")
+    return replace(asked, inputs=[InputTensor(INPUT, "UINT8", images.shape, raw)])
 
 
 def _pixels(tensor: InputTensor, wanted: InputCard, settings: Settings) -> Images:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -40,9 +39,10 @@ class SentModel:
         Raises:
             ModelError: the file has changed since it was opened.
         """
-        with open(self.file.descriptor, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            return verified(os.pread(file.fileno(), size, 0), self.card)
+        try:
+            return verified(self.file.read(), self.card)
+        finally:
+            self.file.close()
 
     def loaded(self) -> LoadedModel:
         """Return the model, loaded in this process, once, and kept for later; closes the file.
@@ -57,7 +57,7 @@ class SentModel:
             while len(_loaded) >= _MOST_KEPT:
                 _loaded.popitem(last=False)
         else:
-            os.close(self.file.descriptor)
+            self.file.close()
         _loaded[key] = runtime
         return LoadedModel(self.card, runtime)
 

@@ -22,13 +22,25 @@ _ALIGNMENT = 64
 
 
 class OpenFile:
-    """A file's descriptor in a message; the receiver gets one of its own, which it needs to close.
+    """A file's descriptor in a message; the receiver gets one of its own.
 
-    A message may hold one.
+    Args:
+        descriptor: of the file.
+        arrived: whether it came with a message, and is this process's to be closed.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
+    def __init__(self, descriptor: int, arrived: bool = False) -> None:
+        self.descriptor, self._arrived = descriptor, arrived
+
+    def read(self) -> bytes:
+        """Read the whole file, wherever others who have it open are in it."""
+        return os.pread(self.descriptor, os.fstat(self.descriptor).st_size, 0)
+
+    def close(self) -> None:
+        """Close the descriptor, if it came with a message; a sender's own stays as it is."""
+        if self._arrived:
+            self._arrived = False
+            os.close(self.descriptor)
 
 
 def send(to: socket.socket, message: object) -> None:
@@ -127,7 +139,7 @@ class _Unpickler(pickle.Unpickler):
                 return content
             case _:
                 assert self._file is not None
-                return OpenFile(self._file)
+                return OpenFile(self._file, arrived=True)
 
 
 def _anonymous_file(pieces: Sequence[memoryview]) -> int:

@@ -96,7 +96,9 @@ class WorkerPool:
         except TimeoutError:
             self._metrics.rejected_deadline.inc()
             done = "not ready" if task.has_begun else "not begun"
-            raise DeadlineError(f"the time for this request is over, and it was {done}") from None
+            raise DeadlineError(
+                f"the time for this request is over, and it was {done}: {left_s:.1f} seconds were left for it"
+            ) from None
         except asyncio.CancelledError:
             self._metrics.cancelled.inc()
             raise

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from scs.errors import DeadlineError
 from service.api.activations import ActivationOptions, ActivationsResponse
 from service.http.accept import accepted_form
 from service.http.client import client_of
@@ -41,16 +42,16 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
     request.state.model = model.card.name
     upload = await read_upload(request)
     form = accepted_form(request, FORMS)
-    sent = SentModel.of(model)
-    with cancel_on_disconnect(request):
-        answer = await services.heavy.run_for(
-            client_of(request),
-            services.batcher.deadline(model),
-            answer_activations,
-            sent,
-            upload,
-            options,
-            services.settings,
-            form,
-        )
+    sent, settings, deadline = SentModel.of(model), services.settings, services.batcher.deadline(model)
+    try:
+        with cancel_on_disconnect(request):
+            answer = await services.heavy.run_for(
+                client_of(request), deadline, answer_activations, sent, upload, options, settings, form
+            )
+    except DeadlineError:
+        seconds = model.card.serving.timeout_s or settings.request_timeout_s
+        raise DeadlineError(
+            f"heatmaps may take {seconds:g} seconds and were not ready by then; fewer layers or channels, or a smaller "
+            "picture (resize=512, say), take less"
+        ) from None
     return LargeAnswer(answer, form, services.memory)

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from models.cards.card import InputCard
 from scs.errors import ProtocolError
 from service.http.disconnect import cancel_on_disconnect
 from service.inference.event_loop import SMALL_JSON_BYTES
 from service.oip.compression import CODINGS, compress, expand
 from service.oip.data_plane import DataPlane
+from service.oip.images import pack_numbers
 from service.oip.json_codec import read_request, write_response
 from service.oip.messages import InferRequest
 from service.oip.schemas import (
@@ -27,6 +29,7 @@ from service.oip.schemas import (
 )
 from service.repository.loader import LoadedModel
 from service.services import Services
+from service.settings import Settings
 
 _FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": ProtocolFailure, "description": HTTPStatus(status).phrase}
@@ -145,26 +148,25 @@ HOT = [
 
 
 async def _read(body: bytes, request: Request, model: LoadedModel, data_plane: DataPlane) -> InferRequest:
-    """Read a request, on a thread if that takes long."""
+    """Read a request, in a worker if that takes long."""
     headers = request.headers
     coding = headers.get("content-encoding", "identity").strip().lower()
     length = _length(headers.get(_HEADER_LENGTH))
-    if coding == "identity":
-        if (len(body) if length is None else length) <= SMALL_JSON_BYTES:
-            return read_request(body, length)
-        return await data_plane.aside(model, read_request, body, length)
-    if coding in CODINGS:
-        most = Services.of(request).settings.max_body_bytes
-        return await data_plane.aside(model, _read_packed, body, coding, most, length)
-    raise HTTPException(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        f"a body may be compressed as {' or '.join(CODINGS)}; '{coding[:60]}' came",
-        {"accept-encoding": ", ".join(CODINGS)},
-    )
+    if coding == "identity" and (len(body) if length is None else length) <= SMALL_JSON_BYTES:
+        return read_request(body, length)
+    if coding != "identity" and coding not in CODINGS:
+        raise HTTPException(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"a body may be compressed as {' or '.join(CODINGS)}; '{coding[:60]}' came",
+            {"accept-encoding": ", ".join(CODINGS)},
+        )
+    settings = Services.of(request).settings
+    return await data_plane.aside(model, _read_aside, body, coding, length, model.card.input, settings)
 
 
-def _read_packed(body: bytes, coding: str, most: int, json_length: int | None) -> InferRequest:
-    return read_request(expand(body, coding, most), json_length)
+def _read_aside(body: bytes, coding: str, length: int | None, wanted: InputCard, settings: Settings) -> InferRequest:
+    whole = body if coding == "identity" else expand(body, coding, settings.max_body_bytes)
+    return pack_numbers(read_request(whole, length), wanted, settings)
 
 
 def _data_plane(request: Request) -> DataPlane:
