@@ -12,6 +12,8 @@ import zlib
 import pytest
 
 MIB = 2**20
+
+pytestmark = pytest.mark.alone
 ASKED = 100
 MOST_GROWTH_MIB = 200
 
