@@ -147,4 +147,38 @@ def gpu_networks():
     return table(["network", "CPU, ms", "GPU, ms", "CPU by GPU", "GPU, first run of a new batch size, ms"], rows)
 
 
-TABLES = answers, batches, tensors, targets, overloads, starts, healths, features, ceilings, gpu_networks
+def worst_requests():
+    """Each request alone and ten at once, now and before there were workers."""
+    after, before = read("worst", "after"), read("worst", "before")
+    rows = []
+    for name, found in after.items():
+        for now, then in zip(found["each"], before[name]["each"], strict=True):
+            sides = [f"{each[key]:,}" for key in ("more_mib", "worst_health_ms") for each in (then, now)]
+            rows.append([f"{name}, {now['clients']}", " ".join(now["statuses"]), *sides, f"{now['next_ms']:.0f}"])
+    heads = ["request, clients", "answers", "memory before, MiB", "now", "longest health before, ms", "now"]
+    return table([*heads, "next small answer, ms"], rows)
+
+
+def before_and_after():
+    rows = [
+        [f"`{row['network']}`, {row['connections']}", *(f"{row['rates'][side]:,}" for side in ("before", "after")),
+         f"{row['ratio']:.2f}x ({row['least']:.2f} to {row['most']:.2f})"]
+        for row in read("before-after", "rows")
+    ]  # fmt: skip
+    return table(["network, connections", "before, a second", "now", "now by before"], rows)
+
+
+TABLES = (
+    worst_requests,
+    before_and_after,
+    answers,
+    batches,
+    tensors,
+    targets,
+    overloads,
+    starts,
+    healths,
+    features,
+    ceilings,
+    gpu_networks,
+)
