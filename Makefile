@@ -19,8 +19,11 @@ DEVELOPMENT := $(VENV)/.development
 # In a venv of its own, so that the list has what is used and not what writes the list.
 SBOM := $(VENV)-sbom/bin/cyclonedx-py
 
+# The tests of what pyproject.toml has under tool.coverage.
+COVERED := $(addprefix tests/service/,inference oip pictures repository tasks workers)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup serve native test gpu-check docs check audit sbom format clean
+.PHONY: help setup serve native test coverage gpu-check docs check audit sbom format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -36,6 +39,9 @@ native: ## build the C++ kernels for the CPU, seconds; `make serve` does so by i
 
 test: $(DEVELOPMENT) ## run the whole suite
 	$(BIN)/python -m pytest $(ARGS)
+
+coverage: $(DEVELOPMENT) ## run the tests of what the service does, and fail where they cover less than before
+	$(BIN)/python -m pytest --cov --cov-report=term -n auto --dist loadfile -m "not slow and not alone" $(COVERED) $(ARGS)
 
 gpu-check: $(DEVELOPMENT) ## check and time on a GPU all that can run on one, minutes; where there is none it says so
 	$(BIN)/python bench/gpu.py $(ARGS)
