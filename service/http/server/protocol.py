@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 import httptools
 from fastapi.responses import JSONResponse
 from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.http.problems import failure, problem
@@ -127,9 +128,16 @@ class GuardedProtocol(Connection):
         self.headers.append((b"host", b"%b:%d" % (host, target.port) if target.port else host))
 
     def on_body(self, body: bytes) -> None:
-        """Hand on a piece of a body."""
+        """Hand on a piece of a body, as uvicorn does it for requests without an upgrade; there may be millions."""
         self._framing_bytes = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        if not cycle.message_event.is_set():
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """Note that the next bytes belong to a new head."""
