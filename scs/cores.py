@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from scs.control_groups import control_groups
 
 THREADS_VARIABLE = "SCS_THREADS"
 # Libraries that count the machine's cores by themselves, once, when they are loaded.
@@ -54,7 +55,7 @@ def processor_quota(root: Path = Path("/")) -> float | None:
         root: folder that ``proc`` and the mounted groups lie in.
     """
     try:
-        groups = list(_groups(root))
+        groups = list(control_groups("cpu", root))
     except (OSError, ValueError):  # another system, or a /proc of another kind
         return None
     quotas = [quota for group in groups if (quota := _quota(group)) is not None]
@@ -68,40 +69,6 @@ def _own_quota() -> float | None:
 
 def _affine_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _groups(root: Path) -> Iterator[Path]:
-    """Yield the folders of the groups that limit this process's time, from its own up to the highest to be seen."""
-    paths = _paths(root)
-    for line in (root / "proc/self/mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        seen_from, mounted = (_unescaped(part) for part in left.split()[3:5])
-        kind, _, options = right.split(maxsplit=2)
-        is_ours = kind == "cgroup2" or (kind == "cgroup" and "cpu" in options.split()[-1].split(","))
-        if not is_ours or kind not in paths:
-            continue
-        top, own = root / mounted.lstrip("/"), PurePosixPath(paths[kind])
-        # Without a namespace of its own, a container sees its group mounted, and reads a path from the host's root.
-        below = own.relative_to(seen_from) if own.is_relative_to(seen_from) else PurePosixPath()
-        yield top
-        for part in range(len(below.parts)):
-            yield top.joinpath(*below.parts[: part + 1])
-
-
-def _paths(root: Path) -> dict[str, str]:
-    """Return the path of this process's group in each hierarchy, by the type of file system that shows it."""
-    paths = {}
-    for line in (root / "proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            paths["cgroup2"] = path
-        elif "cpu" in controllers.split(","):
-            paths["cgroup"] = path
-    return paths
-
-
-def _unescaped(text: str) -> str:
-    return text.replace("\\040", " ")
 
 
 def _quota(group: Path) -> float | None:

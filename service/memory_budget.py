@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scs.control_groups import control_groups
 from scs.errors import BusyError, TooLargeError
 
 _SHARE = 0.6  # of what there is; the rest is for models, code, and what allocators hold on to
 _MIB = 2**20
-_SELF = Path("/proc/self/cgroup")
-_MACHINE = Path("/proc/meminfo")
-_CGROUPS = Path("/sys/fs/cgroup")
+_LIMITS = ("memory.max", "memory.limit_in_bytes")
 
 
 class MemoryBudget:
@@ -56,37 +55,19 @@ def default_budget() -> int:
     return int(_SHARE * memory_limit())
 
 
-def memory_limit(own: Path = _SELF, machine: Path = _MACHINE, cgroups: Path = _CGROUPS) -> int:
+def memory_limit(root: Path = Path("/")) -> int:
     """Return the bytes of memory that this process may take, by its control groups (version 1 or 2) and the machine.
 
     Args:
-        own: says which control groups this process is in.
-        machine: says how much memory there is.
-        cgroups: where the control groups lie.
+        root: folder that ``proc`` and the mounted groups lie in.
     """
-    limits = [_machine_memory(machine)]
-    for folder, file in _own_groups(own, cgroups):
-        for each in (folder, *folder.parents):
-            if not each.is_relative_to(cgroups):
-                break
-            text = _read(each / file)
-            if text.isdigit():
-                limits.append(int(text))
+    limits = [_machine_memory(root / "proc/meminfo")]
+    try:
+        for group in control_groups("memory", root):
+            limits += [int(text) for text in (_read(group / file) for file in _LIMITS) if text.isdigit()]
+    except (OSError, ValueError):
+        pass  # another system
     return min(limits)
-
-
-def _own_groups(own: Path, cgroups: Path) -> list[tuple[Path, str]]:
-    """The folders of this process's groups, with the name of the file that has their limit."""
-    found = []
-    for line in _read(own).splitlines():
-        _, controllers, path = line.split(":", 2)
-        # Within a container the path may be that of the host, which is not there; the limit then lies at the root.
-        if not controllers:
-            found += [(cgroups / path.lstrip("/"), "memory.max"), (cgroups, "memory.max")]
-        elif "memory" in controllers.split(","):
-            root = cgroups / "memory"
-            found += [(root / path.lstrip("/"), "memory.limit_in_bytes"), (root, "memory.limit_in_bytes")]
-    return found
 
 
 def _machine_memory(machine: Path) -> int:

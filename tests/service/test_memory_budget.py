@@ -21,36 +21,33 @@ def test_what_is_taken_comes_back_and_what_is_too_much_is_refused():
     assert budget.taken == 140 * 2**20, "what is there already is counted, come what may"
 
 
-@pytest.fixture
-def machine(tmp_path):
-    """Say what a machine has: its memory, the control groups of this process, and files with their limits."""
-
-    def make(groups, **limits):
-        (tmp_path / "meminfo").write_text(f"MemFree: 1 kB\nMemTotal: {16 * 2**20} kB\n")
-        (tmp_path / "cgroup").write_text(groups)
-        for name, limit in limits.items():
-            path = tmp_path / "groups" / name.replace("__", "/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{limit}\n")
-        return tmp_path / "cgroup", tmp_path / "meminfo", tmp_path / "groups"
-
-    return make
+V2 = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+V1 = "32 31 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
 
 
 @pytest.mark.parametrize(
-    ("groups", "limits", "expected"),
+    ("mounts", "groups", "limits", "expected"),
     [
-        ("", {}, 16 * GIB),
-        ("0::/\n", {"memory.max": "max"}, 16 * GIB),
-        ("0::/\n", {"memory.max": 2 * GIB}, 2 * GIB),
-        ("0::/a/b\n", {"a__memory.max": 3 * GIB, "a__b__memory.max": "max"}, 3 * GIB),
-        ("0::/a/b\n", {"a__memory.max": 3 * GIB, "a__b__memory.max": GIB}, GIB),
-        ("0::/of/the/host\n", {"memory.max": 2 * GIB}, 2 * GIB),
-        ("5:cpu:/\n9:memory:/docker/x\n", {"memory__memory.limit_in_bytes": 2 * GIB}, 2 * GIB),
-        ("9:memory:/x\n", {"memory__x__memory.limit_in_bytes": GIB}, GIB),
-        ("9:memory:/\n", {"memory__memory.limit_in_bytes": 9223372036854771712}, 16 * GIB),
-        ("5:cpu:/\n", {"memory__memory.limit_in_bytes": GIB}, 16 * GIB),
+        ("", "", {}, 16 * GIB),
+        (V2, "0::/\n", {"memory.max": "max"}, 16 * GIB),
+        (V2, "0::/\n", {"memory.max": 2 * GIB}, 2 * GIB),
+        (V2, "0::/a/b\n", {"a/memory.max": 3 * GIB, "a/b/memory.max": "max"}, 3 * GIB),
+        (V2, "0::/a/b\n", {"a/memory.max": 3 * GIB, "a/b/memory.max": GIB}, GIB),
+        (V2, "0::/of/the/host\n", {"memory.max": 2 * GIB}, 2 * GIB),
+        (V1, "5:cpu:/\n9:memory:/docker/x\n", {"memory/memory.limit_in_bytes": 2 * GIB}, 2 * GIB),
+        (V1, "9:memory:/x\n", {"memory/x/memory.limit_in_bytes": GIB}, GIB),
+        (V1, "9:memory:/\n", {"memory/memory.limit_in_bytes": 9223372036854771712}, 16 * GIB),
+        (V1, "5:cpu:/\n", {"memory/memory.limit_in_bytes": GIB}, 16 * GIB),
     ],
 )
-def test_the_limit_is_the_least_of_the_control_groups_and_the_machine(machine, groups, limits, expected):
-    assert memory_limit(*machine(groups, **limits)) == expected
+def test_the_limit_is_the_least_of_the_control_groups_and_the_machine(tmp_path, mounts, groups, limits, expected):
+    proc = tmp_path / "proc"
+    (proc / "self").mkdir(parents=True)
+    (proc / "meminfo").write_text(f"MemFree: 1 kB\nMemTotal: {16 * 2**20} kB\n")
+    (proc / "self/cgroup").write_text(groups)
+    (proc / "self/mountinfo").write_text(mounts)
+    for name, limit in limits.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{limit}\n")
+    assert memory_limit(tmp_path) == expected

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 
+import httpx2 as httpx
 import pytest
 
 from scs.errors import OptionError
@@ -27,8 +28,10 @@ def test_a_folder_of_models_that_does_not_appear_is_an_error(tmp_path):
 
 def test_the_service_starts_beside_a_service_of_kubernetes_of_its_name(serve, repository):
     variables = {"SCS_MODEL_REPOSITORY": str(repository), "SCS_DEFAULT_MODEL": "shapes-scs", "SCS_API_KEY": ""}
-    with serve(SCS_PORT="tcp://10.0.0.1:8000", SCS_GRPC_PORT="tcp://10.0.0.1:8001", SCS_DEVICE="cpu", **variables):
-        pass  # it got ready, and stops with status 0
+    with serve(
+        SCS_PORT="tcp://10.0.0.1:8000", SCS_GRPC_PORT="tcp://10.0.0.1:8001", SCS_DEVICE="cpu", **variables
+    ) as url:
+        assert httpx.get(f"{url}/v2/health/ready").json() == {"ready": True}
 
 
 def test_the_start_says_which_variable_it_ignores(tmp_path):

@@ -170,3 +170,4 @@ def test_closing_a_pool_leaves_no_process(in_pool):
 
     worker, _ = in_pool(test)
     asyncio.run(asyncio.wait_for(gone(worker), _LONG_S))
+    assert not chores.is_alive(worker)

@@ -246,21 +246,17 @@ def test_trailers_have_the_limits_of_a_head(connect, trailers, piece):
         assert_refused(connection, 431, "behind a body", f"{MAX_HEAD_BYTES} bytes")
 
 
-def test_trailers_without_end_are_refused(connect):
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [(CHUNKED, b"x:\r\n" * 1000), (CHUNKED.removesuffix(b"\r\n") + b";", b"x" * 1000)],
+    ids=["trailers", "extensions of a chunk"],
+)
+def test_what_has_no_end_behind_a_body_is_refused(connect, begun, more):
     connection = connect()
-    connection.sendall(CHUNKED)
+    connection.sendall(begun)
     with pytest.raises(OSError):
         for number in range(10_000_000):
-            connection.sendall(b"x:\r\n" * 1000)
-            time.sleep(0 if number < 100 else 0.01)
-
-
-def test_the_extensions_of_a_chunk_without_end_are_refused(connect):
-    connection = connect()
-    connection.sendall(CHUNKED.removesuffix(b"\r\n") + b";")
-    with pytest.raises(OSError):
-        for number in range(10_000_000):
-            connection.sendall(b"x" * 1000)
+            connection.sendall(more)
             time.sleep(0 if number < 100 else 0.01)
 
 
