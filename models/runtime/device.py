@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
@@ -13,7 +14,15 @@ from models.onnx import native
 from scs.cores import usable_cores
 from scs.errors import DeviceError
 
-__all__ = ["Device", "choose_device", "cuda_obstacle", "first_line", "open_session", "usable_cores"]
+__all__ = [
+    "Device",
+    "choose_device",
+    "cuda_obstacle",
+    "first_line",
+    "is_built_for_cuda",
+    "open_session",
+    "usable_cores",
+]
 
 Device = Literal["cpu", "cuda"]
 
@@ -27,15 +36,19 @@ _PROVIDER_OPTIONS: dict[Device, dict[str, str]] = {
 _ONNX_ERRORS_ONLY = 3
 
 
-def choose_device(wish: Literal["auto", "cpu", "cuda"]) -> Device:
+def choose_device(wish: Literal["auto", "cpu", "cuda"], obstacle_of: Callable[[], str | None] | None = None) -> Device:
     """Decide where models run: on CUDA where it really works and was not ruled out, else on the CPU.
+
+    Args:
+        wish: what was asked for.
+        obstacle_of: says what keeps models from running on CUDA; :func:`cuda_obstacle` unless given.
 
     Raises:
         DeviceError: CUDA was asked for and does not work; the message says what is missing.
     """
     if wish == "cpu":
         return "cpu"
-    obstacle = cuda_obstacle()
+    obstacle = (obstacle_of or cuda_obstacle)()
     if obstacle is None:
         return "cuda"
     if wish == "cuda":
@@ -43,13 +56,17 @@ def choose_device(wish: Literal["auto", "cpu", "cuda"]) -> Device:
     return "cpu"
 
 
+def is_built_for_cuda() -> bool:
+    """Return whether this ONNX Runtime has a CUDA part, whether or not that can be loaded here."""
+    return _PROVIDERS["cuda"] in ort.get_available_providers()
+
+
 @cache
 def cuda_obstacle() -> str | None:
     """What keeps models from running on CUDA here, or None where a small graph really ran there."""
-    if _PROVIDERS["cuda"] not in ort.get_available_providers():
+    if not is_built_for_cuda():
         return "this ONNX Runtime is built without it: install scs-serve[gpu] in place of scs-serve[cpu]"
-    if hasattr(ort, "preload_dlls"):
-        ort.preload_dlls()  # CUDA and cuDNN from their wheels
+    _preload_cuda()
     probe = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["": 20]> probe (float[1] x) => (float[1] y) { y = Exp (x) }'
     )
@@ -89,6 +106,8 @@ def open_session(
     """
     if _PROVIDERS[device] not in ort.get_available_providers():
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
+    if device == "cuda":
+        _preload_cuda()
     options = ort.SessionOptions()
     options.enable_cpu_mem_arena = keeps_memory
     options.log_severity_level = _ONNX_ERRORS_ONLY
@@ -104,6 +123,13 @@ def open_session(
     if session.get_providers()[0] != _PROVIDERS[device]:
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; {session.get_providers()[0]} came")
     return session
+
+
+@cache
+def _preload_cuda() -> None:
+    """Load CUDA and cuDNN from their wheels, where there are such."""
+    if hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()
 
 
 def first_line(error: Exception) -> str:

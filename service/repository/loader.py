@@ -38,8 +38,21 @@ class LoadedModel:
             weakref.finalize(self, self.file.close)
 
 
-# Tries a model out where that can be stopped; returns what makes a stand-in for one that must not run in this process.
-TryOut = Callable[[ModelCard, BinaryIO], Callable[[BinaryIO], RunnableModel] | None]
+@dataclass(frozen=True)
+class StandIn:
+    """What stands for a model that does not run in this process.
+
+    Attributes:
+        make: makes it, of the model's open file.
+        is_bounded: whether the size of the model's input bounds its work.
+    """
+
+    make: Callable[[BinaryIO], RunnableModel]
+    is_bounded: bool
+
+
+# Tries a model out where that can be stopped; returns what stands for one that must not run in this process.
+TryOut = Callable[[ModelCard, BinaryIO], StandIn | None]
 
 
 def load_entry(
@@ -71,9 +84,9 @@ def load_entry(
         if loaded is not None and loaded.card == card:
             return loaded
         stand_in = None if try_out is None else try_out(card, file)
-        runtime = load_and_warm_up(content, card, device) if stand_in is None else stand_in(file)
+        runtime = load_and_warm_up(content, card, device) if stand_in is None else stand_in.make(file)
         closing.pop_all()  # from here on the file is the model's
-        return LoadedModel(card, runtime, file, is_bounded=stand_in is None)
+        return LoadedModel(card, runtime, file, is_bounded=stand_in is None or stand_in.is_bounded)
 
 
 def try_entry(entry: Entry, allow_torchscript: bool, try_out: TryOut) -> None:

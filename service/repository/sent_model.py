@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from models.cards.card import ModelCard
 from models.cards.catalogue import verified
 from models.runtime.load import RunnableModel
 from scs.errors import ModelError
+from service.repository.device.model import DeviceModel, Place
 from service.repository.loader import LoadedModel, load_and_warm_up
 from service.workers.channel import OpenFile
 
@@ -17,10 +19,11 @@ _MOST_KEPT = 4  # models of a worker; the one that was not asked for longest goe
 
 @dataclass(frozen=True)
 class SentModel:
-    """A model as it is sent to a worker: its card, and its open file."""
+    """A model as it is sent to a worker: its card, its open file, and where it runs, if that is not the worker."""
 
     card: ModelCard
     file: OpenFile
+    place: Place | None = None
 
     @classmethod
     def of(cls, model: LoadedModel) -> SentModel:
@@ -31,7 +34,8 @@ class SentModel:
         """
         if model.file is None:
             raise ModelError(f"{model.card.name} {model.card.version} has no file that a worker could load")
-        return cls(model.card, OpenFile(model.file.fileno()))
+        place = model.runtime.place if isinstance(model.runtime, DeviceModel) else None
+        return cls(model.card, OpenFile(model.file.fileno()), place)
 
     def content(self) -> bytes:
         """Read the file, check its SHA-256, and close it; to be called once, where the model has arrived.
@@ -45,11 +49,15 @@ class SentModel:
             self.file.close()
 
     def loaded(self) -> LoadedModel:
-        """Return the model, loaded in this process, once, and kept for later; closes the file.
+        """Return the model, loaded in this process, once, and kept for later, or what stands for it; closes the file.
 
         Raises:
             ModelError, MissingPackageError: it cannot be loaded.
         """
+        if self.place is not None:
+            model = DeviceModel(self.card, self.file, self.place)
+            weakref.finalize(model, self.file.close)
+            return LoadedModel(self.card, model)
         key = self.card.sha256, self.card.model_dump_json()
         runtime = _loaded.pop(key, None)
         if runtime is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import onnx
@@ -11,16 +11,14 @@ import onnx
 from models.cards.card import ModelCard
 from models.onnx import native
 from models.onnx.bounds import is_bounded
-from models.runtime.load import RunnableModel
 from scs.errors import DeadlineError, ModelError, ScsError, TooLargeError, WorkerLostError
-from service.repository.loader import TryOut, load_and_warm_up
+from service.repository.device.process import DeviceProcess
+from service.repository.loader import StandIn, TryOut, load_and_warm_up
 from service.repository.sent_model import SentModel
 from service.repository.worker_model import WorkerModel
 from service.workers.channel import OpenFile
 from service.workers.job import UnforeseenError
 from service.workers.worker import run_once
-
-StandIn = Callable[[BinaryIO], RunnableModel]
 
 
 class Trial:
@@ -29,25 +27,27 @@ class Trial:
     Args:
         seconds: that a model may take to be loaded and to answer a blank image.
         memory: bytes that it may take for that.
+        device: the process in which models are loaded whose work is bounded; unless given, this one.
     """
 
-    def __init__(self, seconds: float, memory: int | None) -> None:
-        self.seconds, self.memory = seconds, memory
+    def __init__(self, seconds: float, memory: int | None, device: DeviceProcess | None = None) -> None:
+        self.seconds, self.memory, self._device = seconds, memory, device
 
     def __call__(self, card: ModelCard, file: BinaryIO) -> StandIn | None:
         """Try a model out.
 
         Returns:
-            None for a model that this process may load and run; what makes a stand-in of its open file, for one whose
-            work is not bounded by its input's size.
+            None for a model that this process may load and run; what stands for it here, for one of a device in a
+            process of its own, and for one whose work is not bounded by its input's size.
 
         Raises:
             ModelError, MissingPackageError: it cannot be loaded, or not within the limits.
         """
         verdict = _verdicts.get(card.model_dump_json()) or self._verdict(card, file)
-        if verdict.is_bounded:
-            return None
-        return lambda own: WorkerModel(card, own, self.seconds, self.memory, verdict.kernels)
+        if not verdict.is_bounded:
+            worker_model = partial(WorkerModel, card, seconds=self.seconds, memory=self.memory, kernels=verdict.kernels)
+            return StandIn(worker_model, is_bounded=False)
+        return None if self._device is None else StandIn(partial(self._device.load, card), is_bounded=True)
 
     def _verdict(self, card: ModelCard, file: BinaryIO) -> Verdict:
         name = f"{card.name} {card.version}"
