@@ -28,7 +28,9 @@ ClassName = Annotated[str | None, typer.Option("--class", help="Add the exact ma
 Template = Annotated[Path | None, typer.Option(help="A picture to look for in every layer.")]
 Box = Annotated[str | None, typer.Option(help="x,y,width,height: look for what is in this box.")]
 Peaks = Annotated[int, typer.Option(min=1, help="Places to name in each layer.")]
-Resize = Annotated[str, typer.Option(help="none, card, or pixels of the longer side.")]
+Resize = Annotated[
+    str | None, typer.Option(help="none, card, or pixels of the longer side; none unless given, where it can be.")
+]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Lay the heatmaps over the picture.")]
 
 _MEDIA = {".png": "image/png", ".npz": "application/x-npz"}
@@ -45,7 +47,7 @@ def activations(
     template: Template = None,
     box: Box = None,
     peaks: Peaks = 5,
-    resize: Resize = "none",
+    resize: Resize = None,
     overlay: Overlay = False,
     repository: options.Repository = None,
     url: options.Url = None,

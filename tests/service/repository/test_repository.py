@@ -274,7 +274,7 @@ def test_what_changed_is_loaded_and_requests_that_began_keep_what_they_had(copie
     logits = before.runtime.logits(images)
     replace_model(copied / "shapes-scs/1", (copied / "shapes-conv/1/model.onnx").read_bytes())
     conv_card = json.loads((copied / "shapes-conv/1/card.json").read_text())
-    change_card(copied / "shapes-scs/1", layers=conv_card["layers"])
+    change_card(copied / "shapes-scs/1", layers=conv_card["layers"], class_bias=conv_card["class_bias"])
     store.load("shapes-scs")
     after = store.get()
     assert after is not before
