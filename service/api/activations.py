@@ -33,7 +33,10 @@ class ActivationOptions(ModelOptions):
     )
     overlay: bool = Field(False, description="Lay the heatmaps over the picture, at its size.")
     class_name: str | None = Field(
-        None, alias="class", description="Add the exact map of this class: its mean plus the bias is the logit."
+        None,
+        alias="class",
+        description="Add the exact map of this class: its mean plus the bias is the logit. A label, or a number from "
+        "0, such as `#3`, where classes share a label.",
     )
     box: str | None = Field(
         None,

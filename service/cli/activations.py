@@ -24,7 +24,9 @@ Image = Annotated[Path, typer.Argument(help="A picture.")]
 Out = Annotated[Path | None, typer.Option(help="Write one picture of all layers (.png), or the raw numbers (.npz).")]
 Layers = Annotated[str, typer.Option(help="all, or names with commas between them.")]
 Channels = Annotated[str, typer.Option(help="topN, all, or numbers with commas between them.")]
-ClassName = Annotated[str | None, typer.Option("--class", help="Add the exact map of this class.")]
+ClassName = Annotated[
+    str | None, typer.Option("--class", help="Add the exact map of this class: a label, or a number, as in '#3'.")
+]
 Template = Annotated[Path | None, typer.Option(help="A picture to look for in every layer.")]
 Box = Annotated[str | None, typer.Option(help="x,y,width,height: look for what is in this box.")]
 Peaks = Annotated[int, typer.Option(min=1, help="Places to name in each layer.")]
