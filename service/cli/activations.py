@@ -13,6 +13,7 @@ from service.cli import options
 from service.cli.files import read_file
 from service.cli.local_models import open_model, settings_for
 from service.cli.printing.activations import print_activations
+from service.cli.printing.plain import say_json
 from service.client.client import Client
 from service.pictures.colour_maps import to_png
 from service.settings import Settings
@@ -71,7 +72,7 @@ def activations(
     if out:
         out.write_bytes(content)
     if json:
-        print(answer.model_dump_json(indent=2))
+        say_json(answer.model_dump_json(indent=2))
     else:
         print_activations(answer)
 
