@@ -33,7 +33,7 @@ _PROVIDER_OPTIONS: dict[Device, dict[str, str]] = {
     "cpu": {},
     "cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
 }
-_ONNX_ERRORS_ONLY = 3
+_ONNX_FATAL_ONLY = 4  # an error is raised too, and is nothing to log where sizes are tried out
 
 
 def choose_device(wish: Literal["auto", "cpu", "cuda"], obstacle_of: Callable[[], str | None] | None = None) -> Device:
@@ -110,7 +110,7 @@ def open_session(
         _preload_cuda()
     options = ort.SessionOptions()
     options.enable_cpu_mem_arena = keeps_memory
-    options.log_severity_level = _ONNX_ERRORS_ONLY
+    options.log_severity_level = _ONNX_FATAL_ONLY
     options.intra_op_num_threads = threads or usable_cores()
     if is_native:
         native.register(options)

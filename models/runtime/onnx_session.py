@@ -16,9 +16,9 @@ import onnxruntime as ort
 from models.cards.card import ModelCard
 from models.onnx import native
 from models.onnx.external_data import refers_to_files
-from models.onnx.graph import keep_only, needed_nodes
+from models.onnx.graph import ends_in_sigmoid, keep_only, needed_nodes
 from models.runtime.device import Device, first_line, open_session, usable_cores
-from models.runtime.session import Array, Images
+from models.runtime.session import Array, Images, to_float32
 from models.runtime.wide_sessions import WideSession, WideSessionCache
 from scs.errors import DeviceError, ModelError
 
@@ -29,6 +29,7 @@ _SMALL_S = 0.002  # a picture that takes longer on one thread gets all of them
 # Two runs that each want every core take turns on them, and the memory of both: one after the other is as fast.
 _all_cores = threading.Lock()
 _wide_sessions = WideSessionCache()
+_FLOATS = {"tensor(float)", "tensor(float16)", "tensor(double)"}
 _MOST_CONCURRENT = 3  # more runs of small pictures at once than one event loop can feed
 
 
@@ -61,7 +62,7 @@ class OnnxModel:
             self._open.get()
             if self._threads > 1:
                 self._wide.open_if_room()
-            _check_interface(self._narrow, card)
+            _check_interface(self._narrow, graph, card)
             blank = np.zeros((1, card.input.height, card.input.width, card.input.channels), np.uint8)
             self._small_pixels = blank[..., 0].size * _SMALL_S / self._seconds(blank)
         except (ModelError, DeviceError):
@@ -81,7 +82,7 @@ class OnnxModel:
         with nullcontext() if is_small else _all_cores:
             session = self._narrow if is_small or self._threads == 1 else self._wide.get()
             (logits,) = session.run(["logits"], {"image": images}, options)
-        return logits  # type: ignore[no-any-return]
+        return to_float32(logits)
 
     def _seconds(self, images: Images) -> float:
         """Seconds that a run takes on one thread, once it has found its memory."""
@@ -97,7 +98,7 @@ class OnnxModel:
         wanted = ["logits", *(self._tensors[name] for name in names)]
         with _all_cores:
             values = self._open.get().run(wanted, {"image": images})
-        return dict(zip(["logits", *names], values, strict=True))
+        return {name: to_float32(value) for name, value in zip(["logits", *names], values, strict=True)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,20 +150,44 @@ def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _with_outputs(graph: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
     made = {name for node in graph.graph.node for name in node.output}
-    for tensor in tensors:
+    given = {output.name for output in graph.graph.output}
+    for tensor in dict.fromkeys(tensors):  # two layers may show one tensor
         if tensor not in made:
-            raise ModelError(f"the card names a layer's tensor '{tensor}' that the graph does not have")
-        graph.graph.output.append(onnx.ValueInfoProto(name=tensor))
+            raise ModelError(
+                f"the card names a layer's tensor '{tensor[:100]}' that the graph does not have as a node's output"
+            )
+        if tensor not in given:
+            graph.graph.output.append(onnx.ValueInfoProto(name=tensor))
     return graph
 
 
-def _check_interface(session: ort.InferenceSession, card: ModelCard) -> None:
-    takes = [(i.name, i.type, i.shape[-1]) for i in session.get_inputs()]
-    needed = [("image", "tensor(uint8)", card.input.channels)]
-    if takes != needed:
-        raise ModelError(f"{card.name} {card.version} needs the input {needed[0]}; it has {takes}")
-    gives = [(o.name, o.shape[-1]) for o in session.get_outputs()]
-    if gives != [("logits", len(card.labels))]:
+def _check_interface(session: ort.InferenceSession, graph: onnx.ModelProto, card: ModelCard) -> None:
+    """Check names, types and fixed dimensions of inputs and outputs; what is left open shows in the first run."""
+    name, size, classes = f"{card.name} {card.version}", card.input, len(card.labels)
+    taken = [(i.name, i.type, i.shape) for i in session.get_inputs()]
+    needed = [1, size.height, size.width, size.channels]
+    if [(*each[:2],) for each in taken] != [("image", "tensor(uint8)")] or not _fits(taken[0][2], needed):
         raise ModelError(
-            f"{card.name} {card.version} needs the output logits of {len(card.labels)} classes; it has {gives}"
+            f"{name} needs the input image, tensor(uint8), that takes {tuple(needed)}, the (N, H, W, C) of its card; "
+            f"it has {_listed(taken)}"
         )
+    given = [(o.name, o.type, o.shape) for o in session.get_outputs()]
+    fits = len(given) == 1 and given[0][0] == "logits" and _fits(given[0][2], [1, classes])
+    if not fits or given[0][1] not in _FLOATS:
+        raise ModelError(
+            f"{name} needs the output logits of {classes} classes, floating point; it has {_listed(given)}"
+        )
+    if ends_in_sigmoid(graph.graph, "logits"):
+        raise ModelError(f"{name} needs logits, and its graph ends in a sigmoid: leave that out")
+
+
+def _fits(shape: list[int | str | None], needed: list[int]) -> bool:
+    """Return whether a declared shape has the dimensions needed, where it says any; names stand for any size."""
+    return len(shape) == len(needed) and all(
+        not isinstance(dimension, int) or dimension == size for dimension, size in zip(shape, needed, strict=True)
+    )
+
+
+def _listed(values: list[tuple[str, str, list[int | str | None]]]) -> str:
+    listed = [f"{name[:60]}, {kind}, {shape}" for name, kind, shape in values[:5]]
+    return ("; ".join(listed) or "none")[:400]

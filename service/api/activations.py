@@ -17,11 +17,11 @@ Base64 = Annotated[str, Field(description="A PNG, base64.", json_schema_extra={"
 class ActivationOptions(ModelOptions):
     """Options of ``POST /activations``."""
 
-    resize: str = Field(
-        "none",
+    resize: str | None = Field(
+        None,
         pattern=r"^(card|none|[1-9][0-9]{0,4})$",
         description="`none`: dense maps of the picture as it is; `card`: at the size the model was trained on; "
-        "a number: pixels of the longer side.",
+        "a number: pixels of the longer side. Unless given, `none`; `card` where the model takes that size only.",
     )
     layers: str = Field(
         "all", description="`all`, or names of layers with commas between them.", examples=["stem,block2"]
@@ -33,7 +33,10 @@ class ActivationOptions(ModelOptions):
     )
     overlay: bool = Field(False, description="Lay the heatmaps over the picture, at its size.")
     class_name: str | None = Field(
-        None, alias="class", description="Add the exact map of this class: its mean plus the bias is the logit."
+        None,
+        alias="class",
+        description="Add the exact map of this class: its mean plus the bias is the logit. A label, or a number from "
+        "0, such as `#3`, where classes share a label.",
     )
     box: str | None = Field(
         None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from scs.errors import ModelError, ScsError
 from service.cli import options
 from service.cli.local_models import settings_for
 from service.cli.printing.models import print_cards, print_served, print_twin
+from service.cli.printing.plain import say, say_json
 from service.client.client import Client
 
 app = typer.Typer(invoke_without_command=True, add_completion=False)
@@ -38,13 +38,13 @@ def models(
     if url:
         listed = Client(url, api_key).models()
         if json:
-            print(listed.model_dump_json(indent=2))
+            say_json(listed.model_dump_json(indent=2))
         else:
             print_served(listed)
         return
     cards = _readable_cards(settings_for(repository).model_repository)
     if json:
-        print("[" + ", ".join(card.model_dump_json() for card in cards) + "]")
+        say_json("[" + ", ".join(card.model_dump_json() for card in cards) + "]")
     else:
         print_cards(cards)
 
@@ -74,7 +74,7 @@ def show(
     if json:
         layers = [{"name": layer.name, "maps": layer.maps, "dense_parameters": layer.parameters} for layer in twin]
         shown = {"card": card.model_dump(mode="json"), "layers": layers, "dense_parameters": dense}
-        print(json_format.dumps(shown, indent=2))
+        say_json(json_format.dumps(shown, indent=2))
     else:
         print_twin(card, twin, dense)
 
@@ -86,5 +86,5 @@ def _readable_cards(repository: Path) -> list[ModelCard]:
         try:
             cards.append(entry.card())
         except ScsError as error:
-            print(f"scs: {entry.name} {entry.version}: {error}", file=sys.stderr)
+            say(f"scs: {entry.name} {entry.version}: {error}", error=True)
     return cards

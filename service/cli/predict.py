@@ -12,6 +12,7 @@ from service.api.predict import PredictOptions
 from service.cli import options
 from service.cli.files import read_file
 from service.cli.local_models import open_model, predict_here, settings_for
+from service.cli.printing.plain import say_json
 from service.cli.printing.predictions import print_predictions
 from service.client.client import Client
 
@@ -39,6 +40,6 @@ def predict(
         settings = settings_for(repository)
         answer = predict_here(open_model(settings, model, version), Upload(files), wanted, settings)
     if json:
-        print(answer.model_dump_json(indent=2))
+        say_json(answer.model_dump_json(indent=2))
     else:
         print_predictions(answer)

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from scs.printable import printable
 from service.pictures.colour_maps import ColourScale, Map, heatmap, lay_over, scale_for
 from service.pictures.picture import Pixels, Size, to_image
 from service.pictures.resize import resize_image
@@ -167,7 +168,7 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, room: int) -> Iterator[str]:
 
 def _drawable(text: str) -> str:
     """The nearest text in the characters that Pillow's bundled font has: ASCII and a few more."""
-    letters = unicodedata.normalize("NFD", text).translate(DRAWABLE)
+    letters = unicodedata.normalize("NFD", printable(text)).translate(DRAWABLE)
     known = (letter for letter in letters if not unicodedata.combining(letter))
     return "".join(letter if letter.isascii() or letter in DRAWABLE.values() else "?" for letter in known)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.cards.card import InputCard
-from scs.errors import OptionError, ScsError, TooLargeError
+from scs.errors import FixedSizeError, OptionError, ScsError, TooLargeError
 from service.api.files import NamedBytes
 from service.pictures.decode import decode_image
 from service.pictures.npy import decode_npy
@@ -46,19 +46,25 @@ def decode(files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings
 def target_size(resize: str, wanted: InputCard) -> Size | int | None:
     """Return the size that ``resize`` (``card``, ``none`` or a number) means for a network."""
     if resize == "card":
-        return (wanted.width, wanted.height) if wanted.resize else None
+        return (wanted.width, wanted.height) if wanted.resize or wanted.fixed else None
     return None if resize == "none" else int(resize)
 
 
 def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings: Settings) -> None:
-    """Refuse a picture that is too small for the network, or too large to run it on.
+    """Refuse a picture that is too small for the network, too large to run it on, or not of the one size it takes.
 
     Raises:
+        FixedSizeError: the network takes one size only, and this is another.
         OptionError: it is too small; the message gives both sizes.
         TooLargeError: it is too large; the message says what can be done.
     """
     height, width = picture.pixels.shape[:2]
-    least_width, least_height = wanted.smallest_size
+    least_width, least_height = (1, 1) if wanted.fixed else wanted.smallest_size
+    if wanted.fixed and (width, height) != (wanted.width, wanted.height):
+        raise FixedSizeError(
+            f"the network takes pictures of {wanted.width}x{wanted.height} only; '{name}' is {width}x{height}; "
+            "resize=card makes it so"
+        )
     if width < least_width or height < least_height:
         needed = f"{least_width} pixels on a side" if least_width == least_height else f"{least_width}x{least_height}"
         raise OptionError(f"the network needs {needed}; '{name}' is {width}x{height}")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
 from models.cards.card import ModelCard
 from models.cards.dense_twin import TwinLayer
 from service.api.models import ModelList
+from service.cli.printing.plain import PlainTable, say
 
 
 def print_cards(cards: list[ModelCard]) -> None:
     """Print a row for each model of a repository, with its accuracy."""
-    table = Table("model", "version", "parameters", "accuracy", "95% interval", "measured on")
+    table = PlainTable("model", "version", "parameters", "accuracy", "95% interval", "measured on")
     for card in cards:
         measured = card.accuracy
         figures = (
@@ -25,21 +23,21 @@ def print_cards(cards: list[ModelCard]) -> None:
             )
         )
         table.add_row(card.name, str(card.version), f"{card.parameters:,}", *figures)
-    Console().print(table)
+    table.show()
 
 
 def print_served(listed: ModelList) -> None:
     """Print a row for each model of a server: the device that it runs on, or why it is not available."""
-    table = Table("model", "version", "state")
+    table = PlainTable("model", "version", "state")
     for model in listed.models:
         table.add_row(model.name, str(model.version), f"on {model.device}" if model.available else str(model.reason))
-    Console().print(table)
+    table.show()
 
 
 def print_twin(card: ModelCard, twin: list[TwinLayer], dense: int) -> None:
     """Print each layer beside the dense layer that gives the same maps; ``dense`` is the sum of their parameters."""
-    print(f"{card.name} {card.version}: {card.description}")
-    table = Table("layer", "maps", "a unit sees", "parameters if dense", "error at 1 px")
+    say(f"{card.name} {card.version}: {card.description}")
+    table = PlainTable("layer", "maps", "a unit sees", "parameters if dense", "error at 1 px")
     for number in (1, 2, 3, 4):
         table.columns[number].justify = "right"
     errors = card.equivariance.as_served.layers if card.equivariance else {}
@@ -53,7 +51,7 @@ def print_twin(card: ModelCard, twin: list[TwinLayer], dense: int) -> None:
             f"{made.parameters:,}",
             f"{errors[layer.name]:.3f}" if layer.name in errors else "",
         )
-    Console().print(table)
+    table.show()
     print(
         f"{card.parameters:,} parameters; the same maps by dense layers, at {card.input.width}x{card.input.height} "
         f"alone: {dense:,}, {dense / card.parameters:,.0f} times as many"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-
 from service.api.predict import PredictResponse
 from service.api.ranking import Ranked, TemplateScore
+from service.cli.printing.plain import PlainTable
 
 
 def print_predictions(answer: PredictResponse) -> None:
     """Print the classes of each picture, or the templates of a bank, best first."""
     of_bank = any(isinstance(found, TemplateScore) for each in answer.predictions for found in each.classes)
     headings = ("template", "best score") if of_bank else ("class", "probability")
-    table = Table("picture", *headings, title=f"{answer.model} {answer.version}", title_justify="left")
+    table = PlainTable("picture", *headings, title=f"{answer.model} {answer.version}")
     for prediction in answer.predictions:
         ranking: Sequence[Ranked] = prediction.classes
         for rank, found in enumerate(ranking):
             table.add_row(prediction.name if rank == 0 else "", found.label, found.shown)
-    Console().print(table)
+    table.show()

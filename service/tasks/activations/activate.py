@@ -10,7 +10,7 @@ import numpy as np
 from models.cards.card import LayerCard, ModelCard
 from models.runtime.load import Array
 from models.runtime.memory import release
-from scs.errors import OptionError, TooLargeError
+from scs.errors import FixedSizeError, NotFiniteError, OptionError, TooLargeError
 from service.api.activations import ActivationOptions
 from service.api.box import parse_box
 from service.api.files import NamedBytes, Upload
@@ -86,17 +86,20 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, or too large for
             as many maps as the model has; more heatmaps than are drawn, or too many pixels of them.
         UnknownNameError: a layer, channel or class that the model does not have.
+        NotFiniteError: the network gave numbers that are not finite.
+        FixedSizeError: a picture of another size than the one that the network takes.
         OptionError: a class of a model without class maps, more than one picture, a box outside it, a template larger
             than it, or both a box and a template.
     """
     card = model.card
     layers = chosen_layers(card, options.layers)
     class_map = None if options.class_name is None else chosen_class(card, options.class_name)
-    if options.box and upload.template:
-        raise OptionError("what to look for is a template or a box; both came")
+    if upload.template is not None:
+        _check_template_allowed(options, card)
 
     started = time.perf_counter()
-    picture = _decode_picture(upload, card, options.resize, settings)
+    resize = options.resize or ("card" if card.input.fixed else "none")
+    picture = _decode_picture(upload, card, resize, settings)
     _check_answer(layers, bool(class_map), picture, options, settings)
     sought: Box | Picture | None = None
     if options.box:
@@ -119,6 +122,16 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
         class_map=seen_class,
         timing=Timing(decode_ms=milliseconds(started, decoded), inference_ms=milliseconds(decoded, inferred)),
     )
+
+
+def _check_template_allowed(options: ActivationOptions, card: ModelCard) -> None:
+    if options.box:
+        raise OptionError("what to look for is a template or a box; both came")
+    if card.input.fixed:
+        raise FixedSizeError(
+            f"{card.name} takes pictures of {card.input.width}x{card.input.height} only, and so no template; name a "
+            "box of the picture in its place"
+        )
 
 
 def _decode_picture(upload: Upload, card: ModelCard, resize: str, settings: Settings) -> Picture:
@@ -191,8 +204,14 @@ def _decode_template(file: NamedBytes, picture: Picture, card: ModelCard, settin
 
 
 def _run(model: LoadedModel, picture: Picture, layers: list[str]) -> dict[str, Array]:
-    """The maps ``(C, H, W)`` of layers for one picture, and its ``logits``."""
-    return {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], layers).items()}
+    """The maps ``(C, H, W)`` of layers for one picture, and its ``logits``; all have to be finite."""
+    found = {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], layers).items()}
+    for name, values in found.items():
+        if not np.isfinite(values.sum(dtype=np.float64)):  # without an array of what is finite, as large as the maps
+            what = "logits" if name == "logits" else f"values of the layer '{name}'"
+            named = f"{model.card.name} {model.card.version}"
+            raise NotFiniteError(f"{named} gave {what} that are not finite (NaN or infinite) for this image")
+    return found
 
 
 def _templates(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 
 import numpy as np
 
+from scs.printable import printable
 from service.api.activations import (
     ActivationsResponse,
     ChannelEnergy,
@@ -46,7 +48,8 @@ def to_npz(activations: Activations) -> bytes:
     """Write the raw numbers as a NumPy ``.npz``.
 
     For each layer ``<layer>`` holds the chosen channels ``(n, H, W)`` and ``<layer>.channels`` their numbers;
-    ``<layer>.match`` the similarity to the template; ``class:<label>`` the class's map; logits are not in it.
+    ``<layer>.match`` the similarity to the template; ``class:<label>`` the class's map, with ``_`` for every
+    slash of the label, which makes no path then; logits are not in it.
     """
     arrays: dict[str, np.ndarray] = {}
     for layer in activations.layers:
@@ -55,10 +58,15 @@ def to_npz(activations: Activations) -> bytes:
         if layer.match is not None:
             arrays[f"{layer.card.name}.match"] = layer.match.scores
     if activations.class_map is not None:
-        arrays[f"class:{activations.class_map.label}"] = activations.class_map.values
+        arrays[f"class:{_file_name(activations.class_map.label)}"] = activations.class_map.values
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
+
+
+def _file_name(label: str) -> str:
+    """Return a label as part of the name of a file in an archive, where it must not be a path."""
+    return re.sub(r"[/\\]", "_", printable(label))
 
 
 def to_sent(box: Box, picture: Picture) -> Box:
