@@ -14,6 +14,8 @@ from service.http.problems import STATUSES as HTTP_STATUSES
 from service.oip.datatypes import read_byte_strings
 from service.oip.grpc import messages as proto
 from service.oip.grpc.server import STATUSES
+from service.settings import Settings
+from tests.service.hostile_models import NAN_AT_9, put
 
 NAME = "shapes-scs"
 
@@ -229,3 +231,19 @@ def test_a_port_that_is_taken_is_said(settings):
 def test_without_its_port_grpc_is_not_even_imported():
     code = "import sys, service.app; service.app.create_app(); assert 'grpc' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_network_whose_logits_are_not_finite_or_that_takes_another_size_says_so(tmp_path):
+    put(tmp_path, "nan", NAN_AT_9, taken="N,8,8")
+    settings = Settings(model_repository=tmp_path, default_model="nan", device="cpu", grpc_port=free_port())
+    with TestClient(create_app(settings)):
+        caller = Caller(settings.grpc_port)
+        with caller.channel:
+            for value, side, code, words in (
+                (9, 8, grpc.StatusCode.INTERNAL, "nan 1 gave logits that are not finite"),
+                (8, 9, grpc.StatusCode.INVALID_ARGUMENT, "the network takes pictures of 8x8 only"),
+            ):
+                pixels = np.full((1, side, side, 1), value, np.uint8)
+                sent = {"model_name": "nan", "inputs": [image(pixels)], "raw_input_contents": [pixels.tobytes()]}
+                came, said = caller.refused("ModelInfer", **sent)
+                assert came == code and words in said
