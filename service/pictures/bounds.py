@@ -64,7 +64,9 @@ def _check_tiff(data: bytes, max_pixels: int) -> None:
         )
 
 
-class _Segment(NamedTuple):
+class JpegSegment(NamedTuple):
+    """A segment of a JPEG: its marker, and what follows its length."""
+
     marker: int
     body: memoryview
 
@@ -78,7 +80,7 @@ _NEXT_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
 def _check_jpeg(data: bytes, max_pixels: int) -> None:
     scans = pixels = 0
     exif = bytearray()
-    for marker, body in _jpeg_segments(data):
+    for marker, body in jpeg_segments(data):
         if marker == _EXIF_SEGMENT and body[: len(_EXIF)] == _EXIF:
             exif += body[len(_EXIF) :]  # joined, as Pillow joins them
         elif marker == _MPF_SEGMENT and body[: len(_MPF)] == _MPF:
@@ -96,12 +98,17 @@ def _check_jpeg(data: bytes, max_pixels: int) -> None:
     _check_directory(bytes(exif))
 
 
+def jpeg_precision(data: bytes) -> int | None:
+    """Return the bits of each sample of a JPEG, None where it has no frame."""
+    return next((body[0] for marker, body in jpeg_segments(data) if marker in _FRAMES and body), None)
+
+
 def _check_directory(block: bytes) -> None:
     if not Directory(block).is_sound:
         raise ImageError("the JPEG image has tags that its bytes cannot hold")
 
 
-def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
+def jpeg_segments(data: bytes) -> Iterator[JpegSegment]:
     """Yield the segments of a JPEG up to its end; what else may lie in the file, such as a film, is not looked at."""
     whole, place = memoryview(data), 2
     for _ in range(MOST_SEGMENTS):
@@ -117,7 +124,7 @@ def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
             return
         else:
             place = start + 2 + max(2, int.from_bytes(data[start + 2 : start + 4]))
-            yield _Segment(marker, whole[start + 4 : place])
+            yield JpegSegment(marker, whole[start + 4 : place])
             if marker == _SCAN:
                 following = _NEXT_MARKER.search(data, place)
                 place = len(data) if following is None else following.start()

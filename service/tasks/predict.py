@@ -20,6 +20,7 @@ from service.api.predict import PredictOptions
 from service.inference.batcher import Batcher
 from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_FILES, SMALL_LIST, SMALL_PIXELS
 from service.observability.tracing import stage
+from service.pictures.formats import is_light
 from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.decoding import NamedPictures, decode
@@ -62,6 +63,7 @@ class Predictor:
         started = time.perf_counter()
         size = sum(len(file.content) for file in upload.images)
         is_small = len(upload.images) <= SMALL_FILES and size <= SMALL_FILE_BYTES
+        is_small = is_small and all(file.is_npy or is_light(file.content) for file in upload.images)
 
         read = partial(decode, upload.images, model.card.input, options.resize)
         pictures = await self.decode(model, read, is_small, deadline)
