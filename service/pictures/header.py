@@ -5,6 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from scs.errors import ImageError, ScsError, UnsupportedImageError
+from service.pictures.bmp_file import MaskedBmpFile, has_masks
 from service.pictures.bounds import check_bounds
 from service.pictures.formats import FORMATS, format_of, is_raw_photograph, name_of
 from service.pictures.picture import check_pixels
@@ -27,10 +28,7 @@ def open_picture(data: bytes, max_pixels: int) -> PictureFile:
     kind = _check_beginning(data)
     check_bounds(data, max_pixels)
     try:
-        if kind == "TIFF":
-            opened: PictureFile = TiffFile(data)
-        else:
-            opened = PngFile(data) if kind == "PNG" else PillowFile(data, kind)
+        opened = _open(data, kind)
     except ScsError:
         raise
     except Exception as error:  # whatever a library stumbles over
@@ -39,6 +37,14 @@ def open_picture(data: bytes, max_pixels: int) -> PictureFile:
         raise ImageError(f"the image is {opened.size[0]}x{opened.size[1]}; it needs a pixel")
     check_pixels("the image", opened.size, max_pixels)
     return opened
+
+
+def _open(data: bytes, kind: str) -> PictureFile:
+    if kind == "TIFF":
+        return TiffFile(data)
+    if kind == "PNG":
+        return PngFile(data)
+    return MaskedBmpFile(data) if kind == "BMP" and has_masks(data) else PillowFile(data, kind)
 
 
 def is_grey(data: bytes, max_pixels: int) -> bool:

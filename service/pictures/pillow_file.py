@@ -7,7 +7,6 @@ import io
 from PIL import ExifTags, Image
 
 from scs.errors import ImageError, UnsupportedImageError
-from service.pictures.bmp_masks import decode_masked, masks_of
 from service.pictures.bounds import is_sound_exif, jpeg_precision
 from service.pictures.colour_profile import to_srgb
 from service.pictures.picture import Size
@@ -51,8 +50,6 @@ class PillowFile(PictureFile):
             raise ImageError(message) from error
 
     def _decode(self, least: Size | None) -> Image.Image:
-        if self.kind == "BMP" and (masks := masks_of(self._data)):
-            return decode_masked(self._data, masks)
         if self.kind == "GIF":
             return self._first_frame()
         image = self._image

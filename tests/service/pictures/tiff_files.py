@@ -92,7 +92,7 @@ def every_kind() -> list[Kind]:
     """Return kinds of which each depth meets each layout, byte order and compression that it can have."""
     found = []
     depths = [(bits, WHOLE) for bits in (1, 2, 4, 8, 10, 12, 14, 16, 24, 32, 64)]
-    depths += [(8, SIGNED), (16, SIGNED), (32, SIGNED), (16, FLOAT), (24, FLOAT), (32, FLOAT), (64, FLOAT)]
+    depths += [(8, SIGNED), (16, SIGNED), (32, SIGNED), (16, FLOAT), (32, FLOAT), (64, FLOAT)]
     for (bits, sample_format), photometric in product(depths, (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK)):
         if photometric == PALETTE and (bits > 8 or sample_format != WHOLE):
             continue
@@ -142,7 +142,7 @@ def _row(row: Samples, kind: Kind) -> bytes:
     if kind.predictor == 3:
         planes = flat.astype(flat.dtype.newbyteorder(">")).view(np.uint8).reshape(-1, flat.itemsize).T.reshape(-1)
         return bytes(np.concatenate([planes[:1], planes[1:] - planes[:-1]]))
-    if kind.bits in (8, 16, 32, 64) and not (kind.sample_format == FLOAT and kind.bits == 24):
+    if kind.bits in (8, 16, 32, 64):
         return bytes(flat.astype(flat.dtype.newbyteorder(kind.order)).tobytes())
     if kind.bits == 24:
         wide = np.ascontiguousarray(flat.astype(">u4")).view(np.uint8).reshape(-1, 4)[:, 1:]
@@ -228,7 +228,7 @@ def samples_of(picture: Samples, kind: Kind) -> tuple[Samples, dict[int, bytes |
 def numbers_of(unit: Samples, kind: Kind) -> Samples:
     """Return numbers within [0, 1] as the samples of a kind, whose largest is 1 where they are floats."""
     if kind.sample_format == FLOAT:
-        return unit.astype({16: np.float16, 24: np.float32, 32: np.float32, 64: np.float64}[kind.bits])
+        return unit.astype({16: np.float16, 32: np.float32, 64: np.float64}[kind.bits])
     most = 2 ** (kind.bits - (kind.sample_format == SIGNED)) - 1
     size = next(size for size in (8, 16, 32, 64) if size >= kind.bits)
     values = np.minimum(np.rint(unit * float(most)), float(most) if kind.bits < 53 else float(most) * (1 - 2**-52))
