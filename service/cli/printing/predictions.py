@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from service.api.predict import PredictResponse
+from service.api.predict import Failure, PredictResponse
 from service.api.ranking import Ranked, TemplateScore
 
 
@@ -21,3 +22,10 @@ def print_predictions(answer: PredictResponse) -> None:
         for rank, found in enumerate(ranking):
             table.add_row(prediction.name if rank == 0 else "", found.label, found.shown)
     Console().print(table)
+
+
+def print_failures(failures: Sequence[Failure], of: int) -> None:
+    """Print on standard error which of so many files could not be read, and why: a line each."""
+    for failure in failures:
+        which = "" if of == 1 else f" (number {failure.number} of {of})"
+        print("scs: " + " ".join(f"{failure.name}{which}: {failure.detail}".split()), file=sys.stderr)
