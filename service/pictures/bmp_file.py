@@ -37,7 +37,7 @@ class MaskedBmpFile(PictureFile):
         self._is_from_the_top = bool(height >> 31)  # it is negative then
         self.size: Size = (_number(data, 18), 2**32 - height if self._is_from_the_top else height)
 
-    def _decode(self, least: Size | None) -> Image.Image:
+    def _decode(self, least: Size | None, grey: bool) -> Image.Image:
         data, (width, height) = self._data, self.size
         length = _number(data, 28, 2) // 8
         stride = -(-width * length // 4) * 4

@@ -7,10 +7,11 @@ by the pixels that are allowed and by the file's own bytes.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from scs.errors import ImageError, TooLargeError
+from scs.errors import ImageError, TooLargeError, UnsupportedImageError
 from service.pictures.directory import Directory
 from service.pictures.picture import check_pixels
 
@@ -27,6 +28,7 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = 256,
 
 _EXIF = b"Exif\0\0"
 _MPF = b"MPF\0"
+_FRAME = struct.Struct(">BHH")  # bits of a sample, height, width
 
 
 def check_bounds(data: bytes, max_pixels: int) -> None:
@@ -65,69 +67,75 @@ def _check_tiff(data: bytes, max_pixels: int) -> None:
 
 
 class JpegSegment(NamedTuple):
-    """A segment of a JPEG: its marker, and what follows its length."""
+    """A segment of a JPEG: its marker, and where what follows its length begins and ends in the file."""
 
     marker: int
-    body: memoryview
+    start: int
+    end: int
 
 
-_BARE = (0x01, *range(0xD0, 0xD9))  # markers that nothing follows
 _END, _SCAN, _EXIF_SEGMENT, _MPF_SEGMENT = 0xD9, 0xDA, 0xE1, 0xE2
-_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_BARE = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))  # markers that nothing follows, and no marker
+FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
 _NEXT_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
 
 
 def _check_jpeg(data: bytes, max_pixels: int) -> None:
     scans = pixels = 0
     exif = bytearray()
-    for marker, body in jpeg_segments(data):
-        if marker == _EXIF_SEGMENT and body[: len(_EXIF)] == _EXIF:
-            exif += body[len(_EXIF) :]  # joined, as Pillow joins them
-        elif marker == _MPF_SEGMENT and body[: len(_MPF)] == _MPF:
-            _check_directory(bytes(body[len(_MPF) :]))
-        elif marker in _FRAMES and len(body) >= 5:
-            size = int.from_bytes(body[3:5]), int.from_bytes(body[1:3])
+    for marker, start, end in jpeg_segments(data):
+        if marker == _SCAN:
+            scans += 1
+            if scans > MOST_SCANS or scans * pixels > _FULL_SCANS * max_pixels:
+                raise _too_many_scans(scans, max_pixels)
+        elif marker == _EXIF_SEGMENT and data.startswith(_EXIF, start):
+            exif += data[start + len(_EXIF) : end]  # joined, as Pillow joins them
+        elif marker == _MPF_SEGMENT and data.startswith(_MPF, start):
+            _check_directory(data[start + len(_MPF) : end])
+        elif marker in FRAMES and end - start >= 5:
+            bits, *sides = _FRAME.unpack_from(data, start)
+            if bits != 8:
+                raise UnsupportedImageError(f"JPEG with {bits}-bit samples is not read; send it with 8 bits, or as PNG")
+            size = sides[1], sides[0]
             check_pixels("the image", size, max_pixels)
             pixels = max(pixels, size[0] * size[1])
-        scans += marker == _SCAN
-        if scans > MOST_SCANS or scans * pixels > _FULL_SCANS * max_pixels:
-            raise TooLargeError(
-                f"the JPEG image has {scans} scans or more; at most {MOST_SCANS} are decoded, and no more than "
-                f"{_FULL_SCANS * max_pixels} pixels in all of them"
-            )
+            if scans * pixels > _FULL_SCANS * max_pixels:
+                raise _too_many_scans(scans, max_pixels)
     _check_directory(bytes(exif))
 
 
-def jpeg_precision(data: bytes) -> int | None:
-    """Return the bits of each sample of a JPEG, None where it has no frame."""
-    return next((body[0] for marker, body in jpeg_segments(data) if marker in _FRAMES and body), None)
+def _too_many_scans(scans: int, max_pixels: int) -> TooLargeError:
+    return TooLargeError(
+        f"the JPEG image has {scans} scans or more; at most {MOST_SCANS} are decoded, and no more than "
+        f"{_FULL_SCANS * max_pixels} pixels in all of them"
+    )
 
 
 def _check_directory(block: bytes) -> None:
-    if not Directory(block).is_sound:
+    if block and not Directory(block).is_sound:
         raise ImageError("the JPEG image has tags that its bytes cannot hold")
 
 
 def jpeg_segments(data: bytes) -> Iterator[JpegSegment]:
     """Yield the segments of a JPEG up to its end; what else may lie in the file, such as a film, is not looked at."""
-    whole, place = memoryview(data), 2
+    place, size = 2, len(data)
     for _ in range(MOST_SEGMENTS):
         start = data.find(b"\xff", place, place + _JUNK)
-        if start < 0 or start + 1 >= len(data):
+        if start < 0 or start + 1 >= size:
             return
         marker = data[start + 1]
         if marker == 0xFF:
             place = start + 1
-        elif marker in (0x00, *_BARE):
+        elif marker in _BARE:
             place = start + 2
         elif marker == _END:
             return
         else:
             place = start + 2 + max(2, int.from_bytes(data[start + 2 : start + 4]))
-            yield JpegSegment(marker, whole[start + 4 : place])
+            yield JpegSegment(marker, start + 4, min(place, size))
             if marker == _SCAN:
                 following = _NEXT_MARKER.search(data, place)
-                place = len(data) if following is None else following.start()
+                place = size if following is None else following.start()
     raise ImageError(f"a JPEG image may have {MOST_SEGMENTS} segments; more came")
 
 

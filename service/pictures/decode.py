@@ -17,22 +17,26 @@ from service.pictures.resize import resize, resize_image, scaled_size
 DRAFT_MARGIN = 2  # a JPEG is decoded at no less than this many times the size that is wanted
 
 
-def decode_image(data: bytes, *, channels: int, max_pixels: int, scale_to: Size | int | None = None) -> Picture:
-    """Decode a still image: JPEG, PNG, WebP, GIF (its first frame), BMP or TIFF.
+def decode_image(
+    data: bytes, *, channels: int, max_pixels: int, scale_to: Size | int | None = None, draft: bool = False
+) -> Picture:
+    """Decode a still image: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF; of several pictures in a file the first.
 
-    The picture is turned upright as its EXIF orientation says. Transparency is laid over white, the page that pictures
-    with transparency are drawn for and shown on. Of 16-bit greys the upper 8 bits are kept; 32-bit integers and floats,
-    which have no agreed range, are stretched from their least value to their largest. Colour profiles are not applied.
+    The picture is turned upright as its EXIF orientation says, and its colours are converted to sRGB by its ICC
+    profile. Transparency is laid over white, the page that pictures with transparency are drawn for and shown on. Of
+    more than 8 bits the upper 8 are kept. Floats, signed numbers and those of more than 16 bits have no agreed range:
+    :func:`service.pictures.numbers.to_greys` says how they become greys.
 
     Args:
         data: the file's bytes.
         channels: 1 for grey (ITU-R 601 luma), 3 for RGB.
         max_pixels: most pixels that are decoded, or scaled to.
-        scale_to: (width, height), or the longer side; None keeps the size. A JPEG is then decoded at a fraction of its
-            size, as long as that is at least twice the size wanted.
+        scale_to: (width, height), or the longer side; None keeps the size.
+        draft: whether a JPEG that is scaled down may be decoded at a fraction of its size, if that is at least twice
+            the size wanted: several times as fast, and some pixels are others.
 
     Raises:
-        UnsupportedImageError: the bytes are not an image in one of these formats.
+        UnsupportedImageError: the bytes are not an image in one of these formats, or of a variant that is not read.
         TooLargeError: the header, read before anything is decoded, says more pixels than ``max_pixels``.
         ImageError: there are no bytes, or they are truncated or damaged.
         OptionError: ``scale_to`` is less than one pixel.
@@ -40,7 +44,7 @@ def decode_image(data: bytes, *, channels: int, max_pixels: int, scale_to: Size 
     plain = _decode_plain(data, channels, max_pixels, scale_to)
     if plain is not None:
         return plain
-    image, opened = _load(data, max_pixels, scale_to)
+    image, opened = _load(data, channels, max_pixels, scale_to if draft else None)
     upright = flatten(image, MODES[channels])
     size = opened.upright_size
     if scale_to is not None:
@@ -57,7 +61,7 @@ def decode_cutout(data: bytes, *, channels: int, max_pixels: int) -> tuple[Pictu
     Raises:
         UnsupportedImageError, TooLargeError, ImageError: as ``decode_image``.
     """
-    image, opened = _load(data, max_pixels, None)
+    image, opened = _load(data, channels, max_pixels, None)
     picture = Picture(to_pixels(without_opacity(image, MODES[channels])), *opened.upright_size)
     if image.mode not in ("LA", "RGBA"):
         return picture, None
@@ -89,10 +93,10 @@ def _decode_plain(data: bytes, channels: int, max_pixels: int, scale_to: Size | 
     return Picture(pixels if target == size else resize_image(pixels, target), *size)
 
 
-def _load(data: bytes, max_pixels: int, scale_to: Size | int | None) -> tuple[Image.Image, PictureFile]:
+def _load(data: bytes, channels: int, max_pixels: int, scale_to: Size | int | None) -> tuple[Image.Image, PictureFile]:
     opened = open_picture(data, max_pixels)
     target = None if scale_to is None else scaled_size(opened.size, scale_to, max_pixels)
-    return opened.load(_draft_size(target)), opened
+    return opened.load(_draft_size(target), channels == 1), opened
 
 
 def _draft_size(target: Size | None) -> Size | None:

@@ -38,17 +38,18 @@ class PictureFile(ABC):
     is_grey: bool
     holds_numbers: bool = False
 
-    def load(self, least: Size | None = None) -> Image.Image:
+    def load(self, least: Size | None = None, grey: bool = False) -> Image.Image:
         """Decode the picture, upright, in sRGB, of mode L, LA, RGB or RGBA.
 
         Args:
             least: (width, height) down to which it may be decoded smaller than it is, where that takes less time.
+            grey: whether it will be made grey, so that colours need not be decoded.
 
         Raises:
             ImageError: it is damaged, or of a variant that is not read.
         """
         try:
-            image = self._decode(least)
+            image = self._decode(least, grey)
         except ScsError:
             raise
         except Exception as error:  # on damaged bytes decoders raise whatever they stumble over
@@ -74,7 +75,7 @@ class PictureFile(ABC):
         return self.size[::-1] if self._orientation() in _SIDEWAYS else self.size
 
     @abstractmethod
-    def _decode(self, least: Size | None) -> Image.Image:
+    def _decode(self, least: Size | None, grey: bool) -> Image.Image:
         """Decode the picture as it is stored, in sRGB."""
 
     @abstractmethod

@@ -6,8 +6,8 @@ import io
 
 from PIL import ExifTags, Image
 
-from scs.errors import ImageError, UnsupportedImageError
-from service.pictures.bounds import is_sound_exif, jpeg_precision
+from scs.errors import ImageError
+from service.pictures.bounds import is_sound_exif
 from service.pictures.colour_profile import to_srgb
 from service.pictures.picture import Size
 from service.pictures.picture_file import PictureFile
@@ -26,14 +26,11 @@ class PillowFile(PictureFile):
         kind: its format, as ``format_of`` gives it.
 
     Raises:
-        UnsupportedImageError: a variant that is not read; the message says which.
         ImageError: its header is truncated or damaged.
     """
 
     def __init__(self, data: bytes, kind: str) -> None:
         self.kind, self._data = kind, data
-        if kind == "JPEG" and (bits := jpeg_precision(data)) not in (None, 8):
-            raise UnsupportedImageError(f"JPEG with {bits}-bit samples is not read; send it with 8 bits, or as PNG")
         self._image = self._open(data)
         self.size: Size = self._image.size
         self.is_grey = self._image.mode in _GREY_MODES
@@ -49,12 +46,13 @@ class PillowFile(PictureFile):
             message = f"the {self.kind} image's header is truncated or damaged, or of a variant that is not read"
             raise ImageError(message) from error
 
-    def _decode(self, least: Size | None) -> Image.Image:
+    def _decode(self, least: Size | None, grey: bool) -> Image.Image:
         if self.kind == "GIF":
             return self._first_frame()
         image = self._image
-        if least is not None:
-            image.draft(None, least)
+        if self.kind == "JPEG" and (least is not None or grey):
+            # The brightness alone, unless a profile says what colours look like.
+            image.draft("L" if grey and "icc_profile" not in image.info else None, least)
         try:
             image.load()
         except OSError:

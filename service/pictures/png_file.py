@@ -75,7 +75,7 @@ class PngFile(PictureFile):
                 return
             place = end
 
-    def _decode(self, least: Size | None) -> Image.Image:
+    def _decode(self, least: Size | None, grey: bool) -> Image.Image:
         import imagecodecs
 
         data = self._data

@@ -64,7 +64,7 @@ class TiffFile(PictureFile):
         valid: NDArray[np.bool_] = _turned(np.all(kept, axis=2), self._orientation())
         return (upright[..., 0] if self._colours == 1 else upright), valid
 
-    def _decode(self, least: Size | None) -> Image.Image:
+    def _decode(self, least: Size | None, grey: bool) -> Image.Image:
         page = self._page
         if page.photometric == _LAB or (page.photometric == _YCBCR and page.compression != _JPEG):
             return self._by_pillow()

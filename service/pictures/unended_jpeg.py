@@ -7,11 +7,10 @@ import io
 import numpy as np
 from PIL import Image
 
-from service.pictures.bounds import jpeg_segments
+from service.pictures.bounds import FRAMES, jpeg_segments
 
 _END = b"\xff\xd9"
 _PROGRESSIVE, _SCAN = (0xC2, 0xC6, 0xCA, 0xCE), 0xDA
-_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 _ANYTHING = (b"", b"\x5a\xa5\x33\x0f" * 8)  # what may follow the last pixel without changing one
 _COEFFICIENTS = 64
 
@@ -21,7 +20,7 @@ def with_end(data: bytes) -> bytes | None:
 
     A decoder makes up what is missing from whatever follows, so those of a whole picture are the same whatever follows.
     """
-    segments = [(each.marker, bytes(each.body)) for each in jpeg_segments(data)]
+    segments = [(marker, data[start:end]) for marker, start, end in jpeg_segments(data)]
     if not segments or segments[-1][0] != _SCAN or not _has_every_scan(segments):
         return None
     cut = data.removesuffix(b"\xff")
@@ -38,7 +37,7 @@ def _pixels(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | No
 
 def _has_every_scan(segments: list[tuple[int, bytes]]) -> bool:
     """Return whether each component's every coefficient was sent, and refined to its last bit."""
-    frame = next(((marker, body) for marker, body in segments if marker in _FRAMES), None)
+    frame = next(((marker, body) for marker, body in segments if marker in FRAMES), None)
     if frame is None:
         return False
     marker, body = frame

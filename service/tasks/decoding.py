@@ -69,7 +69,7 @@ def _decode_one(file: NamedBytes, wanted: InputCard, resize: str, settings: Sett
     # A picture that is not resized is analysed as it is, so its header already says whether it is too large for that.
     most = settings.max_pixels if scale_to else min(settings.max_pixels, settings.max_analysed_pixels)
     try:
-        decoded = _decode_file(file, wanted.channels, most, scale_to)
+        decoded = _decode_file(file, wanted.channels, most, scale_to, settings.draft_jpeg)
     except TooLargeError as error:
         raise TooLargeError(f"{error}; {_SMALLER}" if scale_to is None else str(error)) from error
     for name, picture in decoded:
@@ -102,9 +102,11 @@ def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings
         )
 
 
-def _decode_file(file: NamedBytes, channels: int, max_pixels: int, scale_to: Size | int | None) -> NamedPictures:
+def _decode_file(
+    file: NamedBytes, channels: int, max_pixels: int, scale_to: Size | int | None, draft: bool
+) -> NamedPictures:
     if not file.is_npy:
-        picture = decode_image(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to)
+        picture = decode_image(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to, draft=draft)
         return [(file.name, picture)]
     batch = decode_npy(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to)
     return [(f"{file.name}[{i}]" if len(batch) > 1 else file.name, picture) for i, picture in enumerate(batch)]
