@@ -11,6 +11,7 @@ from service.pictures.convert import flatten, without_opacity
 from service.pictures.header import open_picture
 from service.pictures.picture import MODES, Picture, Pixels, Size, to_pixels
 from service.pictures.picture_file import PictureFile
+from service.pictures.plain_jpeg import JPEG_BEGINNING, decode_plain_jpeg
 from service.pictures.png import PNG_BEGINNING, decode_plain_png
 from service.pictures.resize import resize, resize_image, scaled_size
 
@@ -81,11 +82,14 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.float64]:
 
 
 def _decode_plain(data: bytes, channels: int, max_pixels: int, scale_to: Size | int | None) -> Picture | None:
-    """Decode a plain PNG; return None for any other file, and for what cannot be read."""
-    if not data.startswith(PNG_BEGINNING):
+    """Decode a plain PNG or JPEG; return None for any other file, and for what cannot be read."""
+    if data.startswith(JPEG_BEGINNING):
+        pixels = decode_plain_jpeg(data, channels, max_pixels)
+    elif data.startswith(PNG_BEGINNING):
+        check_png_size(data, max_pixels)
+        pixels = decode_plain_png(data, channels)
+    else:
         return None
-    check_png_size(data, max_pixels)
-    pixels = decode_plain_png(data, channels)
     if pixels is None:
         return None
     size = pixels.shape[1], pixels.shape[0]

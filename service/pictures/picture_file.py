@@ -37,6 +37,7 @@ class PictureFile(ABC):
     size: Size
     is_grey: bool
     holds_numbers: bool = False
+    _turn: int = 1  # its orientation, once it was decoded
 
     def load(self, least: Size | None = None, grey: bool = False) -> Image.Image:
         """Decode the picture, upright, in sRGB, of mode L, LA, RGB or RGBA.
@@ -55,8 +56,8 @@ class PictureFile(ABC):
         except Exception as error:  # on damaged bytes decoders raise whatever they stumble over
             message = f"the {self.kind} image is truncated, damaged or of a variant that is not read here"
             raise ImageError(message) from error
-        turn = _TURNS.get(self._orientation())
-        return image if turn is None else image.transpose(turn)
+        self._turn = self._orientation()
+        return image.transpose(_TURNS[self._turn]) if self._turn in _TURNS else image
 
     def read_numbers(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read samples without an agreed range as they are, upright, where the file holds such numbers.
@@ -72,7 +73,7 @@ class PictureFile(ABC):
     @property
     def upright_size(self) -> Size:
         """(width, height) once the picture is upright; known only after it was loaded."""
-        return self.size[::-1] if self._orientation() in _SIDEWAYS else self.size
+        return self.size[::-1] if self._turn in _SIDEWAYS else self.size
 
     @abstractmethod
     def _decode(self, least: Size | None, grey: bool) -> Image.Image:

@@ -15,6 +15,7 @@ from service.pictures.unended_jpeg import with_end
 
 _GREY_MODES = ("1", "L", "LA", "La")
 _READ = ("L", "LA", "RGB", "RGBA", "CMYK")
+_ABOUT = {"exif", "xmp"}  # what Pillow finds an orientation in
 _ORIENTED = ("JPEG", "WEBP", "AVIF")  # HEIC is turned by its library
 
 
@@ -76,7 +77,7 @@ class PillowFile(PictureFile):
         return canvas
 
     def _orientation(self) -> int:
-        if self.kind not in _ORIENTED:
+        if self.kind not in _ORIENTED or not _ABOUT & self._image.info.keys():
             return 1
         try:
             if not is_sound_exif(self._image.info.get("exif", b"")):
