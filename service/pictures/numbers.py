@@ -45,27 +45,25 @@ def valid(values: Numbers, no_data: float | None = None) -> Valid:
         no_data: what the file says stands for a missing one. Where it says nothing, -9999 and its like do, if they lie
             far below all others.
     """
-    if values.dtype.kind in "ub":
-        return np.ones(values.shape, bool) if no_data is None else values != no_data
-    kept: Valid = np.isfinite(values)
-    kept &= np.abs(values, dtype=np.float64) < _BEYOND
-    if no_data is not None:
-        kept &= ~np.isclose(values, no_data, rtol=1e-6, atol=0, equal_nan=True)
-    elif kept.any():
-        low = values.min(where=kept, initial=np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).max)
-        others = kept & (values != low)
-        if float(low) in _NO_DATA and others.any() and _stands_apart(values, others, float(low)):
-            kept = others
+    kept: Valid = np.empty(values.shape, bool)
+    for part in _parts(values):
+        kept[part] = _is_number(values[part], no_data)
+    if no_data is None and values.dtype.kind != "u":
+        low, high = _ends(values, kept)
+        if low in _NO_DATA and low < high:
+            others = kept & (values != low)
+            least, _ = _ends(values, others)
+            if least - low > max(high - least, abs(least)):  # further from all others than they from each other
+                return others
     return kept
 
 
-def _stands_apart(values: Numbers, others: Valid, low: float) -> bool:
-    """Return whether a lowest number lies further from all others than they from each other, or from zero."""
-    top = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
-    bottom = np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).max
-    least = float(values.min(where=others, initial=bottom))
-    largest = float(values.max(where=others, initial=top))
-    return least - low > max(largest - least, abs(least))
+def _is_number(values: Numbers, no_data: float | None) -> Valid:
+    numbers = values.astype(np.float64)
+    kept: Valid = np.isfinite(numbers) & (np.abs(numbers) < _BEYOND)
+    if no_data is not None:
+        kept &= ~np.isclose(numbers, no_data, rtol=1e-6, atol=0, equal_nan=True)
+    return kept
 
 
 def to_greys(values: Numbers, no_data: float | None = None) -> Pixels:
