@@ -18,6 +18,9 @@ class PredictOptions(ModelOptions):
         description="`card`: to the size the model was trained on (a bank of templates: not at all); "
         "`none`: not at all; a number: pixels of the longer side.",
     )
+    partial: bool = Field(
+        False, description="Whether the other pictures are answered where some cannot be read; `failures` says which."
+    )
 
 
 class ImagePrediction(BaseModel):
@@ -27,6 +30,14 @@ class ImagePrediction(BaseModel):
     width: int = Field(description="Pixels, upright.")
     height: int
     classes: Ranking
+
+
+class Failure(BaseModel):
+    """A picture that could not be read, of several."""
+
+    name: str = Field(description="File name as it was sent, or the picture's number.")
+    number: int = Field(description="Which of the files that were sent, from 1.")
+    detail: str = Field(description="What was needed and what came.")
 
 
 class PredictResponse(BaseModel):
@@ -53,4 +64,5 @@ class PredictResponse(BaseModel):
     model: str
     version: int
     predictions: list[ImagePrediction]
+    failures: list[Failure] = Field([], description="With `partial=true`, the files that could not be read.")
     timing: Timing

@@ -21,6 +21,7 @@ from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_FILES, SMALL_LI
 from service.oip.datatypes import BYTES, DATATYPES, read_byte_strings, read_numbers, size_of
 from service.oip.messages import InferRequest, InputTensor
 from service.oip.parameters import shown
+from service.pictures.formats import is_light
 from service.pictures.picture import MAX_PICTURES, Picture
 from service.settings import Settings
 from service.tasks.decoding import check_analysed_size, decode
@@ -37,8 +38,16 @@ def _is_small(tensor: InputTensor) -> bool:
     if tensor.raw is None:  # no more of a list is looked at than the shape says
         return tensor.datatype != BYTES and size_of("UINT8", tensor.shape) <= SMALL_LIST
     if tensor.datatype == BYTES:
-        return math.prod(tensor.shape) <= SMALL_FILES and len(tensor.raw) <= SMALL_FILE_BYTES
+        return math.prod(tensor.shape) <= SMALL_FILES and len(tensor.raw) <= SMALL_FILE_BYTES and _are_light(tensor)
     return tensor.datatype == "UINT8" or len(tensor.raw) <= SMALL_TENSOR_BYTES
+
+
+def _are_light(tensor: InputTensor) -> bool:
+    assert tensor.raw is not None
+    try:
+        return all(map(is_light, read_byte_strings(tensor.raw, math.prod(tensor.shape))))
+    except ProtocolError:
+        return True  # it is refused at once
 
 
 def read_images(tensors: Sequence[InputTensor], wanted: InputCard, settings: Settings) -> list[Images]:

@@ -7,11 +7,13 @@ by the pixels that are allowed and by the file's own bytes.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from scs.errors import ImageError, TooLargeError
+from scs.errors import ImageError, TooLargeError, UnsupportedImageError
 from service.pictures.directory import Directory
+from service.pictures.formats import format_of
 from service.pictures.picture import check_pixels
 
 MOST_SCANS = 64  # of a JPEG; the usual progressive one has ten
@@ -27,6 +29,7 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = 256,
 
 _EXIF = b"Exif\0\0"
 _MPF = b"MPF\0"
+_FRAME = struct.Struct(">BHH")  # bits of a sample, height, width
 
 
 def check_bounds(data: bytes, max_pixels: int) -> None:
@@ -37,9 +40,9 @@ def check_bounds(data: bytes, max_pixels: int) -> None:
             more passes over them.
         ImageError: damaged, or of more parts than any picture has.
     """
-    for beginning, check in _CHECKS:
-        if beginning.match(data):
-            check(data, max_pixels)
+    check = _CHECKS.get(format_of(data) or "")
+    if check is not None:
+        check(data, max_pixels)
 
 
 def is_sound_exif(block: bytes) -> bool:
@@ -64,63 +67,76 @@ def _check_tiff(data: bytes, max_pixels: int) -> None:
         )
 
 
-class _Segment(NamedTuple):
+class JpegSegment(NamedTuple):
+    """A segment of a JPEG: its marker, and where what follows its length begins and ends in the file."""
+
     marker: int
-    body: memoryview
+    start: int
+    end: int
 
 
-_BARE = (0x01, *range(0xD0, 0xD9))  # markers that nothing follows
 _END, _SCAN, _EXIF_SEGMENT, _MPF_SEGMENT = 0xD9, 0xDA, 0xE1, 0xE2
-_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_BARE = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))  # markers that nothing follows, and no marker
+FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
 _NEXT_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
 
 
 def _check_jpeg(data: bytes, max_pixels: int) -> None:
     scans = pixels = 0
     exif = bytearray()
-    for marker, body in _jpeg_segments(data):
-        if marker == _EXIF_SEGMENT and body[: len(_EXIF)] == _EXIF:
-            exif += body[len(_EXIF) :]  # joined, as Pillow joins them
-        elif marker == _MPF_SEGMENT and body[: len(_MPF)] == _MPF:
-            _check_directory(bytes(body[len(_MPF) :]))
-        elif marker in _FRAMES and len(body) >= 5:
-            size = int.from_bytes(body[3:5]), int.from_bytes(body[1:3])
+    for marker, start, end in jpeg_segments(data):
+        if marker == _SCAN:
+            scans += 1
+            if scans > MOST_SCANS or scans * pixels > _FULL_SCANS * max_pixels:
+                raise _too_many_scans(scans, max_pixels)
+        elif marker == _EXIF_SEGMENT and data.startswith(_EXIF, start):
+            exif += data[start + len(_EXIF) : end]  # joined, as Pillow joins them
+        elif marker == _MPF_SEGMENT and data.startswith(_MPF, start):
+            _check_directory(data[start + len(_MPF) : end])
+        elif marker in FRAMES and end - start >= 5:
+            bits, *sides = _FRAME.unpack_from(data, start)
+            if bits != 8:
+                raise UnsupportedImageError(f"JPEG with {bits}-bit samples is not read; send it with 8 bits, or as PNG")
+            size = sides[1], sides[0]
             check_pixels("the image", size, max_pixels)
             pixels = max(pixels, size[0] * size[1])
-        scans += marker == _SCAN
-        if scans > MOST_SCANS or scans * pixels > _FULL_SCANS * max_pixels:
-            raise TooLargeError(
-                f"the JPEG image has {scans} scans or more; at most {MOST_SCANS} are decoded, and no more than "
-                f"{_FULL_SCANS * max_pixels} pixels in all of them"
-            )
+            if scans * pixels > _FULL_SCANS * max_pixels:
+                raise _too_many_scans(scans, max_pixels)
     _check_directory(bytes(exif))
 
 
+def _too_many_scans(scans: int, max_pixels: int) -> TooLargeError:
+    return TooLargeError(
+        f"the JPEG image has {scans} scans or more; at most {MOST_SCANS} are decoded, and no more than "
+        f"{_FULL_SCANS * max_pixels} pixels in all of them"
+    )
+
+
 def _check_directory(block: bytes) -> None:
-    if not Directory(block).is_sound:
+    if block and not Directory(block).is_sound:
         raise ImageError("the JPEG image has tags that its bytes cannot hold")
 
 
-def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
+def jpeg_segments(data: bytes) -> Iterator[JpegSegment]:
     """Yield the segments of a JPEG up to its end; what else may lie in the file, such as a film, is not looked at."""
-    whole, place = memoryview(data), 2
+    place, size = 2, len(data)
     for _ in range(MOST_SEGMENTS):
         start = data.find(b"\xff", place, place + _JUNK)
-        if start < 0 or start + 1 >= len(data):
+        if start < 0 or start + 1 >= size:
             return
         marker = data[start + 1]
         if marker == 0xFF:
             place = start + 1
-        elif marker in (0x00, *_BARE):
+        elif marker in _BARE:
             place = start + 2
         elif marker == _END:
             return
         else:
             place = start + 2 + max(2, int.from_bytes(data[start + 2 : start + 4]))
-            yield _Segment(marker, whole[start + 4 : place])
+            yield JpegSegment(marker, start + 4, min(place, size))
             if marker == _SCAN:
                 following = _NEXT_MARKER.search(data, place)
-                place = len(data) if following is None else following.start()
+                place = size if following is None else following.start()
     raise ImageError(f"a JPEG image may have {MOST_SEGMENTS} segments; more came")
 
 
@@ -134,7 +150,8 @@ def check_png_size(data: bytes, max_pixels: int) -> None:
 
 
 def _check_png(data: bytes, max_pixels: int) -> None:
-    check_png_size(data, max_pixels)
+    if data[12:16] == b"IHDR":
+        check_png_size(data, max_pixels)
     place = 8
     for _ in range(MOST_CHUNKS):
         if place >= len(data):
@@ -188,11 +205,11 @@ def _check_bmp(data: bytes, max_pixels: int) -> None:
         raise TooLargeError(f"a BMP image with runs may have {MOST_RLE_BYTES} bytes; {len(data)} came")
 
 
-_CHECKS: list[tuple[re.Pattern[bytes], Callable[[bytes, int], None]]] = [
-    (re.compile(rb"\xff\xd8\xff"), _check_jpeg),
-    (re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL), _check_png),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), _check_webp),
-    (re.compile(rb"GIF8[79]a"), _check_gif),
-    (re.compile(rb"BM"), _check_bmp),
-    (re.compile(rb"II[*+]\0|MM\0[*+]"), _check_tiff),
-]
+_CHECKS: dict[str, Callable[[bytes, int], None]] = {
+    "JPEG": _check_jpeg,
+    "PNG": _check_png,
+    "WEBP": _check_webp,
+    "GIF": _check_gif,
+    "BMP": _check_bmp,
+    "TIFF": _check_tiff,
+}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from models.cards.card import InputCard
-from scs.errors import FixedSizeError, OptionError, ScsError, TooLargeError
+from scs.errors import FixedSizeError, ImageError, OptionError, ScsError, TooLargeError
 from service.api.files import NamedBytes
 from service.pictures.decode import decode_image
 from service.pictures.npy import decode_npy
@@ -15,6 +16,15 @@ from service.settings import Settings
 NamedPictures = list[tuple[str, Picture]]
 
 _SMALLER = "ask for it smaller with resize=1024, say"
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A file that could not be read: its name, its number from 1, and why."""
+
+    name: str
+    number: int
+    detail: str
 
 
 def decode(files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings: Settings) -> NamedPictures:
@@ -27,20 +37,44 @@ def decode(files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings
         OptionError: a picture too small for the network.
     """
     pictures: NamedPictures = []
+    for number, file in enumerate(files, start=1):
+        try:
+            pictures += _decode_one(file, wanted, resize, settings)
+        except ScsError as error:
+            which = "" if len(files) == 1 else f"'{file.name}', number {number} of {len(files)}: "
+            raise type(error)(f"{which}{error}") from error
+    return pictures
+
+
+def decode_readable(
+    files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings: Settings
+) -> tuple[NamedPictures, list[Unread]]:
+    """Decode files as ``decode`` does, and leave out those that cannot be read.
+
+    Returns:
+        The pictures, and what could not be read.
+    """
+    pictures: NamedPictures = []
+    unread: list[Unread] = []
+    for number, file in enumerate(files, start=1):
+        try:
+            pictures += _decode_one(file, wanted, resize, settings)
+        except (ImageError, TooLargeError, OptionError) as error:
+            unread.append(Unread(file.name, number, str(error)))
+    return pictures, unread
+
+
+def _decode_one(file: NamedBytes, wanted: InputCard, resize: str, settings: Settings) -> NamedPictures:
     scale_to = target_size(resize, wanted)
     # A picture that is not resized is analysed as it is, so its header already says whether it is too large for that.
     most = settings.max_pixels if scale_to else min(settings.max_pixels, settings.max_analysed_pixels)
-    for number, file in enumerate(files, start=1):
-        try:
-            decoded = _decode_file(file, wanted.channels, most, scale_to)
-        except ScsError as error:
-            which = "" if len(files) == 1 else f"'{file.name}', number {number} of {len(files)}: "
-            hint = f"; {_SMALLER}" if isinstance(error, TooLargeError) and scale_to is None else ""
-            raise type(error)(f"{which}{error}{hint}") from error
-        for name, picture in decoded:
-            check_analysed_size(name, picture, wanted, settings)  # before the next file takes more memory
-            pictures.append((name, picture))
-    return pictures
+    try:
+        decoded = _decode_file(file, wanted.channels, most, scale_to, settings.draft_jpeg)
+    except TooLargeError as error:
+        raise TooLargeError(f"{error}; {_SMALLER}" if scale_to is None else str(error)) from error
+    for name, picture in decoded:
+        check_analysed_size(name, picture, wanted, settings)  # before the next file takes more memory
+    return decoded
 
 
 def target_size(resize: str, wanted: InputCard) -> Size | int | None:
@@ -74,9 +108,11 @@ def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings
         )
 
 
-def _decode_file(file: NamedBytes, channels: int, max_pixels: int, scale_to: Size | int | None) -> NamedPictures:
+def _decode_file(
+    file: NamedBytes, channels: int, max_pixels: int, scale_to: Size | int | None, draft: bool
+) -> NamedPictures:
     if not file.is_npy:
-        picture = decode_image(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to)
+        picture = decode_image(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to, draft=draft)
         return [(file.name, picture)]
     batch = decode_npy(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to)
     return [(f"{file.name}[{i}]" if len(batch) > 1 else file.name, picture) for i, picture in enumerate(batch)]

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,9 +21,10 @@ from service.api.predict import PredictOptions
 from service.inference.batcher import Batcher
 from service.inference.event_loop import SMALL_FILE_BYTES, SMALL_FILES, SMALL_LIST, SMALL_PIXELS
 from service.observability.tracing import stage
+from service.pictures.formats import is_light
 from service.repository.loader import LoadedModel
 from service.settings import Settings
-from service.tasks.decoding import NamedPictures, decode
+from service.tasks.decoding import NamedPictures, Unread, decode, decode_readable
 from service.tasks.ranking import rank
 from service.tasks.timing import milliseconds
 from service.workers.pools import Pool
@@ -52,7 +54,8 @@ class Predictor:
             A :class:`service.api.predict.PredictResponse` in plain values.
 
         Raises:
-            ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
+            ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, unless the
+                others are to be answered.
             OptionError: a picture too small for the network, or a template, which is for activations.
             BusyError: too much is waiting.
             DeadlineError: it could not be done in time.
@@ -62,9 +65,15 @@ class Predictor:
         started = time.perf_counter()
         size = sum(len(file.content) for file in upload.images)
         is_small = len(upload.images) <= SMALL_FILES and size <= SMALL_FILE_BYTES
+        is_small = is_small and all(file.is_npy or is_light(file.content) for file in upload.images)
 
-        read = partial(decode, upload.images, model.card.input, options.resize)
-        pictures = await self.decode(model, read, is_small, deadline)
+        unread: list[Unread] = []
+        if options.partial:  # never on the event loop, whose own limit would make a failure of what is larger
+            read_some = partial(decode_readable, upload.images, model.card.input, options.resize)
+            pictures, unread = await self.decode(model, read_some, False, deadline)
+        else:
+            read = partial(decode, upload.images, model.card.input, options.resize)
+            pictures = await self.decode(model, read, is_small, deadline)
         decoded = time.perf_counter()
         logits: dict[int, Array] = {}
         for numbers, images in same_size(pictures):
@@ -72,8 +81,11 @@ class Predictor:
         inferred = time.perf_counter()
         timing = {"decode_ms": milliseconds(started, decoded), "inference_ms": milliseconds(decoded, inferred)}
         if len(pictures) * len(model.card.labels) <= SMALL_LIST:
-            return to_predictions(model.card, pictures, logits, options.top_k, timing)
-        return await self._decoders.run(deadline, to_predictions, model.card, pictures, logits, options.top_k, timing)
+            answer = to_predictions(model.card, pictures, logits, options.top_k, timing)
+        else:
+            ranking = model.card, pictures, logits, options.top_k, timing
+            answer = await self._decoders.run(deadline, to_predictions, *ranking)
+        return {**answer, "failures": [asdict(each) for each in unread]} if options.partial else answer
 
     async def decode(
         self, model: LoadedModel, read: Callable[[Settings], Read], is_small: bool, deadline: float

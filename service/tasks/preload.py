@@ -5,10 +5,17 @@ from __future__ import annotations
 
 def import_all() -> None:
     """Import what work on models and pictures needs; matching, whose compiler is large, comes later."""
+    import imagecodecs
+    import pi_heif  # noqa: F401
+    import tifffile  # noqa: F401
+
     import service.repository.trial
     import service.tasks.activations.task
     import service.tasks.decoding
     import service.tasks.match.answer  # noqa: F401
+
+    for codec in ("png", "deflate", "lzw", "jpeg8"):
+        getattr(imagecodecs, f"{codec}_decode")  # loads it
 
 
 def warm_matching() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.api.predict import PredictResponse
+from service.api.predict import Failure, PredictResponse
 from service.api.ranking import Ranked, TemplateScore
-from service.cli.printing.plain import PlainTable
+from service.cli.printing.plain import PlainTable, say
 
 
 def print_predictions(answer: PredictResponse) -> None:
@@ -19,3 +19,10 @@ def print_predictions(answer: PredictResponse) -> None:
         for rank, found in enumerate(ranking):
             table.add_row(prediction.name if rank == 0 else "", found.label, found.shown)
     table.show()
+
+
+def print_failures(failures: Sequence[Failure], of: int) -> None:
+    """Print on standard error which of so many files could not be read, and why: a line each."""
+    for failure in failures:
+        which = "" if of == 1 else f" (number {failure.number} of {of})"
+        say("scs: " + " ".join(f"{failure.name}{which}: {failure.detail}".split()), error=True)

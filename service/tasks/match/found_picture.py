@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw
 from scs.errors import OptionError
 from service.api.files import NamedBytes
 from service.api.match import FoundMatch, MatchResponse
-from service.pictures.convert import stretch
 from service.pictures.decode import decode_image
 from service.pictures.npy import read_array
+from service.pictures.numbers import stretch
 from service.pictures.picture import Pixels, to_image
 from service.pictures.sheet import lettering
 from service.tasks.match.pictures import NUMBERS

@@ -10,7 +10,7 @@ import numpy as np
 from service.api.files import MatchUpload, NamedBytes
 from service.pictures.decode import decode_cutout, decode_image, decode_mask
 from service.pictures.errors import error_about
-from service.pictures.header import is_grey
+from service.pictures.header import is_grey, open_picture
 from service.pictures.npy import Array, npy_header, read_array
 
 NUMBERS = ("uint8", "uint16", "float32", "float64")
@@ -52,12 +52,19 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
         with error_about(name):
             if file.is_npy:
                 return _repeated(read_array(file.content, NUMBERS, max_pixels), most)
+            numbers = _numbers(file, max_pixels)
+            if numbers is not None:
+                return _repeated(numbers[0], most)
             return decode_image(file.content, channels=channels, max_pixels=max_pixels).pixels
 
     def cut_out(name: str, file: NamedBytes) -> tuple[Array, Array | None]:
         if file.is_npy or not transparency or upload.masks:
             return read(name, file), None
         with error_about(name):
+            numbers = _numbers(file, max_pixels)
+            if numbers is not None:
+                values, valid = numbers
+                return _repeated(values, most), None if valid.all() else valid.astype(np.float32)
             picture, opacity = decode_cutout(file.content, channels=channels, max_pixels=max_pixels)
         return picture.pixels, None if opacity is None else opacity.astype(np.float32) / 255
 
@@ -71,6 +78,15 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
         masks=masks or [opacity for _, opacity in cutouts] or [None],
         reference=None if upload.reference is None else read("reference", upload.reference),
     )
+
+
+def _numbers(file: NamedBytes, max_pixels: int) -> tuple[Array, Array] | None:
+    """Read a picture of numbers without an agreed range, and where they are valid; None for any other picture.
+
+    They are compared as they are: as greys, each file would be stretched by its own least and largest.
+    """
+    opened = open_picture(file.content, max_pixels)
+    return opened.read_numbers() if opened.holds_numbers else None
 
 
 def _mask(name: str, file: NamedBytes, max_pixels: int) -> Array:

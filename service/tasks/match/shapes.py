@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scs.errors import ShapeError, TooLargeError
 from service.api.files import MatchUpload, NamedBytes
 from service.pictures.errors import error_about
-from service.pictures.header import GREY_MODES, open_image
+from service.pictures.header import open_picture
 from service.pictures.npy import Array, npy_header
 from service.tasks.match.pictures import named
 
@@ -95,9 +95,9 @@ class _Header:
 def _header(name: str, file: NamedBytes, max_pixels: int) -> _Header:
     with error_about(name):
         if not file.is_npy:
-            image = open_image(file.content, max_pixels)
-            channels = 1 if image.mode in GREY_MODES else 3
-            return _Header((image.height, image.width, channels), 1, _WEIGHT_BYTES)
+            opened = open_picture(file.content, max_pixels)
+            (width, height), channels = opened.size, 1 if opened.is_grey else 3
+            return _Header((height, width, channels), 4 if opened.holds_numbers else 1, _WEIGHT_BYTES)
         dtype, shape, *_ = npy_header(file.content)
         if len(shape) not in (1, 2, 3) or min(shape) < 1:
             raise ShapeError(f"the array must be (H, W), (H, W, C) or (L,) with at least one number but is {shape}")

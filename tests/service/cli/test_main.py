@@ -98,6 +98,31 @@ def test_activations_writes_one_picture_of_all_layers(scs, photo, tmp_path, serv
         assert "make the logit" in made.stdout and "best place" in made.stdout
 
 
+@pytest.mark.parametrize("at_a_server", [False, True])
+def test_predict_answers_for_a_folder_and_says_which_picture_is_broken(scs, photo, server, tmp_path, at_a_server):
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    for number in range(66):  # more than one request may hold
+        (folder / f"{number:02}.jpg").write_bytes(photo.read_bytes())
+    (folder / "40.jpg").write_bytes(photo.read_bytes()[:2000])
+    extra = ("--url", server) if at_a_server else ()
+
+    made = scs("predict", "holiday", "none.jpg", "--json", "--top-k", 1, *extra)
+    answer = json.loads(made.stdout)
+
+    assert made.returncode == 1
+    assert len(answer["predictions"]) == 65
+    assert [(each["name"], each["number"]) for each in answer["failures"]] == [("holiday/40.jpg", 41), ("none.jpg", 67)]
+    assert "scs: holiday/40.jpg (number 41 of 67): the JPEG image is truncated" in made.stderr
+    assert "scs: none.jpg (number 67 of 67): No such file" in made.stderr
+
+
+def test_predict_stops_at_the_first_broken_picture_if_asked_to(scs, photo, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(photo.read_bytes()[:2000])
+    made = scs("predict", photo, "broken.jpg", "--no-partial")
+    assert made.returncode == 1 and "'broken.jpg', number 2 of 2" in made.stderr and not made.stdout
+
+
 def test_activations_writes_the_raw_numbers(scs, photo, tmp_path):
     made = scs("activations", photo, "--out", tmp_path / "maps.npz", "--layers", "stem", "--channels", "all", "--json")
     assert made.returncode == 0, made.stderr

@@ -172,3 +172,28 @@ def test_large_pictures_are_decoded_in_another_process(monkeypatch, pixels, else
     with TestClient(application()) as client:
         assert client.post("/predict", content=blank.getvalue()).status_code == 200
     assert len(asked) == elsewhere
+
+
+def test_the_other_pictures_are_answered_where_some_cannot_be_read(client):
+    whole, _ = png(0)
+    files = [("file", (name, data)) for name, data in (("a", whole), ("b", whole[:60]), ("c", b"%PDF-"), ("d", whole))]
+    alone = client.post("/predict", files=files[:1]).json()["predictions"][0]
+
+    answer = client.post("/predict?partial=true", files=files)
+    refused = client.post("/predict", files=files)
+
+    assert answer.status_code == 200
+    assert [each["name"] for each in answer.json()["predictions"]] == ["a", "d"]
+    assert answer.json()["predictions"][0]["classes"][0]["label"] == alone["classes"][0]["label"]
+    first, second = answer.json()["failures"]
+    assert (first["name"], first["number"], second["name"], second["number"]) == ("b", 2, "c", 3)
+    assert "PNG" in first["detail"] and "a PDF document came" in second["detail"]
+    assert refused.status_code == 400 and "number 2 of 4" in refused.json()["detail"]
+
+
+def test_failures_are_empty_where_every_picture_could_be_read_and_all_of_them_where_none_could(client):
+    whole, _ = png(0)
+    assert client.post("/predict?partial=true", content=whole).json()["failures"] == []
+    answer = client.post("/predict?partial=true", content=b"hello").json()
+    assert answer["predictions"] == [] and answer["failures"][0]["number"] == 1
+    assert "failures" not in client.post("/predict", content=whole).json()
