@@ -25,4 +25,4 @@ def print_failures(failures: Sequence[Failure], of: int) -> None:
     """Print on standard error which of so many files could not be read, and why: a line each."""
     for failure in failures:
         which = "" if of == 1 else f" (number {failure.number} of {of})"
-        say("scs: " + " ".join(f"{failure.name}{which}: {failure.detail}".split()), error=True)
+        say(f"scs: {failure.name}{which}: {failure.detail}", error=True)

@@ -84,7 +84,7 @@ def test_names_of_files_are_shown(picture, name):
     assert json.loads(out)["predictions"][0]["name"] == os.fsdecode(name).replace("\udcff", "\\xff")
     os.unlink(path)
     status, _, error = scs("predict", given)
-    assert (status, error.count("\n")) == (1, 1) and error.startswith("scs: No such file or directory: ")
+    assert (status, error) == (1, f"scs: {FILES[name]}: No such file or directory\n")
 
 
 def test_what_the_encoding_of_the_output_lacks_is_written_out(picture):
