@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.cards.card import InputCard
+from models.cards.card import GeometryCard, InputCard
 from scs.errors import OptionError, ScsError, TooLargeError
 from service.api.files import NamedBytes
 from service.pictures.decode import decode_image
+from service.pictures.geometry import fit
 from service.pictures.npy import decode_npy
 from service.pictures.picture import Picture, Size
 from service.settings import Settings
@@ -17,10 +18,13 @@ NamedPictures = list[tuple[str, Picture]]
 _SMALLER = "ask for it smaller with resize=1024, say"
 
 
-def decode(files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings: Settings) -> NamedPictures:
+def decode(
+    files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings: Settings, *, keeps_whole: bool = False
+) -> NamedPictures:
     """Decode files to pictures of a network's channels, at the size that ``resize`` asks for.
 
-    An array file may hold several pictures; they are numbered.
+    An array file may hold several pictures; they are numbered. With ``keeps_whole`` a picture that is cropped or padded
+    is kept as it came, too.
 
     Raises:
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read.
@@ -32,7 +36,10 @@ def decode(files: Sequence[NamedBytes], wanted: InputCard, resize: str, settings
     most = settings.max_pixels if scale_to else min(settings.max_pixels, settings.max_analysed_pixels)
     for number, file in enumerate(files, start=1):
         try:
-            decoded = _decode_file(file, wanted.channels, most, scale_to)
+            if wanted.geometry is None or scale_to is None:
+                decoded = _decode_file(file, wanted.channels, most, scale_to)
+            else:
+                decoded = _decode_fitted(file, wanted, wanted.geometry, most, scale_to, keeps_whole)
         except ScsError as error:
             which = "" if len(files) == 1 else f"'{file.name}', number {number} of {len(files)}: "
             hint = f"; {_SMALLER}" if isinstance(error, TooLargeError) and scale_to is None else ""
@@ -74,3 +81,12 @@ def _decode_file(file: NamedBytes, channels: int, max_pixels: int, scale_to: Siz
         return [(file.name, picture)]
     batch = decode_npy(file.content, channels=channels, max_pixels=max_pixels, scale_to=scale_to)
     return [(f"{file.name}[{i}]" if len(batch) > 1 else file.name, picture) for i, picture in enumerate(batch)]
+
+
+def _decode_fitted(
+    file: NamedBytes, wanted: InputCard, geometry: GeometryCard, max_pixels: int, target: Size | int, keeps_whole: bool
+) -> NamedPictures:
+    """Decode pictures at their own size, as a JPEG's smaller decoding has other pixels, and fit them to the network."""
+    pictures = _decode_file(file, wanted.channels, max_pixels, None)
+    share = max_pixels // len(pictures)
+    return [(name, fit(each, target, geometry, share, keeps_whole=keeps_whole)) for name, each in pictures]
