@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.cards.card import ModelCard
 from models.cards.catalogue import LARGEST_MODEL, Entry, verified
 from models.runtime.load import Device, RunnableModel, load_model
 from scs.errors import ForbiddenError, ModelError
+from service.workers.channel import OpenFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,12 @@ def load_entry(
         if loaded is not None and loaded.card == card:
             return loaded
         stand_in = None if try_out is None else try_out(card, file)
-        runtime = load_and_warm_up(content, card, device) if stand_in is None else stand_in(file)
+        if stand_in is None:
+            # What was tried out elsewhere has shown its layers there; /activations is answered by workers, too.
+            read_again = partial(_read_again, file, card)
+            runtime = load_and_warm_up(content, card, device, read_again, with_layers=try_out is None)
+        else:
+            runtime = stand_in(file)
         closing.pop_all()  # from here on the file is the model's
         return LoadedModel(card, runtime, file, is_bounded=stand_in is None)
 
@@ -92,16 +99,45 @@ def _allowed_card(entry: Entry, allow_torchscript: bool) -> ModelCard:
     return card
 
 
-def load_and_warm_up(content: bytes, card: ModelCard, device: Device) -> RunnableModel:
+def _read_again(file: BinaryIO, card: ModelCard) -> bytes:
+    """Read a model's open file once more, wherever others who have it open are in it."""
+    return verified(OpenFile(file.fileno()).read(), card)
+
+
+def load_tried(content: bytes, card: ModelCard, device: Device) -> RunnableModel:
+    """Load a model file's bytes that another process has tried out; sessions of a large model open when it is run.
+
+    Raises:
+        ModelError, MissingPackageError: it cannot be loaded.
+    """
+    return load_model(content, card, device, is_tried=True)
+
+
+def load_and_warm_up(
+    content: bytes,
+    card: ModelCard,
+    device: Device,
+    read_again: Callable[[], bytes] | None = None,
+    *,
+    with_layers: bool = True,
+) -> RunnableModel:
     """Load a model file's bytes, and run the model on a blank image.
+
+    Args:
+        content: of the file.
+        card: its card.
+        device: where it shall run.
+        read_again: see :func:`models.runtime.load.load_model`.
+        with_layers: whether its layers are run, too.
 
     Raises:
         ModelError, MissingPackageError, DeviceError: why it cannot be used.
     """
-    runtime = load_model(content, card, device)
+    runtime = load_model(content, card, device, read_again)
     blank = np.zeros((1, card.input.height, card.input.width, card.input.channels), np.uint8)
     try:
-        runtime.layers(blank, [layer.name for layer in card.layers])
+        if with_layers:
+            runtime.layers(blank, [layer.name for layer in card.layers])
         logits = runtime.logits(blank)
     except Exception as error:  # each runtime raises classes of its own
         raise ModelError(f"{card.name} {card.version} did not answer a blank image: {str(error)[:200]}") from error

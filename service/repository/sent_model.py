@@ -9,10 +9,11 @@ from models.cards.card import ModelCard
 from models.cards.catalogue import verified
 from models.runtime.load import RunnableModel
 from scs.errors import ModelError
-from service.repository.loader import LoadedModel, load_and_warm_up
+from service.repository.loader import LoadedModel, load_tried
 from service.workers.channel import OpenFile
 
 _MOST_KEPT = 4  # models of a worker; the one that was not asked for longest goes first
+_MOST_KEPT_BYTES = 2**26  # of a file; a larger one would be held by every worker, beside the service itself
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class SentModel:
             self.file.close()
 
     def loaded(self) -> LoadedModel:
-        """Return the model, loaded in this process, once, and kept for later; closes the file.
+        """Return the model, loaded in this process, once, and kept for later unless it is large; closes the file.
 
         Raises:
             ModelError, MissingPackageError: it cannot be loaded.
@@ -53,7 +54,10 @@ class SentModel:
         key = self.card.sha256, self.card.model_dump_json()
         runtime = _loaded.pop(key, None)
         if runtime is None:
-            runtime = load_and_warm_up(self.content(), self.card, "cpu")
+            content = self.content()
+            runtime = load_tried(content, self.card, "cpu")
+            if len(content) > _MOST_KEPT_BYTES:
+                return LoadedModel(self.card, runtime)
             while len(_loaded) >= _MOST_KEPT:
                 _loaded.popitem(last=False)
         else:
