@@ -69,7 +69,7 @@ def print_layers(card: ModelCard, twin: list[TwinLayer], costs: list[LayerCost] 
 
 
 def _cost(layer: LayerCost) -> tuple[str, str]:
-    return f"{layer.parameters:,}", f"{layer.milliseconds:.3g}"
+    return f"{layer.parameters:,}", f"{layer.milliseconds:.2f}"
 
 
 def _in_millions(count: int) -> str:
