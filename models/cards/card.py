@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from models.cards.confined import read_confined
@@ -34,6 +34,28 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class GeometryCard(_Part):
+    """How a picture is brought to the network's size; a crop and its rounding are those of torchvision."""
+
+    mode: Literal["stretch", "crop", "letterbox"] = Field(
+        description="`stretch`: both sides scaled apart; `crop`: the shorter side scaled to `shorter_side`, then the "
+        "middle cut out; `letterbox`: scaled to fit within, the rest filled."
+    )
+    shorter_side: int | None = Field(None, gt=0, description="Pixels; with `crop`, and only there.")
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        description="The filter of Pillow with antialiasing, of OpenCV without."
+    )
+    antialias: bool = Field(description="Whether a picture that is made smaller is averaged over what a pixel covers.")
+    fill: int = Field(0, ge=0, le=255, description="Grey value around a picture that does not cover all.")
+
+    @model_validator(mode="after")
+    def _check_shorter_side(self) -> GeometryCard:
+        if (self.mode == "crop") != (self.shorter_side is not None):
+            came = f"'{self.mode}' with shorter_side {self.shorter_side}"
+            raise ValueError(f"'crop' needs a shorter_side, and nothing else takes one; {came} came")
+        return self
+
+
 class InputCard(_Part):
     """The images a model was trained on; it takes uint8 ``(N, H, W, channels)`` of any size from ``smallest`` up."""
 
@@ -48,6 +70,9 @@ class InputCard(_Part):
     )
     fixed: bool = Field(
         False, description="Whether the network takes no other size; found out when the model is loaded."
+    )
+    geometry: GeometryCard | None = Field(
+        None, description="How they are; unless given, stretched with antialiasing, a JPEG from a smaller decoding."
     )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from typing import Literal
@@ -34,6 +35,7 @@ _PROVIDER_OPTIONS: dict[Device, dict[str, str]] = {
     "cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
 }
 _ONNX_FATAL_ONLY = 4  # an error is raised too, and is nothing to log where sizes are tried out
+_MOST_NAMED = 8  # operations in a sentence
 
 
 def choose_device(wish: Literal["auto", "cpu", "cuda"], obstacle_of: Callable[[], str | None] | None = None) -> Device:
@@ -92,7 +94,10 @@ def open_session(
     keeps_memory: bool = True,
     is_native: bool = False,
 ) -> ort.InferenceSession:
-    """Open a session of ONNX Runtime on a device, and on no other.
+    """Open a session of ONNX Runtime on a device.
+
+    On CUDA the runtime may leave nodes to the CPU that it has no kernels for, and copies their tensors there and back;
+    :func:`nodes_by_provider` counts them. The session does not keep ``content``.
 
     Args:
         content: an ONNX file.
@@ -102,7 +107,7 @@ def open_session(
         is_native: whether the file needs the native kernels.
 
     Raises:
-        DeviceError: this ONNX Runtime has no such device, or would not run the file there.
+        DeviceError: this ONNX Runtime has no such device, or would run nothing of the file there.
     """
     if _PROVIDERS[device] not in ort.get_available_providers():
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; this ONNX Runtime has none")
@@ -115,13 +120,16 @@ def open_session(
     if is_native:
         native.register(options)
     if device == "cuda":
-        # Fail rather than let the runtime leave a node, and two copies of its tensors, to the CPU.
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     providers = [(_PROVIDERS[device], _PROVIDER_OPTIONS[device])]
     # A run that fails says why, instead of being tried again on the CPU, for good.
     session = ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
     if session.get_providers()[0] != _PROVIDERS[device]:
         raise DeviceError(f"{_PROVIDERS[device]} was asked for; {session.get_providers()[0]} came")
+    # What is kept for a second try on other devices, which is ruled out above, is a copy of all weights.
+    session._model_bytes = None
+    if device == "cuda" and not nodes_by_provider(session).get(_PROVIDERS[device]):
+        raise DeviceError(f"{_PROVIDERS[device]} has no kernel for any node of this file")
     return session
 
 
@@ -130,6 +138,30 @@ def _preload_cuda() -> None:
     """Load CUDA and cuDNN from their wheels, where there are such."""
     if hasattr(ort, "preload_dlls"):
         ort.preload_dlls()
+
+
+def nodes_by_provider(session: ort.InferenceSession) -> dict[str, Counter[str]]:
+    """Count the nodes that a session on CUDA runs on each device.
+
+    Returns:
+        By provider, ``CUDAExecutionProvider`` say, how many nodes of each operation it runs.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for part in session.get_provider_graph_assignment_info():
+        counts.setdefault(part.ep_name, Counter()).update(node.op_type for node in part.get_nodes())
+    return counts
+
+
+def left_to_cpu(session: ort.InferenceSession) -> str | None:
+    """Say in words how many nodes of a session on CUDA run on the CPU, and which; None where all run on CUDA."""
+    counts = nodes_by_provider(session)
+    left = counts.get(_PROVIDERS["cpu"])
+    if not left:
+        return None
+    total = sum(count.total() for count in counts.values())
+    listed = ", ".join(f"{count} {name}" for name, count in left.most_common(_MOST_NAMED))
+    more = ", and others" if len(left) > _MOST_NAMED else ""
+    return f"{left.total()} of {total} nodes run on the CPU: {listed}{more}"
 
 
 def first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -19,6 +20,7 @@ from models.runtime.load import Device, RunnableModel, load_model
 from models.runtime.one_at_a_time import OneAtATime
 from models.runtime.taken import Taken
 from scs.errors import ForbiddenError, ModelError
+from service.workers.channel import OpenFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,12 @@ def load_entry(
             tried = try_out(card, file)
             noted, stand_in = tried.taken.noted_on(card), tried.stand_in
             bounded = stand_in is None or stand_in.is_bounded
-            runtime = load_and_warm_up(content, noted, device) if stand_in is None else stand_in.make(noted, file)
+            if stand_in is None:
+                # Its layers were tried out elsewhere; /activations is answered by workers, too.
+                read_again = partial(_read_again, file, card)
+                runtime = load_and_warm_up(content, noted, device, read_again, with_layers=False)
+            else:
+                runtime = stand_in.make(noted, file)
         closing.pop_all()  # from here on the file is the model's
         return LoadedModel(noted, runtime, file, bounded, card_on_disk=card)
 
@@ -146,24 +153,52 @@ def load_and_check(content: bytes, card: ModelCard, device: Device) -> tuple[Run
     return (OneAtATime(runtime) if taken.one_at_a_time else runtime), taken, bounded
 
 
-def load_and_warm_up(content: bytes, card: ModelCard, device: Device) -> RunnableModel:
+def _read_again(file: BinaryIO, card: ModelCard) -> bytes:
+    """Read a model's open file once more, wherever others who have it open are in it."""
+    return verified(OpenFile(file.fileno()).read(), card)
+
+
+def load_tried(content: bytes, card: ModelCard, device: Device) -> RunnableModel:
+    """Load a model file's bytes that another process has tried out; sessions of a large model open when it is run.
+
+    Raises:
+        ModelError, MissingPackageError: it cannot be loaded.
+    """
+    return _batched(load_model(content, card, device, is_tried=True), card)
+
+
+def load_and_warm_up(
+    content: bytes,
+    card: ModelCard,
+    device: Device,
+    read_again: Callable[[], bytes] | None = None,
+    *,
+    with_layers: bool = True,
+) -> RunnableModel:
     """Load a model file's bytes that were checked elsewhere, and run the model on a blank image.
 
     Args:
         content: of the file.
         card: with what was found out.
         device: where it shall run.
+        read_again: see :func:`models.runtime.load.load_model`.
+        with_layers: whether its layers are run, too.
 
     Raises:
         ModelError, MissingPackageError, DeviceError: why it cannot be used.
     """
-    runtime = load_model(content, card, device)
+    runtime = load_model(content, card, device, read_again)
     blank = np.zeros((1, card.input.height, card.input.width, card.input.channels), np.uint8)
     try:
-        runtime.layers(blank, [layer.name for layer in card.layers])
+        if with_layers:
+            runtime.layers(blank, [layer.name for layer in card.layers])
         logits = runtime.logits(blank)
     except Exception as error:  # each runtime raises classes of its own
         raise ModelError(f"{card.name} {card.version} did not answer a blank image: {str(error)[:200]}") from error
     if logits.shape != (1, len(card.labels)):
         raise ModelError(f"{card.name} {card.version} needs {len(card.labels)} logits an image; {logits.shape} came")
+    return _batched(runtime, card)
+
+
+def _batched(runtime: RunnableModel, card: ModelCard) -> RunnableModel:
     return OneAtATime(runtime) if card.serving.max_batch_size == 1 else runtime

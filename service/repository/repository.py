@@ -78,6 +78,7 @@ class ModelRepository(ModelTable):
         for name, tried in self._tried(names):
             with self._changing:
                 self._load(name, tried, required=True)
+        trim_heap()
 
     def load(self, name: str) -> None:
         """Load a model, or what has changed of it, and drop the versions that have gone.

@@ -11,10 +11,11 @@ from models.cards.catalogue import verified
 from models.runtime.load import RunnableModel
 from scs.errors import ModelError
 from service.repository.device.model import DeviceModel, Place
-from service.repository.loader import LoadedModel, load_and_warm_up
+from service.repository.loader import LoadedModel, load_tried
 from service.workers.channel import OpenFile
 
 _MOST_KEPT = 4  # models of a worker; the one that was not asked for longest goes first
+_MOST_KEPT_BYTES = 2**26  # of a file; a larger one would be held by every worker, beside the service itself
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class SentModel:
             self.file.close()
 
     def loaded(self) -> LoadedModel:
-        """Return the model, loaded in this process, once, and kept for later, or what stands for it; closes the file.
+        """Return the model, or what stands for it; closes the file.
+
+        It is loaded in this process once, and kept for later unless it is large.
 
         Raises:
             ModelError, MissingPackageError: it cannot be loaded.
@@ -61,7 +64,10 @@ class SentModel:
         key = self.card.sha256, self.card.model_dump_json()
         runtime = _loaded.pop(key, None)
         if runtime is None:
-            runtime = load_and_warm_up(self.content(), self.card, "cpu")
+            content = self.content()
+            runtime = load_tried(content, self.card, "cpu")
+            if len(content) > _MOST_KEPT_BYTES:
+                return LoadedModel(self.card, runtime)
             while len(_loaded) >= _MOST_KEPT:
                 _loaded.popitem(last=False)
         else:

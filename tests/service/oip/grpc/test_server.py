@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from google.protobuf.message_factory import GetMessageClass
+from PIL import Image
 
 from scs.errors import OptionError
 from service.app import create_app
@@ -16,6 +17,7 @@ from service.oip.grpc import messages as proto
 from service.oip.grpc.server import STATUSES
 from service.settings import Settings
 from tests.service.hostile_models import NAN_AT_9, put
+from tests.service.pixel_model import put_pixels
 
 NAME = "shapes-scs"
 
@@ -139,6 +141,20 @@ def test_encoded_pictures_and_classes(call, jpeg, shapes):
     answer = call("ModelInfer", model_name=NAME, inputs=[tensor], outputs=outputs)
     first, second = read_byte_strings(memoryview(answer.raw_output_contents[0]), 2)
     assert first == second and first.decode().split(":")[2] in shapes.classes
+
+
+def test_encoded_pictures_are_cropped_as_the_card_says(tmp_path, photograph, encode):
+    geometry = {"mode": "crop", "shorter_side": 128, "interpolation": "bicubic", "antialias": True}
+    put_pixels(tmp_path, "crop", 112, 112, geometry)
+    port = free_port()
+    settings = Settings(model_repository=tmp_path, default_model="crop", device="cpu", grpc_port=port)
+    tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "contents": {"bytes_contents": [encode(photograph)]}}
+    with TestClient(create_app(settings)):
+        caller = Caller(port)
+        with caller.channel:
+            came = scores(caller("ModelInfer", model_name="crop", inputs=[tensor]))
+    crop = Image.fromarray(photograph).resize((192, 128), Image.Resampling.BICUBIC).crop((40, 8, 152, 120))
+    assert came[0] == pytest.approx(np.asarray(crop).mean((0, 1)), rel=1e-5)
 
 
 @pytest.mark.parametrize(
