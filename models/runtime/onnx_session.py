@@ -78,7 +78,7 @@ class OnnxModel:
                 raise ModelError(f"{card.name} needs to be one file; it refers to others")
             self.kernels = _choose_kernels(graph, device)
             given = {output.name for output in graph.graph.output}
-            _check_tensors({name for node in graph.graph.node for name in node.output}, self._tensors.values())
+            made = {name for node in graph.graph.node for name in node.output}
             if ends_in_sigmoid(graph.graph, "logits"):
                 raise ModelError(
                     f"{card.name} {card.version} needs logits, and its graph ends in a sigmoid: leave that out"
@@ -89,6 +89,7 @@ class OnnxModel:
             file = _File(read, device, self.kernels, is_lean, more)  # two layers may show one tensor
             del graph  # and its weights
             self._open_sessions(file, card, is_tried)
+            _check_tensors(made, self._tensors.values())
         except (ModelError, DeviceError):
             raise
         except Exception as error:  # onnx and the runtime each raise classes of their own for a broken file
@@ -150,9 +151,12 @@ class OnnxModel:
     def _run(
         self, session: ort.InferenceSession, names: list[str], images: Images, options: ort.RunOptions | None = None
     ) -> list[Array]:
-        """Run images at once, or, on a graph of a fixed batch, in parts of that size, the last filled up."""
+        """Run images at once, or, on a graph of a fixed batch, in parts of that size, the last filled up.
+
+        A graph of one image at a time is handed one at a time, by those who make batches.
+        """
         size = self._fixed_batch
-        if size is None or size == len(images):
+        if size in (None, 1, len(images)):
             return session.run(names, {"image": images}, options)  # type: ignore[no-any-return]
         parts = []
         for start in range(0, len(images), size):

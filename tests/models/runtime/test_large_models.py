@@ -12,9 +12,10 @@ from models.cards.catalogue import find
 from models.runtime import onnx_session
 from models.runtime.load import load_model
 from models.runtime.onnx_session import OnnxModel
+from models.runtime.taken import Taken
 from scs.errors import ModelError
 from service.repository import sent_model
-from service.repository.loader import load_entry
+from service.repository.loader import Tried, load_entry
 from service.repository.sent_model import SentModel
 from service.workers.channel import OpenFile
 from tests.service.hostile_models import put_model
@@ -25,7 +26,8 @@ import ctypes, sys
 from pathlib import Path
 import numpy as np
 from models.cards.catalogue import find
-from service.repository.loader import load_entry
+from models.runtime.taken import Taken
+from service.repository.loader import Tried, load_entry
 
 def held():
     ctypes.CDLL(None).malloc_trim(0)
@@ -33,7 +35,7 @@ def held():
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 def loaded(name):
-    model = load_entry(find(Path(sys.argv[1]), name), "cpu", False, try_out=lambda card, file: None)
+    model = load_entry(find(Path(sys.argv[1]), name), "cpu", False, try_out=lambda card, file: Tried(Taken()))
     for _ in range(3):
         model.runtime.logits(np.zeros((1, 8, 8, 1), np.uint8))
     return model
@@ -144,7 +146,7 @@ def test_a_large_files_content_is_read_again_and_not_kept(stored, images, all_ar
 
 def test_a_file_that_has_changed_meanwhile_is_not_opened(tmp_path, all_are_large):
     put_pixels(tmp_path, "pixels", 8, 8)
-    model = load_entry(find(tmp_path, "pixels"), "cpu", False, try_out=lambda card, file: None)
+    model = load_entry(find(tmp_path, "pixels"), "cpu", False, try_out=lambda card, file: Tried(Taken()))
     path = tmp_path / "pixels" / "1" / "model.onnx"
     path.write_bytes(path.read_bytes().replace(b"pixels", b"pixelz"))
     with pytest.raises(ModelError, match="needs SHA-256"):
