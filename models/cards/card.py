@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.cards.confined import read_confined
 from scs.errors import ModelError
@@ -14,11 +14,34 @@ CARD_FILE = "card.json"
 LARGEST_CARD = 16 * 2**20  # bytes; a bank of 100,000 templates fits
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Format = Literal["onnx", "torchscript"]
+CARD_VERSION = 2  # of the format; docs/cards.md has what each brought
 MODEL_FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.ts"}
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GeometryCard(_Part):
+    """How a picture is brought to the network's size; a crop and its rounding are those of torchvision."""
+
+    mode: Literal["stretch", "crop", "letterbox"] = Field(
+        description="`stretch`: both sides scaled apart; `crop`: the shorter side scaled to `shorter_side`, then the "
+        "middle cut out; `letterbox`: scaled to fit within, the rest filled."
+    )
+    shorter_side: int | None = Field(None, gt=0, description="Pixels; with `crop`, and only there.")
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        description="The filter of Pillow with antialiasing, of OpenCV without."
+    )
+    antialias: bool = Field(description="Whether a picture that is made smaller is averaged over what a pixel covers.")
+    fill: int = Field(0, ge=0, le=255, description="Grey value around a picture that does not cover all.")
+
+    @model_validator(mode="after")
+    def _check_shorter_side(self) -> GeometryCard:
+        if (self.mode == "crop") != (self.shorter_side is not None):
+            came = f"'{self.mode}' with shorter_side {self.shorter_side}"
+            raise ValueError(f"'crop' needs a shorter_side, and nothing else takes one; {came} came")
+        return self
 
 
 class InputCard(_Part):
@@ -33,6 +56,12 @@ class InputCard(_Part):
     resize: bool = Field(
         True, description="Whether pictures are resized to width and height unless the request says otherwise."
     )
+    geometry: GeometryCard | None = Field(
+        None, description="How they are; unless given, stretched with antialiasing, a JPEG from a smaller decoding."
+    )
+
+    fixed: bool = Field(False, description="Whether the network takes width by height alone, and no other size.")
+    multiple_of: int = Field(1, gt=0, description="Pixels that both sides need to be a multiple of.")
 
     @property
     def smallest_size(self) -> tuple[int, int]:
@@ -47,11 +76,28 @@ class ReceptiveFieldCard(_Part):
     width: int | None = Field(None, gt=0, description="Pixels across, where these are others than down.")
     stride: int = Field(gt=0, description="Pixels between neighbouring units.")
     offset: int = Field(description="First pixel of the first unit; negative where padding is seen.")
+    stride_across: int | None = Field(None, gt=0, description="Stride across, where it is another than down.")
+    offset_across: int | None = Field(None, description="Offset across, where it is another than down.")
+    everywhere: bool = Field(
+        False,
+        description="Whether a unit sees the whole picture, by attention or a mean of it; size, stride and offset are "
+        "then those of the path to it that stays local.",
+    )
 
     @property
     def across(self) -> int:
         """Width of the receptive field in pixels."""
         return self.width or self.size
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Pixels between neighbouring units, down and across."""
+        return self.stride, self.stride_across or self.stride
+
+    @property
+    def offsets(self) -> tuple[int, int]:
+        """First pixel of the first unit, down and across."""
+        return self.offset, self.offset if self.offset_across is None else self.offset_across
 
 
 class LayerCard(_Part):
@@ -63,6 +109,9 @@ class LayerCard(_Part):
     receptive_field: ReceptiveFieldCard
     signed: bool = Field(description="Whether its values take both signs.")
     labels: list[str] | None = Field(None, description="What each channel stands for, where that has a name.")
+    maps: tuple[int, int] | None = Field(
+        None, description="Rows and columns of a map of a picture of the input's width and height."
+    )
 
 
 class BankCard(_Part):
@@ -130,9 +179,31 @@ class ServingCard(_Part):
     timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False, description="Seconds that a request may take.")
 
 
+class PreprocessCard(_Part):
+    """What the file does to pixels before the network: ``(pixel * scale - mean) / deviation``. To be read only."""
+
+    order: Literal["rgb", "bgr"] = Field(description="Order of the channels that the network takes.")
+    scale: float = Field(description="Factor of pixels from 0 to 255.")
+    mean: list[float] = Field(description="One number, or one a channel in the network's order; after scaling.")
+    deviation: list[float] = Field(description="Likewise; what pixels are divided by at the end.")
+    source: str = Field(description="What said so.")
+
+
+class ImportCard(_Part):
+    """Where an imported model came from, and how well it agrees with that. To be read only."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the original file.")
+    output: str = Field(description="The original's output, or what stands before its softmax, that gives the logits.")
+    preprocess: PreprocessCard
+    assumed: list[str] = Field([], description="What nothing said, and was assumed.")
+    difference: float = Field(ge=0, description="Largest between its answers and the original's, of their range.")
+
+
 class ModelCard(_Part):
     """A model's card, kept beside its file as ``card.json``."""
 
+    card_version: int = Field(1, ge=1, le=CARD_VERSION, description="Of the card's format; 1 where nothing is said.")
     name: str = Field(pattern=NAME_PATTERN)
     version: int = Field(gt=0)
     description: str
@@ -141,7 +212,7 @@ class ModelCard(_Part):
     family: str
     parameters: int = Field(gt=0)
     input: InputCard
-    labels: list[str] = Field(min_length=1)
+    labels: list[str] = Field(description="Names of the classes; none for a network that has no classes.")
     layers: list[LayerCard]
     class_map: str | None = Field(
         None, description="Layer with a map per class; its mean plus the class's bias is the logit."
@@ -152,6 +223,7 @@ class ModelCard(_Part):
     accuracy: AccuracyCard | None = None
     equivariance: EquivarianceCard | None = None
     training: TrainingCard | None = None
+    imported: ImportCard | None = None
     licence: str = "MIT"
 
     @property
