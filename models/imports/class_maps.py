@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,22 @@ from models.imports.receptive_fields import View
 from models.imports.trial import Measured, open_model
 
 LARGEST_DIFFERENCE = 1e-3  # of the logits' range, that a class map's mean may be off by
-_PASSING = {"Add", "BatchNormalization", "Cast", "Clip", "Concat", "Div", "Dropout", "Flatten", "Gemm", "Identity", "MatMul"}
+_PASSING = {
+    "Add",
+    "BatchNormalization",
+    "Cast",
+    "Clip",
+    "Concat",
+    "Div",
+    "Dropout",
+    "Flatten",
+    "Gemm",
+    "Identity",
+    "MatMul",
+}
 _PASSING |= {"Mul", "Reshape", "Squeeze", "Unsqueeze", "Sub", "Conv", "DequantizeLinear", "QuantizeLinear", "Transpose"}
 _AT_ONCE = 256
+_INPUT = "import/mean"
 _ROUNDING = 1e-3  # of the range, in which float16 is within
 
 Array = NDArray[Any]
@@ -39,6 +52,11 @@ class Head:
     view: View
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
+
+    def of_two_classes(self) -> Head:
+        """Return the head of two classes of a head of one number: the logit of the other class is 0."""
+        weights, bias = (np.concatenate([np.zeros_like(each), each]) for each in (self.weights, self.bias))
+        return replace(self, weights=weights, bias=bias)
 
 
 def find_head(graph: Graph, measured: Measured, views: dict[str, View], logits: str) -> Head | str:
@@ -79,13 +97,13 @@ def _is_mean(node: onnx.NodeProto, graph: Graph, measured: Measured, views: dict
             axes = graph.constant(node.input[1]) if found is None else found
         return axes is not None and {int(axis) % len(roles) for axis in np.reshape(axes, -1)} == places
     if node.op_type == "AveragePool":
-        return list(options["kernel_shape"]) == [shape[axis] for axis in sorted(places)] and not any(options.get("pads", []))
+        return list(options["kernel_shape"]) == [shape[axis] for axis in sorted(places)] and not any(
+            options.get("pads", [])
+        )
     return False
 
 
-def _linear(
-    graph: Graph, measured: Measured, views: dict[str, View], maps: str, mean: str, logits: str
-) -> Head | str:
+def _linear(graph: Graph, measured: Measured, views: dict[str, View], maps: str, mean: str, logits: str) -> Head | str:
     """Return the head from a mean on, where that is linear."""
     view, shape = views[maps], measured.shapes[mean]
     if view.grid is not None and view.grid.before + view.grid.after:
@@ -121,7 +139,7 @@ def _answers(
         for start in range(0, len(means), rows):
             given = means[start : start + rows]
             padded = np.concatenate([given, np.zeros((rows - len(given), given.shape[1]))])
-            (out,) = session.run(None, {"mean": padded.reshape(shape).astype(dtype)})
+            (out,) = session.run(None, {_INPUT: padded.reshape(shape).astype(dtype)})
             answers.append(out.reshape(rows, -1)[: len(given)].astype(np.float64))
         return np.concatenate(answers)
 
@@ -129,7 +147,7 @@ def _answers(
 
 
 def _from(graph: Graph, measured: Measured, start: str, end: str) -> onnx.ModelProto:
-    """Return the part of a graph from a tensor on, as a model with the input ``mean``, rows of which are free."""
+    """Return the part of a graph from a tensor on, as a model with an input for it, rows of which are free."""
     part = onnx.ModelProto()
     part.CopyFrom(graph.model)
     del part.graph.node[:], part.graph.input[:], part.graph.output[:], part.graph.value_info[:]
@@ -140,9 +158,9 @@ def _from(graph: Graph, measured: Measured, start: str, end: str) -> onnx.ModelP
         if makes:
             seen.update(node.input)
             kept.append(node)
-    part.graph.node.append(onnx.helper.make_node("Identity", ["mean"], [start]))
+    part.graph.node.append(onnx.helper.make_node("Identity", [_INPUT], [start]))
     part.graph.node.extend(reversed(kept))
-    part.graph.input.append(onnx.helper.make_tensor_value_info("mean", graph.type_of(start), None))
+    part.graph.input.append(onnx.helper.make_tensor_value_info(_INPUT, graph.type_of(start), None))
     part.graph.output.append(onnx.ValueInfoProto(name=end))
     weights = [tensor for tensor in part.graph.initializer if tensor.name in seen]
     del part.graph.initializer[:]

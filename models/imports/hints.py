@@ -5,19 +5,22 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from models.imports.preprocess import Preprocess, Size, from_json, geometry
+from models.imports.preprocess import KEY, Preprocess, Size, from_json, geometry, parse
 from scs.errors import OptionError
 
 _FILLED = 114  # the grey with which Ultralytics fills what a letterbox leaves
 
 
 def from_metadata(metadata: Mapping[str, str]) -> Preprocess | None:
-    """Read what metadata says: ``Image.*`` of the ONNX project, or the keys that Ultralytics writes; None for neither.
+    """Read what metadata says: what ``scs.export`` notes, ``Image.*`` of the ONNX project, or Ultralytics' keys.
 
     ``Image.NominalPixelRange`` is the range that pixels are brought to, ``Image.BitmapPixelFormat`` their order.
     """
+    if KEY in metadata:
+        return replace(parse(metadata[KEY], None), source=f"the file's metadata ({KEY})")
     pixels, order = metadata.get("Image.NominalPixelRange"), metadata.get("Image.BitmapPixelFormat", "")
     ranges = {
         "NominalRange_0_255": (1.0, 0.0),

@@ -96,7 +96,9 @@ class _Found:
         return self.freed.source
 
 
-def import_network(original: Original, wish: Wish, name: str, version: int, examples: Examples | None = None) -> Imported:
+def import_network(
+    original: Original, wish: Wish, name: str, version: int, examples: Examples | None = None
+) -> Imported:
     """Make a model of the repository of a network, and check it; nothing is written.
 
     Args:
@@ -143,8 +145,12 @@ def _find_out(original: Original, wish: Wish) -> _Found:
     layers = chooser.named(wish.layers) if wish.layers else chooser.worth_showing()
     layers = [layer for layer in layers if graph.type_of(layer.tensor) in FLOATS]
     head: Head | str = "it has no classes" if logits is None else find_head(graph, measured, views, logits.tensor)
+    if isinstance(head, Head) and logits is not None and logits.kind != "logits":
+        head = head.of_two_classes() if logits.kind == "one_sided" else "the logits are logarithms of probabilities"
     if not layers and logits is None:
-        raise ModelError("without labels a network is served for its maps, and none were found in this one; name its classes by --labels")
+        raise ModelError(
+            "without labels a network is served for its maps, and none were found in this one; name its classes by --labels"
+        )
     return _Found(
         original, freed, preprocess, graph, measured, list(labels or []) if has_classes else [], labels_from, output,
         is_ambiguous, logits, layers, head,
@@ -164,7 +170,7 @@ def _preprocess_for(source: Source, prepared: Preprocess | None, wish: Wish, nam
         OptionError: nothing says it.
     """
     if wish.preprocess:
-        prepared = parse(wish.preprocess, min(source.width, source.height))
+        prepared = parse(wish.preprocess, max(source.width, source.height))  # of which a crop leaves all
     if source.dtype == np.uint8 and prepared is None:
         order = ("order of the channels",)
         return Preprocess("the file takes uint8, so it prepares pictures itself", said_nothing_of=order)
@@ -190,7 +196,9 @@ def _logits(
 
 
 def _noise(source: Source, count: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, (count, source.height, source.width, source.channels), dtype=np.uint8)
+    return np.random.default_rng(0).integers(
+        0, 256, (count, source.height, source.width, source.channels), dtype=np.uint8
+    )
 
 
 def _compose(found: _Found, name: str, version: int) -> tuple[onnx.ModelProto, ModelCard]:
@@ -275,7 +283,9 @@ def _assumptions(found: _Found) -> list[str]:
     if found.logits is None and not found.labels:
         shape = found.measured.shapes.get(found.output, ())
         if len(shape) == 2:
-            assumed.append(f"{found.output} ({shape[1]} numbers) is no classes, since nothing names them; --labels does")
+            assumed.append(
+                f"{found.output} ({shape[1]} numbers) is no classes, since nothing names them; --labels does"
+            )
     return assumed
 
 
@@ -330,7 +340,9 @@ def _checked(found: _Found, content: bytes, card: ModelCard, examples: Examples 
 def _with_signs(card: ModelCard, model: RunnableModel, pictures: Sequence[Array]) -> ModelCard:
     """Return the card with the sign of each layer as it was seen."""
     names = [layer.name for layer in card.layers]
-    signed = {name for picture in pictures for name, maps in model.layers(picture, names).items() if maps.min(initial=0) < 0}
+    signed = {
+        name for picture in pictures for name, maps in model.layers(picture, names).items() if maps.min(initial=0) < 0
+    }
     layers = [layer.model_copy(update={"signed": layer.name in signed}) for layer in card.layers]
     return card.model_copy(update={"layers": layers})
 
@@ -437,11 +449,17 @@ def _findings(found: _Found, card: ModelCard, wrong: set[str]) -> list[Finding]:
         ("batch", "any" if source.batch is None else str(source.batch), "tried"),
         ("preprocessing", found.preprocess.sentence(), found.preprocess.source),
         ("logits", f"{found.logits.tensor}: {found.logits.found}" if found.logits else "none: no classes", "the file"),
-        ("classes", f"{len(found.labels)}" if found.labels else "none", found.labels_from or "nothing names any"),
+        ("classes", f"{len(found.labels)}" if found.labels else "none", _labels_from(found)),
         ("layers", f"{len(card.layers)}: {layers}", "the graph"),
         ("receptive fields", fields, f"the graph; moved pixels refuted {len(wrong)}"),
     ]
     return [Finding(what=what, found=text, source=where) for what, text, where in rows]
+
+
+def _labels_from(found: _Found) -> str:
+    if found.labels or not found.labels_from:
+        return found.labels_from or "nothing names any"
+    return f"no output has one number for each label of {found.labels_from}"
 
 
 def next_version(repository: Path, name: str) -> int:

@@ -86,7 +86,9 @@ def find_source(model: onnx.ModelProto, size: Size | None, usual: Size | None) -
         if size and (width or size[0], height or size[1]) != size:
             raise OptionError(f"the file takes {width}x{height} pixels alone; --size {size[0]}x{size[1]} came")
         if not (wanted or (width and height)):
-            raise OptionError(f"the file takes pictures of any size; say by --size 224x224, say, which one they shall have")
+            raise OptionError(
+                f"the file takes pictures of any size; say by --size 224x224, say, which one they shall have"
+            )
         found = Source(
             value.name,
             dtype,
@@ -122,10 +124,12 @@ def _layouts(dims: Sequence[int | None], name: str) -> list[tuple[Layout, Litera
         for layout, channels in _TRIED
         if (dims[1] if layout == "NCHW" else dims[3]) in (None, channels)
     ]
-    said = [(layout, channels) for layout, channels in fitting if (dims[1] if layout == "NCHW" else dims[3]) is not None]
+    said = [
+        (layout, channels) for layout, channels in fitting if (dims[1] if layout == "NCHW" else dims[3]) is not None
+    ]
     if not fitting:
         raise ModelError(
-            f"a picture has 1 or 3 channels; the input '{name}' takes {dims[1]} or {dims[3]} of them, by its shape {dims}: "
+            f"a picture has 1 or 3 channels, second or last of the axes; the input '{name}' takes {'x'.join(map(str, dims))}: "
             "put what makes these channels of a picture into the network, and export both"
         )
     return said or fitting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from models.imports.graphs import Graph
 from models.imports.receptive_fields import View
 from models.imports.scopes import block_of, module_of, readable
 from models.imports.trial import Measured
+from models.imports.views import Axis
 from scs.errors import UnknownNameError
 
 _MOST = 24
@@ -21,7 +23,22 @@ _REFINING = {  # operators after which a map is what its layer is known for
     *("BatchNormalization", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu"),
     *("Selu", "Sigmoid", "Softplus", "Swish", "Tanh", "LayerNormalization", "InstanceNormalization"),
 }
-_NO_MAPS = {"QuantizeLinear", "Equal", "Greater", "Less", "And", "Or", "Not", "ArgMax", "ArgMin", "Pad", "Reshape", "Transpose"}
+_NORMALISING = {"BatchNormalization", "LayerNormalization", "InstanceNormalization"}
+_NO_MAPS = {
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Equal",
+    "Greater",
+    "Less",
+    "And",
+    "Or",
+    "Not",
+    "ArgMax",
+    "ArgMin",
+    "Pad",
+    "Reshape",
+    "Transpose",
+}
 _RESERVED = ("logits", "class_map", "all")
 
 
@@ -77,9 +94,13 @@ class LayerChooser:
         ends = [name for name, after in itertools.zip_longest(line, line[1:]) if self._ends_size(name, after)]
         needed = {*line[:1], *line[-1:], *(name for name in ends if self._size(name) not in shown)}
         seen = {self._size(name) for name in needed | wished}
-        off = {self._size(name): name for name in self.maps if self._size(name) not in seen}  # the last, as a detector's
+        off = {
+            self._size(name): name for name in self.maps if self._size(name) not in seen
+        }  # the last, as a detector's
         needed.update(off.values())
-        return self._told_apart([(self._name_of(name, blocks), name) for name in self._thinned(needed, wished - needed)])
+        return self._told_apart(
+            [(self._name_of(name, blocks), name) for name in self._thinned(needed, wished - needed)]
+        )
 
     def _ends_size(self, name: str, after: str | None) -> bool:
         """Return whether a map is the last of its resolution."""
@@ -91,6 +112,8 @@ class LayerChooser:
             return False
         roles = "".join(sorted(view.roles))
         shape = self._measured.shapes[name]
+        if view.down == Axis() and math.prod(shape) == math.prod(self._measured.shapes[self._graph.source]):
+            return False  # the picture itself, cast or scaled
         if roles == "chnw" and view.roles[0] == "n":
             places = [shape[view.roles.index(role)] for role in "hw"]
             return max(places) > 1
@@ -129,7 +152,9 @@ class LayerChooser:
         if made.op_type in _REFINING and made.input[0] == name and not self._joins_anything(name):
             return True
         # x * sigmoid(x), which exporters write for swish
-        return made.op_type == "Mul" and name in made.input and not self._joins_anything(name) and self._gated(made, name)
+        return (
+            made.op_type == "Mul" and name in made.input and not self._joins_anything(name) and self._gated(made, name)
+        )
 
     def _joins_anything(self, name: str) -> bool:
         """Return whether a map is a sum of others that is read again, as a residual sum without an activation is."""
@@ -170,10 +195,12 @@ class LayerChooser:
         if block and blocks.get(block) == name:
             return readable(block)
         node = self._graph.makers[name]
-        if node.op_type in _REFINING and self._modules.get(node.input[0]):  # called by the layer, not its activation
+        if (
+            node.op_type not in _NORMALISING and node.op_type in _REFINING and self._modules.get(node.input[0])
+        ):  # called by the layer, not its activation
             module = self._modules[node.input[0]]
         if module:
-            return readable(module)
+            return readable(f"{module}.{node.op_type.lower()}" if module == block else module)
         rows, columns = self._size(name)
         return f"maps{columns}x{rows}"
 

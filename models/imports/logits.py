@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from models.imports.graphs import Graph
 
 Kind = Literal["logits", "probabilities", "one_sided"]
-_PASSING = {"Identity", "Cast", "Flatten", "Reshape", "Squeeze", "Dropout", "ZipMap"}
+_PASSING = {
+    "Identity",
+    "Cast",
+    "Flatten",
+    "Reshape",
+    "Squeeze",
+    "Dropout",
+    "ZipMap",
+    "QuantizeLinear",
+    "DequantizeLinear",
+}
 _CUT = {"Softmax", "LogSoftmax", "Sigmoid"}
 _SUMS_TO = 1e-3
 
@@ -57,5 +67,7 @@ def find_logits(graph: Graph, output: str, values: NDArray[Any] | None) -> Logit
         return Logits(name, "probabilities", "the logarithm of the probabilities")
     rows = values.reshape(len(values), -1).astype(np.float64)
     if rows.shape[1] > 1 and (rows >= 0).all() and np.abs(rows.sum(1) - 1).max() < _SUMS_TO:
-        return Logits(output, "probabilities", "the logarithm of its probabilities, whose softmax has no node of its own")
+        return Logits(
+            output, "probabilities", "the logarithm of its probabilities, whose softmax has no node of its own"
+        )
     return Logits(output, "one_sided" if is_single else "logits", "the output as it is")

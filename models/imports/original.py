@@ -106,5 +106,7 @@ def load_whole(file: Path) -> onnx.ModelProto:
     except Exception as error:  # of onnx: missing, outside the folder, too short
         raise ModelError(f"'{file.name}' has its weights in other files, and these cannot be read: {error}") from None
     if model.ByteSize() > _LARGEST:
-        raise ModelError(f"a model is one file below 2 GiB; '{file.name}' has {model.ByteSize()} bytes: export it in float16")
+        raise ModelError(
+            f"a model is one file below 2 GiB; '{file.name}' has {model.ByteSize()} bytes: export it in float16"
+        )
     return model

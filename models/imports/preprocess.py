@@ -19,7 +19,12 @@ Order = Literal["rgb", "bgr"]
 Numbers = tuple[float, ...]
 Size = tuple[int, int]  # width, height
 
-_INTERPOLATIONS: dict[str, Any] = {"nearest": "nearest", "bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos"}
+_INTERPOLATIONS: dict[str, Any] = {
+    "nearest": "nearest",
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+    "lanczos": "lanczos",
+}
 _PILLOW = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # the numbers that preprocessor_config.json has
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CROPPED = 0.875  # of the shorter side, as 224 is of 256
@@ -91,7 +96,9 @@ class Preprocess:
 
 def geometry(mode: str, shorter_side: int | None = None, interpolation: str = "bilinear", **other: Any) -> GeometryCard:
     """Make a geometry, antialiased unless told otherwise."""
-    return GeometryCard(mode=mode, shorter_side=shorter_side, interpolation=interpolation, **{"antialias": True} | other)
+    return GeometryCard(
+        mode=mode, shorter_side=shorter_side, interpolation=interpolation, **{"antialias": True} | other
+    )
 
 
 def _preset(name: str, size: int | None) -> Preprocess:
@@ -113,16 +120,19 @@ def _preset(name: str, size: int | None) -> Preprocess:
 
 
 PRESETS = ("imagenet", "inception", "caffe", "tf", "0-1", "none")
+KEY = "scs.preprocess"  # of an ONNX file's metadata, where scs.export notes what --preprocess takes
 _HOW = (
     "--preprocess takes imagenet, inception, caffe, tf, 0-1 or none; a JSON file, such as preprocessor_config.json; or "
-    "numbers, such as \"scale=1/255 mean=0.485,0.456,0.406 deviation=0.229,0.224,0.225 order=rgb resize=crop "
+    'numbers, such as "scale=1/255 mean=0.485,0.456,0.406 deviation=0.229,0.224,0.225 order=rgb resize=crop '
     'shorter_side=256"'
 )
 
 
 def nothing_says_it(name: str) -> OptionError:
     """Return the error that the preprocessing is not known."""
-    return OptionError(f"nothing says how pictures are prepared for {name}, and a guess would be wrong silently; {_HOW}")
+    return OptionError(
+        f"nothing says how pictures are prepared for {name}, and a guess would be wrong silently; {_HOW}"
+    )
 
 
 def parse(text: str, side: int | None) -> Preprocess:
@@ -171,7 +181,19 @@ def from_json(value: Any, source: str) -> Preprocess:
 
 
 def _from_numbers(pairs: Mapping[str, Any], source: str) -> Preprocess:
-    known = {"scale", "mean", "deviation", "std", "order", "resize", "shorter_side", "interpolation", "antialias", "fill", "size"}
+    known = {
+        "scale",
+        "mean",
+        "deviation",
+        "std",
+        "order",
+        "resize",
+        "shorter_side",
+        "interpolation",
+        "antialias",
+        "fill",
+        "size",
+    }
     if unknown := sorted(set(pairs) - known):
         raise OptionError(f"{source} has no '{unknown[0][:40]}'; it has {', '.join(sorted(known))}")
     order = str(pairs.get("order", "rgb")).lower()

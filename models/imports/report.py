@@ -41,7 +41,9 @@ class ImportReport(BaseModel):
     class_map: str = Field(description="`exact`, or why there is none.")
     difference: float = Field(description="Largest between its answers and the original's, of their range.")
     same_top_class: bool | None = Field(description="On every picture compared; null without classes.")
-    class_map_difference: float | None = Field(None, description="Largest between a map's mean and its logit, likewise.")
+    class_map_difference: float | None = Field(
+        None, description="Largest between a map's mean and its logit, likewise."
+    )
     pictures: int = Field(description="That were compared: noise, and the examples.")
     milliseconds: float = Field(description="A picture, on this machine, all cores.")
     model_bytes: int

@@ -9,7 +9,9 @@ import onnx
 
 from models.imports.graphs import Graph
 
-_BLOCK = re.compile(r"^(.*?[A-Za-z_]\w*(?:\.\d+)+)(?:\.|$)")  # the shortest path that ends in numbers: layer1.0, blocks.3
+_BLOCK = re.compile(
+    r"^(.*?[A-Za-z_]\w*(?:\.\d+)+)(?:\.|$)"
+)  # the shortest path that ends in numbers: layer1.0, blocks.3
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST = 48
 

@@ -154,7 +154,8 @@ def _multiple(model: onnx.ModelProto, source: Source, output: str) -> int | None
     runs = _runner(model, source, output)
     for multiple in _MULTIPLES:
         down, across = (-(-side // multiple) * multiple for side in (source.height, source.width))
-        others = ((down + multiple, across), (down, across + 3 * multiple), (down + 5 * multiple, across + 2 * multiple))
+        # A little larger, not square, and so much larger that there are more places in every layer.
+        others = [(down + multiple, across), (down, across + 3 * multiple), (2 * down, 2 * across), (2 * down, across)]
         if all(runs(height, width) for height, width in others):
             return multiple
     return None

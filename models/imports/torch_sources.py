@@ -76,7 +76,9 @@ def _called(path: Path, function: str) -> nn.Module:
     except AttributeError:
         raise ModelError(f"'{path.name}' has no function '{function}' that can be called without arguments") from None
     except Exception as error:  # whatever a foreign file stumbles over
-        raise ModelError(f"'{path.name}' cannot make a network by {function}(): {type(error).__name__}: {error}") from None
+        raise ModelError(
+            f"'{path.name}' cannot make a network by {function}(): {type(error).__name__}: {error}"
+        ) from None
     finally:
         sys.path.pop(0)
     if not isinstance(made, nn.Module):
@@ -89,14 +91,18 @@ def _load_weights(network: nn.Module, path: Path) -> None:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what it stumbles over
-        raise ModelError(f"'{path.name}' needs to be weights, of torch.save(net.state_dict()): {str(error)[:120]}") from None
+        raise ModelError(
+            f"'{path.name}' needs to be weights, of torch.save(net.state_dict()): {str(error)[:120]}"
+        ) from None
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping):
             saved = saved[key]
     try:
         network.load_state_dict({str(name).removeprefix("module."): value for name, value in saved.items()})
     except (RuntimeError, AttributeError) as error:
-        raise ModelError(f"the weights of '{path.name}' do not fit the network: {' '.join(str(error).split())[:300]}") from None
+        raise ModelError(
+            f"the weights of '{path.name}' do not fit the network: {' '.join(str(error).split())[:300]}"
+        ) from None
 
 
 def _open_timm(name: str, size: tuple[int, int] | None) -> Original:
@@ -174,7 +180,9 @@ def _exported(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
         options: dict[str, Any] = {"dynamo": True, "verbose": False, "input_names": ["picture"]}
         free = ({0: torch.export.Dim.DYNAMIC},)
         try:
-            program = torch.onnx.export(network, (example,), opset_version=onnx_op.ONNX_OPSET, dynamic_shapes=free, **options)
+            program = torch.onnx.export(
+                network, (example,), opset_version=onnx_op.ONNX_OPSET, dynamic_shapes=free, **options
+            )
         except Exception:  # a network that looks at the size of its batch
             program = torch.onnx.export(network, (example[:1],), opset_version=onnx_op.ONNX_OPSET, **options)
         assert program is not None

@@ -95,5 +95,7 @@ def measure(graph: Graph, images: Array) -> Measured:
     found = session.run(None, {graph.source: images})
     shapes = {name: tuple(int(n) for n in shape) for name, shape in zip(valued, found, strict=False)}
     shapes[graph.source] = images.shape
-    values = {name: value for name, value in zip(fixed, found[len(valued) :], strict=True) if isinstance(value, np.ndarray)}
+    values = {
+        name: value for name, value in zip(fixed, found[len(valued) :], strict=True) if isinstance(value, np.ndarray)
+    }
     return Measured(shapes, {name: value for name, value in values.items() if value.size <= _MOST_VALUES})

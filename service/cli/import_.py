@@ -33,9 +33,7 @@ Source = Annotated[
         "efficientnet-lite0.",
     ),
 ]
-Labels = Annotated[
-    Path | None, typer.Option(help="Names of the classes: one a line, JSON or CSV.", dir_okay=False)
-]
+Labels = Annotated[Path | None, typer.Option(help="Names of the classes: one a line, JSON or CSV.", dir_okay=False)]
 PreprocessOption = Annotated[
     str | None,
     typer.Option(

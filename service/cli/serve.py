@@ -35,7 +35,8 @@ _log = logging.getLogger(__name__)
 
 def serve(
     source: Annotated[
-        str | None, typer.Argument(metavar="SOURCE", help="A network to import and serve at once, as scs import takes it.")
+        str | None,
+        typer.Argument(metavar="SOURCE", help="A network to import and serve at once, as scs import takes it."),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="Names of its classes.", dir_okay=False)] = None,
     preprocess: Annotated[str | None, typer.Option(help="How its pictures are prepared, as in scs import.")] = None,

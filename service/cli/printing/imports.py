@@ -19,7 +19,9 @@ def print_report(report: ImportReport) -> None:
     table.add_row("class map", escape(report.class_map), "" if report.class_map_difference is None else _tried(report))
     table.add_row("agreement", _agreement(report), f"{report.pictures} pictures, noise and examples")
     memory = "" if report.memory_bytes is None else f", {report.memory_bytes / 1e6:.0f} MB of memory"
-    table.add_row("cost", f"{report.milliseconds:.0f} ms a picture{memory}", f"file of {report.model_bytes / 1e6:.1f} MB")
+    table.add_row(
+        "cost", f"{report.milliseconds:.0f} ms a picture{memory}", f"file of {report.model_bytes / 1e6:.1f} MB"
+    )
     Console().print(table)
     for example in report.examples:
         print_example(example)
@@ -39,7 +41,9 @@ def _agreement(report: ImportReport) -> str:
 def print_example(example: ExampleReport) -> None:
     """Print where an example's class comes under the preprocessing, and under others."""
     first, *others = example.ranks
-    print(f"{example.picture}: {example.label} at place {first.rank} with {first.probability:.3f}; first is {example.said}")
+    print(
+        f"{example.picture}: {example.label} at place {first.rank} with {first.probability:.3f}; first is {example.said}"
+    )
     compared = ", ".join(f"{rank.preprocess} {rank.rank} ({rank.probability:.3f})" for rank in others)
     if compared:
         print(f"  elsewhere: {compared}")
