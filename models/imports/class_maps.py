@@ -1,4 +1,4 @@
-"""Exact class maps (CAM): where logits are a mean of maps and then linear, each class has a map whose mean is its logit."""
+"""Exact class maps (CAM): where logits are linear in a mean of maps, each class has a map whose mean is its logit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from models.imports.graphs import FLOATS, Graph, attributes
-from models.imports.receptive_fields import View
 from models.imports.trial import Measured, open_model
+from models.imports.views import View
 
 LARGEST_DIFFERENCE = 1e-3  # of the logits' range, that a class map's mean may be off by
 _PASSING = {
@@ -129,7 +129,7 @@ def _linear(graph: Graph, measured: Measured, views: dict[str, View], maps: str,
 def _answers(
     graph: Graph, measured: Measured, mean: str, logits: str, shape: tuple[int, ...]
 ) -> Callable[[Array], Array]:
-    """Return what makes logits ``(n, classes)`` of means ``(n, channels)``, by the part of the graph behind the mean."""
+    """Return what makes logits ``(n, classes)`` of means ``(n, channels)``, by the graph behind the mean."""
     session = open_model(_from(graph, measured, mean, logits))
     dtype = FLOATS[graph.type_of(mean)]
     rows = shape[0]

@@ -1,4 +1,4 @@
-"""The graph that is served: uint8 pictures in, preprocessing in front, the original unchanged, float32 logits at the end."""
+"""The graph that is served: uint8 pictures, preprocessing, the original unchanged, and float32 logits at the end."""
 
 from __future__ import annotations
 

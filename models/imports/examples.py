@@ -137,8 +137,8 @@ def _verdict(reports: list[ExampleReport], ways: list[Preprocess], scores: NDArr
         worst = next(report for report in reports if report.ranks[0].rank > _CONFIRMS)
         other = f"; {ways[best].source} does best of what was tried" if best else ""
         raise OptionError(
-            f"the examples shake the preprocessing ({ways[0].source}): '{worst.picture}' was given as {worst.label}, the "
-            f"network says {worst.said} and has that class at place {worst.ranks[0].rank}{other}. Say another "
+            f"the examples shake the preprocessing ({ways[0].source}): '{worst.picture}' was given as {worst.label}, "
+            f"the network says {worst.said} and has that class at place {worst.ranks[0].rank}{other}. Say another "
             "--preprocess, or leave the example out"
         )
     first = sum(report.ranks[0].rank == 1 for report in reports)

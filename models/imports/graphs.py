@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from models.onnx.graph import read_by
 
 _SIZES = {"Shape", "Size"}  # what these return depends on the picture's size alone
-FLOATS = {
+FLOATS: dict[int, np.dtype[Any]] = {
     onnx.TensorProto.FLOAT: np.dtype(np.float32),
     onnx.TensorProto.FLOAT16: np.dtype(np.float16),
     onnx.TensorProto.DOUBLE: np.dtype(np.float64),

@@ -139,7 +139,7 @@ def _find_out(original: Original, wish: Wish) -> _Found:
     graph = Graph(freed.model, source.name)
     measured = measure(graph, freed.source.shaped(preprocess.apply(_noise(freed.source, freed.source.batch or 2))))
     roles = tuple(freed.source.layout.lower()) if freed.source.layout != "rows" else ("n", "c")
-    views = receptive_fields(graph, measured, roles)  # type: ignore[arg-type]
+    views = receptive_fields(graph, measured, roles)
     ends = [logits.tensor] if logits else [value.name for value in original.model.graph.output]
     chooser = LayerChooser(graph, measured, views, ends)
     layers = chooser.named(wish.layers) if wish.layers else chooser.worth_showing()
@@ -149,7 +149,7 @@ def _find_out(original: Original, wish: Wish) -> _Found:
         head = head.of_two_classes() if logits.kind == "one_sided" else "the logits are logarithms of probabilities"
     if not layers and logits is None:
         raise ModelError(
-            "without labels a network is served for its maps, and none were found in this one; name its classes by --labels"
+            "a network without labels is served for its maps, and this one has none; name its classes by --labels"
         )
     return _Found(
         original, freed, preprocess, graph, measured, list(labels or []) if has_classes else [], labels_from, output,
@@ -299,22 +299,25 @@ def _checked(found: _Found, content: bytes, card: ModelCard, examples: Examples 
     pictures = [*images[:, None], *(example.pixels for example in shown)]
 
     card = _with_signs(card, model, pictures)
-    run_layers = lambda image: model.layers(image, [layer.name for layer in card.layers])  # noqa: E731
+    names = [layer.name for layer in card.layers]
     source = found.source
-    wrong = refuted(card.layers, run_layers, source.height, source.width, source.channels)
+    wrong = refuted(card.layers, lambda image: model.layers(image, names), source.height, source.width, source.channels)
     card = _with_corrected_fields(card, wrong)
     card, class_map, map_difference = _with_checked_class_map(found, card, model, pictures)
     difference, same = _compare(found, model, card, pictures)
     if not difference <= _LARGEST_DIFFERENCE:
         raise ModelError(
-            f"what was imported needs the answers of the original; they differ by {difference:.2g} of their range: nothing "
-            "is written"
+            f"what was imported needs the answers of the original; they differ by {difference:.2g} of their range: "
+            "nothing is written"
         )
     assert card.imported is not None
     card = card.model_copy(update={"imported": card.imported.model_copy(update={"difference": difference})})
     started = time.perf_counter()
     for picture in pictures:
-        model.logits(picture) if card.labels else run_layers(picture)
+        if card.labels:
+            model.logits(picture)
+        else:
+            model.layers(picture, names)
     seconds = (time.perf_counter() - started) / len(pictures)
     told, verdict = check_examples(found.preprocess, source, found.original.model, found.logits, card.labels, shown)
     report = ImportReport(
@@ -402,7 +405,7 @@ def _first_axis(model: onnx.ModelProto) -> int:
     """Return how many pictures a file takes at a time; one where it takes any number."""
     weights = {tensor.name for tensor in model.graph.initializer}
     value = next(value for value in model.graph.input if value.name not in weights)
-    return max(1, value.type.tensor_type.shape.dim[0].dim_value)
+    return max(1, int(value.type.tensor_type.shape.dim[0].dim_value))
 
 
 def _as_logits(values: Array, kind: str) -> Array:

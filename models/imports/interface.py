@@ -17,7 +17,7 @@ from scs.errors import ModelError, OptionError
 
 Layout = Literal["NCHW", "NHWC", "rows"]
 Size = tuple[int, int]  # width, height
-_TYPES = {**FLOATS, onnx.TensorProto.UINT8: np.dtype(np.uint8)}
+_TYPES: dict[int, np.dtype[Any]] = {**FLOATS, onnx.TensorProto.UINT8: np.dtype(np.uint8)}
 _TRIED: tuple[tuple[Layout, Literal[1, 3]], ...] = (("NCHW", 3), ("NHWC", 3), ("NCHW", 1), ("NHWC", 1))
 
 
@@ -87,7 +87,7 @@ def find_source(model: onnx.ModelProto, size: Size | None, usual: Size | None) -
             raise OptionError(f"the file takes {width}x{height} pixels alone; --size {size[0]}x{size[1]} came")
         if not (wanted or (width and height)):
             raise OptionError(
-                f"the file takes pictures of any size; say by --size 224x224, say, which one they shall have"
+                "the file takes pictures of any size; say by --size 224x224, say, which one they shall have"
             )
         found = Source(
             value.name,
@@ -114,7 +114,9 @@ def _only_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
             f"an import needs a network of one input, a picture; this one has {len(inputs)}: {names}. Export the part "
             "that sees the picture, with what else it takes as constants"
         )
-    return inputs[0]
+    (only,) = inputs
+    assert isinstance(only, onnx.ValueInfoProto)
+    return only
 
 
 def _layouts(dims: Sequence[int | None], name: str) -> list[tuple[Layout, Literal[1, 3]]]:
@@ -129,7 +131,7 @@ def _layouts(dims: Sequence[int | None], name: str) -> list[tuple[Layout, Litera
     ]
     if not fitting:
         raise ModelError(
-            f"a picture has 1 or 3 channels, second or last of the axes; the input '{name}' takes {'x'.join(map(str, dims))}: "
+            f"a picture has 1 or 3 channels, second or last of the axes; '{name}' takes {'x'.join(map(str, dims))}: "
             "put what makes these channels of a picture into the network, and export both"
         )
     return said or fitting
@@ -183,8 +185,8 @@ def find_output(
         fits = [name for name in flat if made[name][1] == count or (count == 2 and made[name][1] == 1)]
         if not fits:
             raise OptionError(
-                f"{count} labels need an output of as many numbers; the network has {_described(made)}; without labels it "
-                "is served for its layers"
+                f"{count} labels need an output of as many numbers; the network has {_described(made)}; without labels "
+                "it is served for its layers"
             )
         named = [name for name in fits if "logit" in name.lower()]
         return (named or fits)[0], len(fits) > 1

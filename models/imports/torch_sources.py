@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib
 import importlib.util
 import logging
 import sys
@@ -56,8 +57,8 @@ def open_torch(source: str, weights: Path | None, size: tuple[int, int] | None) 
             scripted = torch.jit.load(str(file), map_location="cpu")
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(
-            f"'{file.name}' needs to be TorchScript: {str(error).splitlines()[0][:120]}; where it is weights alone, give the "
-            "network as net.py:make_net and them by --weights"
+            f"'{file.name}' needs to be TorchScript; it is not, or damaged: where it is weights alone, give the network "
+            f"as net.py:make_net and these by --weights ({str(error).splitlines()[0][:80]})"
         ) from None
     return export_whole(scripted, file.stem, size or _DEFAULT_SIZE)
 
@@ -106,7 +107,7 @@ def _load_weights(network: nn.Module, path: Path) -> None:
 
 
 def _open_timm(name: str, size: tuple[int, int] | None) -> Original:
-    import timm
+    timm = importlib.import_module("timm")
 
     try:
         network = timm.create_model(name, pretrained=True)
@@ -119,7 +120,7 @@ def _open_timm(name: str, size: tuple[int, int] | None) -> Original:
 
 def _open_torchvision(name: str, size: tuple[int, int] | None) -> Original:
     try:
-        from torchvision import models as vision
+        vision = importlib.import_module("torchvision.models")
     except (ImportError, RuntimeError) as error:
         raise MissingPackageError(f"torchvision:{name} needs torchvision, which cannot be imported: {error}") from None
     try:
@@ -167,7 +168,7 @@ def _is_scripted(network: nn.Module) -> bool:
 
 
 def _exported(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
-    """Export by torch's newer exporter with a free batch, or where that does not work with a fixed one, which is freed later."""
+    """Export by torch's newer exporter, with a free batch or, where that does not work, with a fixed one."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder, torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         file = Path(folder) / "model.onnx"

@@ -6,16 +6,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal
 
 # What an axis of a tensor runs over: pictures, channels, rows, columns, tokens (rows and columns in one), or something
 # else, such as what a mean has left.
-Role = Literal["n", "c", "h", "w", "t", "?"]
+Role = str  # "n", "c", "h", "w", "t" or "?"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What units see along one side of the picture: unit ``i`` the pixels ``low + i * stride`` to ``high + i * stride``."""
+    """What units see along one side: unit ``i`` the pixels ``low + i * stride`` to ``high + i * stride``."""
 
     stride: Fraction = Fraction(1)
     low: Fraction = Fraction(0)
@@ -30,7 +29,7 @@ class Axis:
         )
 
     def scaled(self, factor: Fraction, first: Fraction, last: Fraction) -> Axis:
-        """Return the axis whose unit ``i`` sees the units ``first + i * factor`` to ``last + i * factor`` of this one."""
+        """Return the axis whose unit ``i`` sees this one's units ``first + i * factor`` to ``last + i * factor``."""
         return Axis(self.stride * factor, self.low + first * self.stride, self.high + last * self.stride)
 
     def union(self, other: Axis) -> Axis | None:
@@ -47,7 +46,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Grid:
-    """Tokens of a transformer: ``before`` that are no place, such as the class token, then rows of columns, then ``after``."""
+    """Tokens of a transformer: ``before`` are no place, as the class token is none; then come rows of columns."""
 
     rows: int
     columns: int
@@ -106,7 +105,7 @@ def united(views: list[View], shapes: list[tuple[int, ...]], shape: tuple[int, .
     for place in range(rank):
         # An axis of which there is one runs over nothing: who repeats it says what it runs over.
         said = [r[place] for r, s in zip(aligned, sizes, strict=True) if s[place] == shape[place] and r[place] != "?"]
-        roles.append(next((role for role in said if role in "hwt"), said[0] if said else "?"))  # type: ignore[arg-type]
+        roles.append(next((role for role in said if role in "hwt"), said[0] if said else "?"))
     local = [view for view in views if view.down and view.across and view.has_places()]
     everywhere = any(view.everywhere for view in views) or len(local) < len(views)
     if not local:

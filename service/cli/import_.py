@@ -38,8 +38,8 @@ PreprocessOption = Annotated[
     str | None,
     typer.Option(
         "--preprocess",
-        help='imagenet, inception, caffe, tf, 0-1 or none; a JSON file; or numbers: "scale=1/255 mean=0.5 deviation=0.5 '
-        'order=bgr resize=crop shorter_side=256". Read from what came with the file unless given.',
+        help="imagenet, inception, caffe, tf, 0-1 or none; a JSON file; or numbers: scale=1/255 mean=0.5 deviation=0.5 "
+        "order=bgr resize=crop shorter_side=256. Read from what came with the file unless given.",
     ),
 ]
 ExampleOption = Annotated[

@@ -51,7 +51,10 @@ def serve(
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
     if source is None and (labels or preprocess or size):
         raise OptionError("--labels, --preprocess and --size are of a network to import; none was named")
-    with _imported(source, labels, preprocess, size) if source else nullcontext({}) as named:
+    if source is None:
+        _serve(read_settings(host=host, port=port))
+        return
+    with _imported(source, labels, preprocess, size) as named:
         _serve(read_settings(host=host, port=port, **named))
 
 

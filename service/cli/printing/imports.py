@@ -42,7 +42,8 @@ def print_example(example: ExampleReport) -> None:
     """Print where an example's class comes under the preprocessing, and under others."""
     first, *others = example.ranks
     print(
-        f"{example.picture}: {example.label} at place {first.rank} with {first.probability:.3f}; first is {example.said}"
+        f"{example.picture}: {example.label} at place {first.rank} with {first.probability:.3f}; "
+        f"first is {example.said}"
     )
     compared = ", ".join(f"{rank.preprocess} {rank.rank} ({rank.probability:.3f})" for rank in others)
     if compared:
