@@ -57,7 +57,7 @@ def open_torch(source: str, weights: Path | None, size: tuple[int, int] | None) 
             scripted = torch.jit.load(str(file), map_location="cpu")
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(
-            f"'{file.name}' needs to be TorchScript; it is not, or damaged: where it is weights alone, give the network "
+            f"'{file.name}' needs to be TorchScript; it is not, or damaged: where it is weights, give the network "
             f"as net.py:make_net and these by --weights ({str(error).splitlines()[0][:80]})"
         ) from None
     return export_whole(scripted, file.stem, size or _DEFAULT_SIZE)

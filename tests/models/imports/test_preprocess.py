@@ -50,7 +50,8 @@ def test_what_cannot_be_is_one_sentence(text, message):
 
 def test_a_file_of_hugging_face_is_read_in_its_own_order(tmp_path):
     said = {
-        "do_resize": True, "size": {"shortest_edge": 248}, "do_center_crop": True, "crop_size": {"height": 224, "width": 200},
+        "do_resize": True, "size": {"shortest_edge": 248}, "do_center_crop": True,
+        "crop_size": {"height": 224, "width": 200},
         "do_normalize": True, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5], "resample": 3,
     }  # fmt: skip
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))

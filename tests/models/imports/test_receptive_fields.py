@@ -16,7 +16,8 @@ KERNEL = np.ones((4, 3, 3, 3), np.float32)
 NODES = [
     (helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 0, 1, 2], strides=[2, 1]), {"w": KERNEL}, (7, 9), (4, 6)),
     (helper.make_node("Conv", ["x", "w"], ["y"], dilations=[2, 3]), {"w": KERNEL}, (4, 8), (4, 10)),
-    (helper.make_node("Conv", ["x", "w"], ["y"], auto_pad="SAME_UPPER", strides=[2, 2]), {"w": KERNEL}, (8, 10), (8, 10)),
+    (helper.make_node("Conv", ["x", "w"], ["y"], auto_pad="SAME_UPPER", strides=[2, 2]), {"w": KERNEL},
+     (8, 10), (8, 10)),
     (helper.make_node("Conv", ["x", "w"], ["y"], auto_pad="SAME_LOWER", strides=[2, 2]), {"w": KERNEL}, (7, 9), (7, 9)),
     (helper.make_node("Pad", ["x", "p"], ["y"]), {"p": np.array([0, 0, 2, 1, 0, 0, 0, 3])}, (2, 2), (3, 3)),
     (helper.make_node("Slice", ["x", "a", "e", "d", "s"], ["y"]),
