@@ -125,6 +125,22 @@ def test_without_labels_a_network_is_served_for_its_layers(tmp_path):
     assert any("--labels" in text for text in found.report.assumed)
 
 
+def test_rows_of_pixels_are_taken_once_their_size_is_said(tmp_path):
+    weights = np.random.default_rng(0).normal(size=(48, 5)).astype(np.float32)
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, (None, 48))
+    chances = helper.make_tensor_value_info("chances", TensorProto.FLOAT, (None, 5))
+    nodes = [helper.make_node("MatMul", ["rows", "w"], ["m"]), helper.make_node("Softmax", ["m"], ["chances"])]
+    graph = helper.make_graph(nodes, "digits", [rows], [chances], [onnx.numpy_helper.from_array(weights, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "d.onnx")
+    with pytest.raises(OptionError, match="--size WIDTHxHEIGHT"):
+        imported(tmp_path / "d.onnx")
+    found = imported(tmp_path / "d.onnx", Wish(labels=LABELS, preprocess="none", size=(4, 4)))
+    images = pictures(4)
+    came = load_model(found.content, found.card, "cpu").logits(images)
+    np.testing.assert_allclose(came, images.reshape(3, 48) @ weights, rtol=1e-4, atol=1e-2)
+    assert found.card.input.fixed and found.card.layers == []
+
+
 def test_preprocessing_that_nothing_says_is_not_guessed(tmp_path):
     with pytest.raises(OptionError, match="nothing says how pictures are prepared.*--preprocess"):
         imported(export(seeded(Residual), tmp_path / "net.onnx"), Wish(labels=LABELS))

@@ -38,7 +38,7 @@ def test_a_file_becomes_a_model_that_classifies_and_shows_its_layers(monkeypatch
     model, settings = open_model(settings_for(into), "net", None), settings_for(into)
     upload = Upload([NamedBytes("a.png", (tmp_path / "a.png").read_bytes())])
     assert len(predict_here(model, upload, PredictOptions(), settings).predictions[0].classes) == 5
-    seen = activate(model, upload, ActivationOptions(class_name="class 3"), settings)
+    seen = activate(model, upload, ActivationOptions.model_validate({"class": "class 3"}), settings)
     assert abs(seen.class_map.values.mean() + seen.class_map.bias - seen.class_map.logit) < 1e-4
 
 
