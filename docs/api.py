@@ -19,6 +19,7 @@ TITLES = {
     "layers": "Layers for PyTorch",
     "matching": "Find templates",
     "cpu": "Run a trained model",
+    "train": "Export a network",
     "client": "Ask a running service",
 }
 INTRODUCTION = """\

@@ -10,7 +10,7 @@
 Example:
     >>> import scs
     >>> len(scs.__all__)
-    23
+    24
     >>> scs.Search(method="scs").p
     2.0
 """
@@ -41,6 +41,7 @@ _PLACES = {
     "ScoreMap": ("scs.matching.scoring.maps", "matching"),
     "PartsTemplate": ("scs.matching.parts", "matching"),
     "load_model": ("models.runtime.load", "cpu"),
+    "export": ("models.imports.exporting", "train"),
     "Client": ("service.client.client", "client"),
     "NamedBytes": ("service.api.files", "client"),
     "Upload": ("service.api.files", "client"),

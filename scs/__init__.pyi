@@ -1,5 +1,6 @@
 # The door as type checkers and editors see it; __init__.py imports these names when they are used. A stub, because
 # only here may `scs` name `models` and `service`: nothing in it is ever imported.
+from models.imports.exporting import export as export
 from models.runtime.load import load_model as load_model
 from scs.errors import ScsError as ScsError
 from scs.matching.finding import Found as Found
@@ -42,6 +43,7 @@ __all__ = [
     "SharpenedCosineSimilarity1d",
     "SharpenedCosineSimilarity2d",
     "Upload",
+    "export",
     "find",
     "heatmap",
     "load_model",

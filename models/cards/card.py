@@ -21,11 +21,13 @@ LAYER_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 RESERVED_LAYERS = frozenset({"all", "logits", "file", "allow_pickle"})
 RESERVED_ENDINGS = (".channels", ".match")
 Format = Literal["onnx", "torchscript"]
+CARD_VERSION = 2  # of the format; docs/cards.md has what each brought
 MODEL_FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.ts"}
 
 
 Count = Annotated[int, Field(gt=0, le=2**53)]  # what every reader of JSON takes as it is
 Pixels = Annotated[int, Field(gt=0, le=2**16)]
+Offset = Annotated[int, Field(ge=-(2**16), le=2**16)]
 Words = Annotated[str, Field(max_length=10_000)]
 Label = Annotated[str, Field(max_length=1000)]
 
@@ -69,8 +71,10 @@ class InputCard(_Part):
         True, description="Whether pictures are resized to width and height unless the request says otherwise."
     )
     fixed: bool = Field(
-        False, description="Whether the network takes no other size; found out when the model is loaded."
+        False,
+        description="Whether the network takes width by height alone; found out when the model is loaded, if not said.",
     )
+    multiple_of: Pixels = Field(1, description="Pixels that both sides need to be a multiple of.")
     geometry: GeometryCard | None = Field(
         None, description="How they are; unless given, stretched with antialiasing, a JPEG from a smaller decoding."
     )
@@ -87,14 +91,29 @@ class ReceptiveFieldCard(_Part):
     size: Pixels = Field(description="Pixels; down only, where there is a width.")
     width: Pixels | None = Field(None, description="Pixels across, where these are others than down.")
     stride: Pixels = Field(description="Pixels between neighbouring units.")
-    offset: int = Field(
-        ge=-(2**16), le=2**16, description="First pixel of the first unit; negative where padding is seen."
+    offset: Offset = Field(description="First pixel of the first unit; negative where padding is seen.")
+    stride_across: Pixels | None = Field(None, description="Stride across, where it is another than down.")
+    offset_across: Offset | None = Field(None, description="Offset across, where it is another than down.")
+    everywhere: bool = Field(
+        False,
+        description="Whether a unit sees the whole picture, by attention or a mean of it; size, stride and offset are "
+        "then those of the path to it that stays local.",
     )
 
     @property
     def across(self) -> int:
         """Width of the receptive field in pixels."""
         return self.width or self.size
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Pixels between neighbouring units, down and across."""
+        return self.stride, self.stride_across or self.stride
+
+    @property
+    def offsets(self) -> tuple[int, int]:
+        """First pixel of the first unit, down and across."""
+        return self.offset, self.offset if self.offset_across is None else self.offset_across
 
 
 class LayerCard(_Part):
@@ -109,6 +128,9 @@ class LayerCard(_Part):
     receptive_field: ReceptiveFieldCard
     signed: bool = Field(description="Whether its values take both signs.")
     labels: list[Label] | None = Field(None, description="What each channel stands for, where that has a name.")
+    maps: tuple[Pixels, Pixels] | None = Field(
+        None, description="Rows and columns of a map of a picture of the input's width and height."
+    )
 
     @field_validator("name")
     @classmethod
@@ -192,9 +214,31 @@ class ServingCard(_Part):
     timeout_s: float | None = Field(None, gt=0, le=86_400, description="Seconds that a request may take.")
 
 
+class PreprocessCard(_Part):
+    """What the file does to pixels before the network: ``(pixel * scale - mean) / deviation``. To be read only."""
+
+    order: Literal["rgb", "bgr"] = Field(description="Order of the channels that the network takes.")
+    scale: float = Field(description="Factor of pixels from 0 to 255.")
+    mean: list[float] = Field(description="One number, or one a channel in the network's order; after scaling.")
+    deviation: list[float] = Field(description="Likewise; what pixels are divided by at the end.")
+    source: str = Field(description="What said so.")
+
+
+class ImportCard(_Part):
+    """Where an imported model came from, and how well it agrees with that. To be read only."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the original file.")
+    output: str = Field(description="The original's output, or what stands before its softmax, that gives the logits.")
+    preprocess: PreprocessCard
+    assumed: list[str] = Field([], description="What nothing said, and was assumed.")
+    difference: float = Field(ge=0, description="Largest between its answers and the original's, of their range.")
+
+
 class ModelCard(_Part):
     """A model's card, kept beside its file as ``card.json``."""
 
+    card_version: int = Field(1, ge=1, le=CARD_VERSION, description="Of the card's format; 1 where nothing is said.")
     name: str = Field(pattern=NAME_PATTERN)
     version: int = Field(gt=0, lt=10**18)
     description: Words
@@ -203,7 +247,7 @@ class ModelCard(_Part):
     family: Words
     parameters: Count
     input: InputCard
-    labels: list[Label] = Field(min_length=1)
+    labels: list[Label] = Field(description="Names of the classes; none for a network that has no classes.")
     layers: list[LayerCard] = Field(max_length=10_000)
     class_map: str | None = Field(
         None, description="Layer with a map per class; its mean plus the class's bias is the logit."
@@ -214,6 +258,7 @@ class ModelCard(_Part):
     accuracy: AccuracyCard | None = None
     equivariance: EquivarianceCard | None = None
     training: TrainingCard | None = None
+    imported: ImportCard | None = None
     licence: Words = "MIT"
 
     @property

@@ -42,7 +42,12 @@ def dense_twin(card: ModelCard, shapes: Mapping[str, Shape] | None = None) -> li
 
 
 def _maps(layer: LayerCard, card: ModelCard) -> Shape:
-    """Return the shape of a layer's maps; padding is symmetric, so the first unit's offset says how much there is."""
+    """Return the shape of a layer's maps.
+
+    Where the card does not have it, padding is symmetric, so the first unit's offset says how much there is.
+    """
+    if layer.maps is not None:
+        return *layer.maps, layer.channels
     field = layer.receptive_field
     down, across = (
         (pixels - 2 * field.offset - size) // field.stride + 1

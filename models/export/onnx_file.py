@@ -95,16 +95,28 @@ class _OnnxSimilarity(nn.Module):
         return y if self.layer.gain is None else y * self.layer.gain
 
 
+def with_onnx_op(network: nn.Module) -> nn.Module:
+    """Replace every SCS layer within a network by a stand-in that is exported as the op, in place; return the network.
+
+    Raises:
+        ExportError: a layer of a kind that the op does not have.
+    """
+    if isinstance(network, SharpenedCosineSimilarity2d):
+        return _OnnxSimilarity(network)
+    for name, layer in list(network.named_modules()):
+        if isinstance(layer, SharpenedCosineSimilarity2d):
+            parent, _, leaf = name.rpartition(".")
+            setattr(network.get_submodule(parent), leaf, _OnnxSimilarity(layer))
+    return network
+
+
 class _Portable(nn.Module):
     """A copy of a network whose SCS layers are the op, and whose outputs are the logits and every layer."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval()
-        for name, layer in list(self.network.named_modules()):
-            if isinstance(layer, SharpenedCosineSimilarity2d):
-                parent, _, leaf = name.rpartition(".")
-                setattr(self.network.get_submodule(parent), leaf, _OnnxSimilarity(layer))
+        with_onnx_op(self.network)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         maps = self.network.layers(image)

@@ -118,11 +118,11 @@ def _of_layer(maps: list[Array], layer: LayerCard, card: ModelCard) -> Iterator[
         yield f"layer '{layer.name}' is said to have no negative values, and has some"
     field = layer.receptive_field
     sides = ("down", shape[2], field.size, card.input.height), ("across", shape[3], field.across, card.input.width)
-    for way, units, size, pixels in sides:
-        if not _lie_in_picture(units, size, field.stride, field.offset, pixels):
+    for (way, units, size, pixels), stride, offset in zip(sides, field.strides, field.offsets, strict=True):
+        if not _lie_in_picture(units, size, stride, offset, pixels):
             yield (
                 f"layer '{layer.name}' has {units} units {way} {pixels} pixels, most of which its receptive field, "
-                f"with a size of {size}, a stride of {field.stride} and an offset of {field.offset}, puts elsewhere"
+                f"with a size of {size}, a stride of {stride} and an offset of {offset}, puts elsewhere"
             )
 
 

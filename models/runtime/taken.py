@@ -61,7 +61,11 @@ def _larger_sizes(card: ModelCard) -> list[tuple[int, int]]:
     """Return heights and widths to try."""
     # The maps of a bank are as large as its pictures, and it may have a hundred thousand of them.
     more = [_ONE_MORE] if card.bank is not None else [_ONE_MORE, _MUCH_MORE]
-    return [(card.input.height + down, card.input.width + across) for down, across in more]
+    step = card.input.multiple_of
+    return [
+        (card.input.height + -(-down // step) * step, card.input.width + -(-across // step) * step)
+        for down, across in more
+    ]
 
 
 def _answers(model: RunnableModel, card: ModelCard, pictures: Images, height: int, width: int) -> bool:
@@ -76,7 +80,7 @@ def _takes_batches(model: RunnableModel, pictures: Images, logits: Array) -> boo
     together = _or_none(model.logits, pictures)
     if together is None or together.shape != logits.shape:
         return False
-    return bool(np.abs(together - logits).max() <= _CLOSE * (np.ptp(logits) or 1.0))
+    return not logits.size or bool(np.abs(together - logits).max() <= _CLOSE * (np.ptp(logits) or 1.0))
 
 
 def _or_none(run: Callable[[Images], Array], images: Images) -> Array | None:

@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from scs.errors import OptionError, ScsError, UnknownNameError
 from scs.printable import printable
-from service.cli import activations, bank, evaluate, export, match, models, predict, serve, train
+from service.cli import activations, bank, evaluate, export, import_, match, models, predict, serve, train
 from service.cli.extensions import ExtensibleGroup
 
 FAILURE, USAGE_ERROR = 1, 2
@@ -45,6 +45,7 @@ app.command("predict")(predict.predict)
 app.command("activations")(activations.activations)
 app.command("match")(match.match)
 app.command("bank")(bank.bank)
+app.command("import")(import_.import_)
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

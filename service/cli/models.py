@@ -108,6 +108,15 @@ def _shown(card: ModelCard, twin: list[TwinLayer], costs: list[LayerCost] | None
     return shown
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a model's card; docs/cards.md says what its fields mean.
+
+    Example: scs models schema > card.schema.json
+    """
+    print(json_format.dumps(ModelCard.model_json_schema(), indent=2))
+
+
 def _readable_cards(repository: Path) -> list[ModelCard]:
     """Read all cards that can be read, and report the others on stderr."""
     cards = []

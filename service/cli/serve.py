@@ -6,10 +6,12 @@ import logging
 import signal
 import socket
 import sys
+import tempfile
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
@@ -32,15 +34,49 @@ _log = logging.getLogger(__name__)
 
 
 def serve(
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="SOURCE", help="A network to import and serve at once, as scs import takes it."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="Names of its classes.", dir_okay=False)] = None,
+    preprocess: Annotated[str | None, typer.Option(help="How its pictures are prepared, as in scs import.")] = None,
+    size: Annotated[str | None, typer.Option(help="Width and height of its pictures, as in scs import.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; SCS_HOST unless given.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; SCS_PORT unless given.")] = None,
 ) -> None:
-    """Serve the models over HTTP.
+    """Serve the models over HTTP, or one network that is imported first.
 
     Example: scs serve --port 8080
     """
-    settings = read_settings(host=host, port=port)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
+    if source is None and (labels or preprocess or size):
+        raise OptionError("--labels, --preprocess and --size are of a network to import; none was named")
+    if source is None:
+        _serve(read_settings(host=host, port=port))
+        return
+    with _imported(source, labels, preprocess, size) as named:
+        _serve(read_settings(host=host, port=port, **named))
+
+
+@contextmanager
+def _imported(source: str, labels: Path | None, preprocess: str | None, size: str | None) -> Iterator[dict[str, Any]]:
+    """Import a network to a repository that is gone at the end, and give the settings that serve it."""
+    from models.imports.importing import Wish
+    from models.imports.labels import read_labels
+    from models.imports.write import write
+    from service.cli.import_ import find_out, parse_size
+
+    named = read_labels(labels) if labels else None
+    wish = Wish(named, labels.name if labels else "", preprocess, parse_size(size))
+    imported = find_out(source, wish, read_settings())
+    with tempfile.TemporaryDirectory(prefix="scs-") as folder:
+        write(imported, Path(folder))
+        for finding in imported.report.findings:
+            print(f"{finding.what}: {finding.found}", file=sys.stderr)
+        yield {"model_repository": Path(folder), "default_model": imported.card.name}
+
+
+def _serve(settings: Settings) -> None:
     stderr = native_stderr_logged() if is_json(settings.log_format) else nullcontext()
     with listeners(settings) as sockets, stderr:  # bound before any model is loaded
         configure_logging(settings.log_level, settings.log_format)

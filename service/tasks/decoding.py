@@ -98,7 +98,7 @@ def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings
 
     Raises:
         FixedSizeError: the network takes one size only, and this is another.
-        OptionError: it is too small; the message gives both sizes.
+        OptionError: it is too small, or of a size that the network does not take; the message gives both sizes.
         TooLargeError: it is too large; the message says what can be done.
     """
     height, width = picture.pixels.shape[:2]
@@ -111,6 +111,8 @@ def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings
     if width < least_width or height < least_height:
         needed = f"{least_width} pixels on a side" if least_width == least_height else f"{least_width}x{least_height}"
         raise OptionError(f"the network needs {needed}; '{name}' is {width}x{height}")
+    if width % wanted.multiple_of or height % wanted.multiple_of:
+        raise OptionError(f"the network takes multiples of {wanted.multiple_of} pixels; '{name}' is {width}x{height}")
     if height * width > settings.max_analysed_pixels:
         raise TooLargeError(
             f"at most {settings.max_analysed_pixels} pixels are analysed; '{name}' is {width}x{height}; {_SMALLER}"

@@ -56,12 +56,15 @@ class Predictor:
         Raises:
             ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, unless the
                 others are to be answered.
-            OptionError: a picture too small for the network, or a template, which is for activations.
+            OptionError: a picture too small for the network, a template, which is for activations, or a network without
+                classes.
             BusyError: too much is waiting.
             DeadlineError: it could not be done in time.
         """
         if upload.template is not None:
             raise OptionError("a template is looked for by /activations; /predict takes pictures only")
+        if not model.card.labels:
+            raise OptionError(f"{model.card.name} has no classes: it is served for its layers, by /activations")
         started = time.perf_counter()
         size = sum(len(file.content) for file in upload.images)
         is_small = len(upload.images) <= SMALL_FILES and size <= SMALL_FILE_BYTES

@@ -11,7 +11,12 @@ from service.api.ranking import ClassProbability, Ranking, TemplateScore
 
 
 def rank(logits: Array, card: ModelCard, top_k: int) -> Ranking:
-    """Return the most probable classes of one picture, or the templates of a bank with the best scores."""
+    """Return the most probable classes of one picture, or the templates of a bank with the best scores.
+
+    Of a network without classes there are none.
+    """
+    if not card.labels:
+        return []
     values = logits.tolist()
     best = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:top_k]
     if card.bank is not None:

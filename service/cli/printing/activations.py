@@ -8,8 +8,8 @@ from service.cli.printing.plain import PlainTable, say
 
 def print_activations(answer: ActivationsResponse) -> None:
     """Print the best class, a row for each layer, and how a class map adds up to its logit if one was asked for."""
-    best = answer.classes[0]
-    title = f"{answer.model} {answer.version}: {best.label}, {best.shown}"
+    best = next((f"{found.label}, {found.shown}" for found in answer.classes), "no classes")
+    title = f"{answer.model} {answer.version}: {best}"
     matched = any(layer.match for layer in answer.layers)
     headings = ["layer", "channels", "map", "sees", "most energy"] + (["best place: x, y, score"] if matched else [])
     table = PlainTable(*headings, title=title)

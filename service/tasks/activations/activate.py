@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -149,7 +150,7 @@ def _decode_picture(upload: Upload, card: ModelCard, resize: str, settings: Sett
 def _check_work(card: ModelCard, picture: Picture, settings: Settings) -> None:
     """Refuse a picture whose feature maps would take too much memory, as those of a large bank do."""
     height, width = picture.pixels.shape[:2]
-    deep = sum(layer.channels / layer.receptive_field.stride**2 for layer in card.layers)
+    deep = sum(layer.channels / math.prod(layer.receptive_field.strides) for layer in card.layers)
     most = int(settings.max_analysed_pixels * _MOST_NUMBERS / deep) if deep else settings.max_analysed_pixels
     if height * width > most:
         raise TooLargeError(f"maps of {card.name} are made of at most {most} pixels; {width}x{height} came; {_SMALLER}")
@@ -165,7 +166,7 @@ def _check_answer(
         raise TooLargeError(
             f"an answer may have {_MOST_HEATMAPS} heatmaps; {sum(counts)} were asked for; name fewer layers or channels"
         )
-    areas = [1.0 if options.overlay else layer.receptive_field.stride**-2 for layer in layers]
+    areas = [1.0 if options.overlay else 1 / math.prod(layer.receptive_field.strides) for layer in layers]
     parts = sum(count * area for count, area in zip(counts, areas, strict=True)) + class_map
     most = int(settings.max_analysed_pixels * _MOST_DRAWN)
     if height * width * parts > most:
@@ -177,7 +178,8 @@ def _check_answer(
 
 def _decode_template(file: NamedBytes, picture: Picture, card: ModelCard, settings: Settings) -> Picture:
     """Decode a template and scale it as its scene was scaled."""
-    (_, template), *others = decode([file], card.input.model_copy(update={"smallest": 1}), "none", settings)
+    any_size = card.input.model_copy(update={"smallest": 1, "fixed": False, "multiple_of": 1})
+    (_, template), *others = decode([file], any_size, "none", settings)
     if others:
         raise OptionError(f"a template is one picture; {len(others) + 1} came")
     check_template_size(template, picture)

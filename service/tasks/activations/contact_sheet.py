@@ -20,9 +20,8 @@ _REGION_COLOUR: Colour = (0, 160, 255)
 def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
     """Draw one picture with the prediction, the class map and every layer asked for."""
     card = activations.card
-    best, *others = activations.classes
-    runners_up = ", ".join(f"{found.label} {found.shown}" for found in others)
-    title = f"{best.label}, {best.shown}\n{runners_up}\n{card.name} {card.version}: {card.description}"
+    best, *others = [f"{found.label} {found.shown}" for found in activations.classes] or ["no classes"]
+    title = f"{best}\n{', '.join(others)}\n{card.name} {card.version}: {card.description}"
     rows = [_layer_row(layer, card) for layer in activations.layers]
     if activations.class_map is not None:
         seen = activations.class_map

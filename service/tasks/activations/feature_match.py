@@ -39,8 +39,9 @@ class LayerMatch:
 
 def template_from_box(maps: Array, field: ReceptiveFieldCard, box: Region) -> Template:
     """Cut a box out of the picture's own maps ``(C, H, W)``: the units whose receptive fields are centred in it."""
-    top, bottom = _centred_units(field, field.size, box.y, box.height, maps.shape[1])
-    left, right = _centred_units(field, field.across, box.x, box.width, maps.shape[2])
+    down, across = _axes(field)
+    top, bottom = _centred_units(down, box.y, box.height, maps.shape[1])
+    left, right = _centred_units(across, box.x, box.width, maps.shape[2])
     return Template(maps[:, top:bottom, left:right], (top, left), (box.x, box.y), box.width, box.height)
 
 
@@ -49,8 +50,9 @@ def template_from_picture(maps: Array, field: ReceptiveFieldCard, width: int, he
 
     Where the template is smaller than the receptive field every unit saw some, and all are kept.
     """
-    top, bottom = _inner_units(field, field.size, height, maps.shape[1])
-    left, right = _inner_units(field, field.across, width, maps.shape[2])
+    down, across = _axes(field)
+    top, bottom = _inner_units(down, height, maps.shape[1])
+    left, right = _inner_units(across, width, maps.shape[2])
     return Template(maps[:, top:bottom, left:right], (top, left), (0, 0), width, height)
 
 
@@ -74,17 +76,17 @@ def match(maps: Array, layer: LayerCard, template: Template, within: Region, top
     from scs.matching.peaks import find_peaks
     from scs.matching.scores import score_map
 
-    stride = layer.receptive_field.stride
-    x, y = (corner - first * stride for corner, first in zip(template.corner, reversed(template.first), strict=True))
-    rows = _places(y - within.y, template.height, within.height, stride)
-    columns = _places(x - within.x, template.width, within.width, stride)
+    down, across = layer.receptive_field.strides
+    x, y = template.corner[0] - template.first[1] * across, template.corner[1] - template.first[0] * down
+    rows = _places(y - within.y, template.height, within.height, down)
+    columns = _places(x - within.x, template.width, within.width, across)
     common = maps.mean((1, 2), dtype=np.float64)[:, None, None].astype(maps.dtype)
     scene, features = (np.moveaxis(values - common, 0, 2) for values in (maps, template.features))
     scores = score_map(scene, features, "scs").scores[rows, columns]
-    x, y = x + columns.start * stride, y + rows.start * stride
-    window = max(1, math.ceil(template.height / stride)), max(1, math.ceil(template.width / stride))
+    x, y = x + columns.start * across, y + rows.start * down
+    window = max(1, math.ceil(template.height / down)), max(1, math.ceil(template.width / across))
     peaks = [
-        (Region(x + peak.column * stride, y + peak.row * stride, template.width, template.height), peak.score)
+        (Region(x + peak.column * across, y + peak.row * down, template.width, template.height), peak.score)
         for peak in find_peaks(scores, window, top, subpixel=False)
     ]
     return LayerMatch(scores, peaks)
@@ -97,8 +99,23 @@ def _places(start: float, length: float, size: float, stride: int) -> slice:
     return slice(max(0, first), last + 1)
 
 
-def _centred_units(field: ReceptiveFieldCard, size: int, start: float, length: float, units: int) -> tuple[int, int]:
-    centre = field.offset + (size - 1) / 2
+@dataclass(frozen=True)
+class _Axis:
+    """The receptive field of a layer's units along one side of the picture."""
+
+    size: int
+    stride: int
+    offset: int
+
+
+def _axes(field: ReceptiveFieldCard) -> tuple[_Axis, _Axis]:
+    sizes = field.size, field.across
+    down, across = (_Axis(*each) for each in zip(sizes, field.strides, field.offsets, strict=True))
+    return down, across
+
+
+def _centred_units(field: _Axis, start: float, length: float, units: int) -> tuple[int, int]:
+    centre = field.offset + (field.size - 1) / 2
     first = max(0, math.ceil((start - centre) / field.stride))
     last = min(units, math.ceil((start + length - centre) / field.stride))
     if first < last:
@@ -107,7 +124,7 @@ def _centred_units(field: ReceptiveFieldCard, size: int, start: float, length: f
     return nearest, nearest + 1
 
 
-def _inner_units(field: ReceptiveFieldCard, size: int, length: int, units: int) -> tuple[int, int]:
+def _inner_units(field: _Axis, length: int, units: int) -> tuple[int, int]:
     first = math.ceil(-field.offset / field.stride)
-    last = (length - size - field.offset) // field.stride + 1
+    last = min(units, (length - field.size - field.offset) // field.stride + 1)
     return (first, last) if first < last else (0, units)

@@ -1,0 +1,151 @@
+"""What ``scs import`` finds in networks as people export them: a row for each, agreement and class map included.
+
+Writes bench/results/imports.json. Needs scs-serve[train]; a network whose package is missing says so and is left out:
+scs-serve[models] for EfficientNet-Lite0, torchvision for its networks with random weights, rapidocr-onnxruntime and
+nudenet for their files.
+
+    python bench/imports.py
+"""
+
+import importlib.util
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import TensorProto, helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+
+from models.imports.importing import Wish, import_network
+from models.imports.original import Original, read_original
+from models.imports.sources import open_source
+from scs.errors import ScsError
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.models.imports.networks import Residual, Transformer, export, in_front, seeded
+
+RESULTS = Path(__file__).parent / "results" / "imports.json"
+FIVE = Wish(labels=[f"class {i}" for i in range(5)], preprocess="0-1")
+
+
+@dataclass
+class Row:
+    network: str
+    size: str
+    batch: str
+    layers: int
+    everywhere: int
+    class_map: str
+    difference: float
+    same_class: bool | None
+    milliseconds: float
+    seconds: float
+
+
+def package(name):
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"needs {name}")
+    return Path(spec.submodule_search_locations[0])
+
+
+def channels_last(folder):
+    path = export(seeded(Residual), folder / "keras.onnx", opset_version=13)
+    model = onnx.load(path)
+    turned = helper.make_node("Transpose", ["picture"], [model.graph.input[0].name], perm=[0, 3, 1, 2])
+    value = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ("unk", 32, 32, 3))
+    onnx.save(in_front(model, [turned], value), path)
+    return read_original(path)
+
+
+def quantised(folder):
+    path = export(seeded(Residual), folder / "plain.onnx", opset_version=13)
+    name = onnx.load(path).graph.input[0].name
+
+    class Pictures(CalibrationDataReader):
+        left = [{name: torch.rand(1, 3, 32, 32).numpy()} for _ in range(4)]
+
+        def get_next(self):
+            return self.left.pop() if self.left else None
+
+    quantize_static(str(path), str(folder / "qdq.onnx"), Pictures(), quant_format=QuantFormat.QDQ)
+    return read_original(folder / "qdq.onnx")
+
+
+def of_torchvision(name, dynamo):
+    def made(folder):
+        models = importlib.import_module("torchvision.models")
+        return read_original(export(models.get_model(name).eval(), folder / f"{name}.onnx", side=224, dynamo=dynamo))
+
+    return made
+
+
+def small(make, **options):
+    return lambda folder: read_original(export(seeded(make), folder / "net.onnx", **options))
+
+
+THOUSAND = Wish(labels=[str(i) for i in range(1000)], preprocess="imagenet")
+NETWORKS = {
+    "EfficientNet-Lite0": (lambda folder: open_source("efficientnet-lite0"), Wish()),
+    **{
+        f"{name}, {'newer' if dynamo else 'older'} exporter": (of_torchvision(name, dynamo), THOUSAND)
+        for name in ("resnet18", "mobilenet_v3_small")
+        for dynamo in (False, True)
+    },
+    "residual, older exporter, batch 4": (small(Residual, batch=4), FIVE),
+    "residual, newer exporter": (small(Residual, dynamo=True), FIVE),
+    "residual, operator set 9": (small(Residual, opset_version=9), FIVE),
+    "residual, channels last (Keras)": (channels_last, FIVE),
+    "residual, quantised (QDQ)": (quantised, FIVE),
+    "residual, without labels": (small(Residual), Wish(preprocess="0-1")),
+    "transformer": (small(Transformer), FIVE),
+    "PP-OCR's direction": (
+        lambda folder: read_original(
+            package("rapidocr_onnxruntime") / "models" / "ch_ppocr_mobile_v2.0_cls_infer.onnx"
+        ),
+        Wish(labels=["0", "180"], preprocess="tf", size=(192, 48)),
+    ),
+    "NudeNet's detector": (lambda folder: read_original(package("nudenet") / "320n.onnx"), Wish()),
+}
+
+
+def row(name: str, original: Original, wish: Wish) -> Row:
+    started = time.perf_counter()
+    found = import_network(original, wish, "net", 1)
+    seconds = time.perf_counter() - started
+    by = {finding.what: finding.found for finding in found.report.findings}
+    layers, report = found.card.layers, found.report
+    everywhere = sum(layer.receptive_field.everywhere for layer in layers)
+    return Row(
+        name, by["size"], by["batch"], len(layers), everywhere, report.class_map, report.difference,
+        report.same_top_class, round(report.milliseconds, 1), round(seconds, 1),
+    )  # fmt: skip
+
+
+def main():
+    rows = []
+    for name, (make, wish) in NETWORKS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                rows.append(row(name, make(Path(folder)), wish))
+            except (ImportError, RuntimeError) as error:
+                print(f"{name}: left out, {error}")
+                continue
+            except ScsError as error:
+                print(f"{name}: refused: {error}")
+                continue
+        last = rows[-1]
+        print(
+            f"{name}: {last.size}; batch {last.batch}; {last.layers} layers, {last.everywhere} everywhere; class map "
+            f"{last.class_map}; {last.difference:.1e} off, same class {last.same_class}; {last.milliseconds} ms a "
+            f"picture, imported in {last.seconds} s"
+        )
+    RESULTS.write_text(json.dumps([vars(each) for each in rows], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
