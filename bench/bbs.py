@@ -25,6 +25,7 @@ import numpy as np
 from models.cards.catalogue import bundled_repository, find
 from models.runtime.load import load_model
 from scs.matching.parts import PartsTemplate, parts_map
+from service.pictures.picture import Region
 from service.tasks.activations import feature_match
 
 RESULTS = Path(__file__).parent / "results" / "bbs.json"
@@ -118,8 +119,8 @@ def by_layer(model, layer):
     def locate(reference, box, scene):
         height, width = scene.shape[:2]
         seen, known = (model.layers(picture[None], [layer.name])[layer.name][0] for picture in (scene, reference))
-        template = feature_match.template_from_box(known, layer.receptive_field, feature_match.Box(*box))
-        peaks = feature_match.match(seen, layer, template, (height, width), 1).peaks
+        template = feature_match.template_from_box(known, layer.receptive_field, Region(*box))
+        peaks = feature_match.match(seen, layer, template, Region(0, 0, width, height), 1).peaks
         return (peaks[0][0].x, peaks[0][0].y) if peaks else (0.0, 0.0)
 
     return locate

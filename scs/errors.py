@@ -26,6 +26,10 @@ class OptionError(ScsError, ValueError):
     """An option that is well-formed but names nothing, or asks for something impossible."""
 
 
+class FixedSizeError(OptionError):
+    """A picture of another size than the one that a network takes."""
+
+
 class UnknownNameError(ScsError, LookupError):
     """A model, version, layer, channel or class that does not exist."""
 
@@ -81,6 +85,10 @@ class DataError(ScsError):
 
 class ModelError(ScsError):
     """A model on disk that cannot be trusted or loaded."""
+
+
+class NotFiniteError(ModelError):
+    """A network that answered a picture with numbers that are not finite."""
 
 
 class ForbiddenError(ModelError):

@@ -13,7 +13,6 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 
 from models.onnx import native
-from models.runtime.load import cuda_obstacle
 from scs.errors import MissingPackageError
 from service.http.middleware.body_limit import BodyLimit
 from service.http.middleware.head_requests import HeadRequests
@@ -28,6 +27,7 @@ from service.http.problems import PROBLEM_HANDLERS
 from service.http.routes import activations, health, inference, match, metrics, models, predict, repository
 from service.http.telemetry import telemetry
 from service.oip.data_plane import DataPlane
+from service.repository.device.obstacle import cuda_obstacle
 from service.services import Services, make_services
 from service.settings import Settings, read_settings
 from service.tasks.match.device import cuda_match_obstacle

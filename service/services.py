@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from models.runtime.load import choose_device, usable_cores
+from models.runtime.load import Device, choose_device, usable_cores
 from scs.cores import use_threads
 from scs.errors import ServerError
 from service.inference.batcher import Batcher
 from service.memory_budget import MemoryBudget
 from service.observability.metrics import Metrics
 from service.oip.data_plane import DataPlane
+from service.repository.device.obstacle import cuda_obstacle
+from service.repository.device.process import DeviceProcess
 from service.repository.policy import VersionPolicy
 from service.repository.reload import Reloading
 from service.repository.repository import ModelRepository
@@ -46,6 +48,7 @@ class Services:
         heavy: worker processes for matches, activations and large runs.
         predictor: the task of classifying pictures.
         data_plane: the methods of the Open Inference Protocol.
+        device: the process that has the models' sessions on CUDA.
     """
 
     settings: Settings
@@ -59,6 +62,7 @@ class Services:
     heavy: Pool
     predictor: Predictor
     data_plane: DataPlane
+    device: DeviceProcess | None = None
 
     @classmethod
     def of(cls, request: Request) -> Services:
@@ -81,6 +85,8 @@ class Services:
         """Cancel the work that waits, and kill the workers."""
         for pool in (self.decoders, self.heavy):
             pool.close()
+        if self.device is not None:
+            self.device.close()
 
 
 def make_services(settings: Settings) -> Services:
@@ -93,13 +99,15 @@ def make_services(settings: Settings) -> Services:
     if HAS_PROCESSES:
         NURSERY.prepare(preload.import_all)
     quarter = settings.max_memory_bytes // _QUARTERS
+    on = choose_device(settings.device, cuda_obstacle)
+    device = device_process(on, settings)
     models = ModelRepository(
         settings.model_repository,
-        choose_device(settings.device),
+        on,
         settings.default_model,
         settings.allow_torchscript,
         VersionPolicy(settings.versions),
-        Trial(settings.load_timeout_s, quarter) if HAS_PROCESSES else None,
+        Trial(settings.load_timeout_s, quarter, device) if HAS_PROCESSES else None,
     )
     metrics = Metrics()
     metrics.watch(models)
@@ -123,4 +131,12 @@ def make_services(settings: Settings) -> Services:
         heavy=heavy,
         predictor=predictor,
         data_plane=DataPlane(settings, reloading, stopping, batcher, predictor, decoders),
+        device=device,
     )
+
+
+def device_process(device: Device, settings: Settings) -> DeviceProcess | None:
+    """Start the process that has the models' sessions on CUDA; those on the CPU are in this one."""
+    if device == "cpu" or not HAS_PROCESSES:
+        return None
+    return DeviceProcess(device, settings.load_timeout_s, settings.request_timeout_s)

@@ -168,8 +168,22 @@ def before_and_after():
     return table(["network, connections", "before, a second", "now", "now by before"], rows)
 
 
+def large_models():
+    """Memory and time of the service with each large network, now and before its weights were held once."""
+    results, rows = read("memory"), []
+    for network, sides in results.items():
+        for name, found in sides.items():
+            asked = [found["predict"], found["activations"]]
+            held = [f"{each['of_the_file']:.2f}" for each in asked]
+            times = [f"{each['median_ms']:,.0f}" for each in asked]
+            rows.append([f"{network}, {name}", f"{found['file_mib']:.0f}", held[0], times[0], held[1], times[1]])
+    heads = ["network", "file, MiB", "files held, `/predict`", "ms", "files held, `/activations`", "ms"]
+    return table(heads, rows)
+
+
 TABLES = (
     worst_requests,
+    large_models,
     before_and_after,
     answers,
     batches,

@@ -13,6 +13,7 @@ from rich.table import Table
 from lab.commands import options
 from lab.tables import Table as Figured
 from lab.topics.catalogue import TOPICS, Figures, Topic, topics_named
+from scs.printable import printable
 
 FIGURES = "figures.json"
 
@@ -69,4 +70,4 @@ def _print(topic: Topic, figures: dict[str, Figured], written: list[Path]) -> No
             table.add_row(*row)
         print()
         Console().print(table)
-    print(f"\nwritten: {', '.join(map(str, written))}")
+    print(f"\nwritten: {', '.join(map(printable, written))}")

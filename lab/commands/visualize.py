@@ -13,6 +13,7 @@ from lab.pictures import write_png
 from models.cards import catalogue
 from models.training.allocator import keep_freed_memory
 from scs.errors import MissingPackageError
+from scs.printable import printable
 
 
 def visualize(
@@ -55,4 +56,5 @@ def visualize(
         print(json_format.dumps({**which, **answers}, indent=2))
     else:
         what = f"{card.name} {card.version} {layer} {channel}"
-        print(f"{what}: the answer rose from {wish.before:.3g} to {wish.after:.3g}; written to {out}")
+        shown = f"{what}: the answer rose from {wish.before:.3g} to {wish.after:.3g}; written to {out}"
+        print(printable(shown))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from models.cards.confined import read_confined
 from scs.errors import ModelError
@@ -13,25 +15,64 @@ from scs.errors import ModelError
 CARD_FILE = "card.json"
 LARGEST_CARD = 16 * 2**20  # bytes; a bank of 100,000 templates fits
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+# A layer's name is a word of the options of /activations, and names the arrays of its answers: no path, no list, and
+# no name that is an option itself or another array's.
+LAYER_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
+RESERVED_LAYERS = frozenset({"all", "logits", "file", "allow_pickle"})
+RESERVED_ENDINGS = (".channels", ".match")
 Format = Literal["onnx", "torchscript"]
 MODEL_FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.ts"}
 
 
+Count = Annotated[int, Field(gt=0, le=2**53)]  # what every reader of JSON takes as it is
+Pixels = Annotated[int, Field(gt=0, le=2**16)]
+Words = Annotated[str, Field(max_length=10_000)]
+Label = Annotated[str, Field(max_length=1000)]
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class GeometryCard(_Part):
+    """How a picture is brought to the network's size; a crop and its rounding are those of torchvision."""
+
+    mode: Literal["stretch", "crop", "letterbox"] = Field(
+        description="`stretch`: both sides scaled apart; `crop`: the shorter side scaled to `shorter_side`, then the "
+        "middle cut out; `letterbox`: scaled to fit within, the rest filled."
+    )
+    shorter_side: int | None = Field(None, gt=0, description="Pixels; with `crop`, and only there.")
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        description="The filter of Pillow with antialiasing, of OpenCV without."
+    )
+    antialias: bool = Field(description="Whether a picture that is made smaller is averaged over what a pixel covers.")
+    fill: int = Field(0, ge=0, le=255, description="Grey value around a picture that does not cover all.")
+
+    @model_validator(mode="after")
+    def _check_shorter_side(self) -> GeometryCard:
+        if (self.mode == "crop") != (self.shorter_side is not None):
+            came = f"'{self.mode}' with shorter_side {self.shorter_side}"
+            raise ValueError(f"'crop' needs a shorter_side, and nothing else takes one; {came} came")
+        return self
 
 
 class InputCard(_Part):
     """The images a model was trained on; it takes uint8 ``(N, H, W, channels)`` of any size from ``smallest`` up."""
 
-    width: int = Field(gt=0, description="Pixels; of a bank of templates, those of the widest.")
-    height: int = Field(gt=0, description="Pixels; of a bank of templates, those of the tallest.")
+    width: Pixels = Field(description="Pixels; of a bank of templates, those of the widest.")
+    height: Pixels = Field(description="Pixels; of a bank of templates, those of the tallest.")
     channels: Literal[1, 3] = Field(description="1: grey, 3: red, green, blue.")
-    smallest: Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] = Field(
+    smallest: Pixels | tuple[Pixels, Pixels] = Field(
         description="Pixels on either side, or across and down, below which the network leaves nothing."
     )
     resize: bool = Field(
         True, description="Whether pictures are resized to width and height unless the request says otherwise."
+    )
+    fixed: bool = Field(
+        False, description="Whether the network takes no other size; found out when the model is loaded."
+    )
+    geometry: GeometryCard | None = Field(
+        None, description="How they are; unless given, stretched with antialiasing, a JPEG from a smaller decoding."
     )
 
     @property
@@ -43,10 +84,12 @@ class InputCard(_Part):
 class ReceptiveFieldCard(_Part):
     """The receptive field of a layer: unit ``i`` sees ``size`` pixels from ``offset + i * stride`` on each axis."""
 
-    size: int = Field(gt=0, description="Pixels; down only, where there is a width.")
-    width: int | None = Field(None, gt=0, description="Pixels across, where these are others than down.")
-    stride: int = Field(gt=0, description="Pixels between neighbouring units.")
-    offset: int = Field(description="First pixel of the first unit; negative where padding is seen.")
+    size: Pixels = Field(description="Pixels; down only, where there is a width.")
+    width: Pixels | None = Field(None, description="Pixels across, where these are others than down.")
+    stride: Pixels = Field(description="Pixels between neighbouring units.")
+    offset: int = Field(
+        ge=-(2**16), le=2**16, description="First pixel of the first unit; negative where padding is seen."
+    )
 
     @property
     def across(self) -> int:
@@ -57,12 +100,27 @@ class ReceptiveFieldCard(_Part):
 class LayerCard(_Part):
     """One layer that ``/activations`` can show."""
 
-    name: str
-    tensor: str = Field(description="Name of the tensor in the graph.")
-    channels: int = Field(gt=0)
+    name: str = Field(
+        description="A word: no path, and not `all`, `logits`, `file` or `allow_pickle`.",
+        json_schema_extra={"pattern": LAYER_PATTERN},
+    )
+    tensor: str = Field(min_length=1, max_length=1000, description="Name of the tensor in the graph.")
+    channels: Count
     receptive_field: ReceptiveFieldCard
     signed: bool = Field(description="Whether its values take both signs.")
-    labels: list[str] | None = Field(None, description="What each channel stands for, where that has a name.")
+    labels: list[Label] | None = Field(None, description="What each channel stands for, where that has a name.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        needs = None
+        if not re.fullmatch(LAYER_PATTERN, name):
+            needs = "a layer's name is up to 100 of letters, digits, '_', '.' and '-', neither of these two first"
+        elif name in RESERVED_LAYERS or name.endswith(RESERVED_ENDINGS):
+            needs = "a layer needs a name that means nothing else"
+        if needs is not None:
+            raise PydanticCustomError("layer_name", "{needs}; '{name}' came", {"needs": needs, "name": name[:60]})
+        return name
 
 
 class BankCard(_Part):
@@ -76,10 +134,10 @@ class BankCard(_Part):
 class AccuracyCard(_Part):
     """Accuracy of the exported file, with a 95% Wilson interval."""
 
-    dataset: str
-    note: str = Field("", description="What a reader of the figure must know of the data.")
-    images: int = Field(gt=0)
-    correct: int = Field(ge=0)
+    dataset: Words
+    note: Words = Field("", description="What a reader of the figure must know of the data.")
+    images: Count
+    correct: int = Field(ge=0, le=2**53)
     accuracy: float = Field(ge=0, le=1)
     low: float = Field(ge=0, le=1)
     high: float = Field(ge=0, le=1)
@@ -96,9 +154,9 @@ class FollowedCard(_Part):
 class EquivarianceCard(_Part):
     """Shift equivariance of a model under circular shifts of the pictures, down and across."""
 
-    dataset: str
-    images: int = Field(gt=0)
-    shift: int = Field(gt=0, description="Pixels.")
+    dataset: Words
+    images: Count
+    shift: Pixels = Field(description="Pixels.")
     as_served: FollowedCard = Field(description="Borders and pooling.")
     without_borders: FollowedCard = Field(description="Pooling alone: the picture goes on around its borders.")
 
@@ -124,25 +182,29 @@ class TrainingCard(_Part):
 class ServingCard(_Part):
     """Serving settings of this model that override those of the service."""
 
-    max_batch_size: int | None = Field(None, gt=0, description="Most images that go through the network together.")
-    max_queue_delay_us: int | None = Field(None, ge=0, description="Microseconds to wait for more of them.")
-    max_queue: int | None = Field(None, gt=0, description="Most images that wait.")
-    timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False, description="Seconds that a request may take.")
+    max_batch_size: int | None = Field(
+        None, gt=0, le=2**16, description="Most images that go through the network together; 1 where it takes no more."
+    )
+    max_queue_delay_us: int | None = Field(
+        None, ge=0, le=1_000_000, description="Microseconds to wait for more of them."
+    )
+    max_queue: int | None = Field(None, gt=0, le=2**20, description="Most images that wait.")
+    timeout_s: float | None = Field(None, gt=0, le=86_400, description="Seconds that a request may take.")
 
 
 class ModelCard(_Part):
     """A model's card, kept beside its file as ``card.json``."""
 
     name: str = Field(pattern=NAME_PATTERN)
-    version: int = Field(gt=0)
-    description: str
+    version: int = Field(gt=0, lt=10**18)
+    description: Words
     format: Format
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the model file; checked before it is loaded.")
-    family: str
-    parameters: int = Field(gt=0)
+    family: Words
+    parameters: Count
     input: InputCard
-    labels: list[str] = Field(min_length=1)
-    layers: list[LayerCard]
+    labels: list[Label] = Field(min_length=1)
+    layers: list[LayerCard] = Field(max_length=10_000)
     class_map: str | None = Field(
         None, description="Layer with a map per class; its mean plus the class's bias is the logit."
     )
@@ -152,7 +214,7 @@ class ModelCard(_Part):
     accuracy: AccuracyCard | None = None
     equivariance: EquivarianceCard | None = None
     training: TrainingCard | None = None
-    licence: str = "MIT"
+    licence: Words = "MIT"
 
     @property
     def file_name(self) -> str:
@@ -181,7 +243,8 @@ def read_card(path: Path, root: Path | None = None) -> ModelCard:
     except ValidationError as error:
         first = error.errors()[0]
         where = " ".join(".".join(str(part) for part in first["loc"]).split())[:80] or "the whole"
-        raise ModelError(f"{CARD_FILE} is not a model's card: {where}: {first['msg'].lower()}") from None
+        what = first["msg"][:1].lower() + first["msg"][1:300]
+        raise ModelError(f"{CARD_FILE} is not a model's card: {where}: {what}") from None
 
 
 def write_card(card: ModelCard, path: Path) -> None:

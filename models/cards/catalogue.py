@@ -15,9 +15,11 @@ from models.cards.aliases import ALIASES_FILE, DEFAULT_ALIAS, read_aliases
 from models.cards.card import CARD_FILE, MODEL_FILES, NAME_PATTERN, ModelCard, read_card
 from models.cards.confined import open_confined
 from scs.errors import ModelError, UnknownNameError
+from scs.nearest import there_are
 
 LARGEST_MODEL = 2**31 - 1  # bytes: what one ONNX file can have
 Signature = tuple[tuple[str, int, int, int], ...]
+_VERSION_FILES = (CARD_FILE, *MODEL_FILES.values())
 _VERSION_PATTERN = "[1-9][0-9]{0,17}"
 
 
@@ -101,6 +103,26 @@ def misnamed(repository: Path) -> list[str]:
     return [name for name in _folders(repository) if not re.fullmatch(NAME_PATTERN, name) and name[0] != "."]
 
 
+def misplaced(repository: Path, name: str) -> list[str]:
+    """Describe what lies in a model's folder, looks like a version of it, and is none; nothing where it is unreadable.
+
+    A name from elsewhere is looked up among those there are, as by :func:`versions`.
+    """
+    if name not in names(repository):
+        return []
+    found = []
+    with contextlib.suppress(OSError):
+        children = sorted(child.name for child in (repository / name).iterdir() if child.name[0] != ".")
+        files = [child for child in children if child in _VERSION_FILES]
+        if files:
+            found.append(f"{name}/{files[0]} lies in no version's folder: its place is {name}/1/{files[0]}")
+        for child in children:
+            holds_model = any((repository / name / child / file).exists() for file in _VERSION_FILES)
+            if holds_model and not re.fullmatch(_VERSION_PATTERN, child):
+                found.append(f"{name}/{child} is no version: a version's folder is a number from 1, such as {name}/1")
+    return found
+
+
 def versions(repository: Path, name: str) -> list[Entry]:
     """List the versions of a model, by number; none where there is no such model.
 
@@ -110,9 +132,10 @@ def versions(repository: Path, name: str) -> list[Entry]:
 
 
 def entries(repository: Path) -> Iterator[Entry]:
-    """Yield every version of every model, by name, then by version."""
+    """Yield every version of every model, by name, then by version, but for those of folders that cannot be read."""
     for name in names(repository):
-        yield from _versions(repository / name, name)
+        with contextlib.suppress(OSError):
+            yield from _versions(repository / name, name)
 
 
 def signatures(repository: Path) -> dict[str, Signature]:
@@ -134,12 +157,12 @@ def find(repository: Path, name: str, version: int | str | None = None) -> Entry
     """
     found = {entry.version: entry for entry in versions(repository, name)}
     if not found:
-        known = ", ".join(dict.fromkeys(entry.name for entry in entries(repository))) or "none"
-        raise UnknownNameError(f"no model {name[:64]!r}; there are: {known}")
+        known = [*dict.fromkeys(entry.name for entry in entries(repository))]
+        raise UnknownNameError(f"no model {name[:64]!r}; {there_are(name, known)}")
     ways = {str(number): number for number in found} | read_aliases(repository, repository / name, found)
     number = ways.get(DEFAULT_ALIAS, max(found)) if version is None else ways.get(str(version))
     if number is None:
-        raise UnknownNameError(f"no version {str(version)[:64]} of {name}; there are: {', '.join(ways)}")
+        raise UnknownNameError(f"no version {str(version)[:64]} of {name}; {there_are(str(version), [*ways])}")
     return found[number]
 
 
@@ -155,8 +178,9 @@ def _versions(folder: Path, name: str) -> list[Entry]:
 
 def _signature(folder: Path, name: str) -> Signature:
     paths = [folder / ALIASES_FILE]
-    for entry in _versions(folder, name):
-        paths += [entry.folder / file for file in (CARD_FILE, *MODEL_FILES.values())]
+    with contextlib.suppress(OSError):  # a folder that cannot be read has no versions, as long as that lasts
+        for entry in _versions(folder, name):
+            paths += [entry.folder / file for file in _VERSION_FILES]
     found = []
     for path in paths:
         with contextlib.suppress(OSError):  # not there, or no longer

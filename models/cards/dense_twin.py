@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.cards.card import LayerCard, ModelCard
@@ -23,12 +24,17 @@ class TwinLayer:
     parameters: int
 
 
-def dense_twin(card: ModelCard) -> list[TwinLayer]:
-    """Replace the layers of a card by dense ones of the same output shapes; a block of several layers becomes one."""
+def dense_twin(card: ModelCard, shapes: Mapping[str, Shape] | None = None) -> list[TwinLayer]:
+    """Replace the layers of a card by dense ones of the same output shapes; a block of several layers becomes one.
+
+    Args:
+        card: of the network.
+        shapes: ``(height, width, channels)`` of its maps, by layer; worked out from receptive fields unless given.
+    """
     seen: Shape = (card.input.height, card.input.width, card.input.channels)
     twin = []
     for layer in card.layers:
-        maps = _maps(layer, card)
+        maps = _maps(layer, card) if shapes is None else shapes[layer.name]
         height, width, channels = maps
         twin.append(TwinLayer(layer.name, maps, dense(seen, maps) + height * width * channels))
         seen = maps

@@ -6,6 +6,8 @@ from collections import Counter
 
 import onnx
 
+_SAME_VALUES = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+
 
 def read_by(node: onnx.NodeProto) -> list[str]:
     """List the tensors that a node reads, once for each time, with those that its branches and loops read."""
@@ -40,3 +42,12 @@ def keep_only(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
     constants = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(constants)
+
+
+def ends_in_sigmoid(graph: onnx.GraphProto, tensor: str) -> bool:
+    """Return whether a tensor is what a sigmoid made, but for changes of its shape or its type."""
+    makers = {name: node for node in graph.node for name in node.output}
+    node = makers.get(tensor)
+    while node is not None and node.op_type in _SAME_VALUES and node.input:
+        node = makers.get(node.input[0])
+    return node is not None and node.op_type in ("Sigmoid", "HardSigmoid")

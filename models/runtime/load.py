@@ -5,6 +5,8 @@ Both kinds answer the same two questions: what are the logits of these images, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from models.cards.card import ModelCard
 from models.runtime.device import Device, choose_device, cuda_obstacle, usable_cores
 from models.runtime.onnx_session import OnnxModel
@@ -23,13 +25,22 @@ __all__ = [
 ]
 
 
-def load_model(content: bytes, card: ModelCard, device: Device) -> RunnableModel:
+def load_model(
+    content: bytes,
+    card: ModelCard,
+    device: Device,
+    read_again: Callable[[], bytes] | None = None,
+    *,
+    is_tried: bool = False,
+) -> RunnableModel:
     """Load a model file's bytes.
 
     Args:
         content: the file, its SHA-256 already checked.
         card: its card.
         device: where it shall run.
+        read_again: returns the file's bytes once more, checked again; those of a large model are then not kept.
+        is_tried: whether it was loaded before, in another process; a large model then waits until it is run.
 
     Returns:
         A model whose ``logits(images)`` are ``(N, classes)``, and whose ``layers(images, names)`` are also the maps of
@@ -48,4 +59,6 @@ def load_model(content: bytes, card: ModelCard, device: Device) -> RunnableModel
         >>> model.logits(np.zeros((1, 28, 28, 1), np.uint8)).shape
         (1, 10)
     """
-    return OnnxModel(content, card, device) if card.format == "onnx" else TorchScriptModel(content, card, device)
+    if card.format == "onnx":
+        return OnnxModel(content, card, device, read_again, is_tried=is_tried)
+    return TorchScriptModel(content, card, device)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from models.onnx import native
 from models.runtime.device import Device
+from scs.errors import ModelError
 
 Images = npt.NDArray[np.uint8]  # (N, H, W, C)
 Array = npt.NDArray[np.float32]
@@ -29,3 +30,16 @@ class RunnableModel(Protocol):
     def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
         """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
         ...
+
+
+def to_float32(values: Any) -> Array:
+    """Return a network's numbers as float32, without a copy where they are; halves and doubles are converted.
+
+    Raises:
+        ModelError: something else than floating point came.
+    """
+    if not (isinstance(values, np.ndarray) and values.dtype.kind == "f"):
+        kind = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+        raise ModelError(f"a network's logits and layers need to be floating point; {kind} came")
+    with np.errstate(over="ignore"):  # what is too large is infinite, which is refused
+        return values.astype(np.float32, copy=False)

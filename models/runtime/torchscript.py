@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from models.cards.card import ModelCard
 from models.onnx import native
 from models.runtime.device import Device, first_line
-from models.runtime.session import Array, Images
+from models.runtime.session import Array, Images, to_float32
 from scs.errors import DeviceError, MissingPackageError, ModelError
-
-if TYPE_CHECKING:
-    import torch
 
 
 class TorchScriptModel:
@@ -52,6 +49,9 @@ class TorchScriptModel:
 
         with torch.inference_mode():
             maps = self._module.layers(torch.from_numpy(_writable(images)).to(self.device))
+            missing = [name for name in ["logits", *names] if name not in maps]
+            if missing:
+                raise ModelError(f"layers() of a TorchScript model needs to return '{missing[0][:60]}'; it does not")
             return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
 
 
@@ -60,5 +60,9 @@ def _writable(images: Images) -> Images:
     return np.require(images, requirements="W")
 
 
-def _to_numpy(tensor: torch.Tensor) -> Array:
-    return tensor.cpu().numpy()
+def _to_numpy(value: Any) -> Array:
+    import torch
+
+    if not isinstance(value, torch.Tensor):  # what a program returns is anything
+        return to_float32(value)
+    return to_float32((value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy())

@@ -17,11 +17,12 @@ Base64 = Annotated[str, Field(description="A PNG, base64.", json_schema_extra={"
 class ActivationOptions(ModelOptions):
     """Options of ``POST /activations``."""
 
-    resize: str = Field(
-        "none",
+    resize: str | None = Field(
+        None,
         pattern=r"^(card|none|[1-9][0-9]{0,4})$",
-        description="`none`: dense maps of the picture as it is; `card`: at the size the model was trained on; "
-        "a number: pixels of the longer side.",
+        description="`none`: dense maps of the picture as it is; `card`: at the size the model was trained on, cropped "
+        "or padded as its card says; a number: pixels of the longer side. Unless given, `none`; `card` where the model "
+        "takes that size only.",
     )
     layers: str = Field(
         "all", description="`all`, or names of layers with commas between them.", examples=["stem,block2"]
@@ -31,9 +32,16 @@ class ActivationOptions(ModelOptions):
         pattern=r"^(all|top[1-9][0-9]{0,3}|[0-9]{1,5}(,[0-9]{1,5})*)$",
         description="`topN`: the N of most energy; `all`; or numbers of channels, commas between them, each once.",
     )
-    overlay: bool = Field(False, description="Lay the heatmaps over the picture, at its size.")
+    overlay: bool = Field(
+        False,
+        description="Lay the heatmaps over the picture as it is analysed; where that is a crop, or padded, over the "
+        "whole picture, at its size, or smaller if there are many heatmaps.",
+    )
     class_name: str | None = Field(
-        None, alias="class", description="Add the exact map of this class: its mean plus the bias is the logit."
+        None,
+        alias="class",
+        description="Add the exact map of this class: its mean plus the bias is the logit. A label, or a number from "
+        "0, such as `#3`, where classes share a label.",
     )
     box: str | None = Field(
         None,
@@ -103,6 +111,15 @@ class ClassMap(Heatmap):
     logit: float
 
 
+class AnalysedRegion(BaseModel):
+    """The part of the picture that the network saw, in pixels of the picture as it was sent; heatmaps cover it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
 class ActivationsResponse(BaseModel):
     """Answer of ``POST /activations``."""
 
@@ -115,6 +132,7 @@ class ActivationsResponse(BaseModel):
                 "height": 768,
                 "analysed_width": 1024,
                 "analysed_height": 768,
+                "analysed_region": {"x": 0, "y": 0, "width": 1024, "height": 768},
                 "classes": [{"label": "cat", "index": 3, "probability": 0.81}],
                 "layers": [
                     {
@@ -153,6 +171,10 @@ class ActivationsResponse(BaseModel):
     height: int
     analysed_width: int = Field(description="Pixels of the picture as the network saw it.")
     analysed_height: int
+    analysed_region: AnalysedRegion = Field(
+        description="What the heatmaps cover: the whole picture unless the model's card crops it, or pads it; negative "
+        "where there is padding."
+    )
     classes: Ranking
     layers: list[LayerActivation]
     class_map: ClassMap | None = None

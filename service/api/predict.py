@@ -15,8 +15,8 @@ class PredictOptions(ModelOptions):
     resize: str = Field(
         "card",
         pattern=r"^(card|none|[1-9][0-9]{0,4})$",
-        description="`card`: to the size the model was trained on (a bank of templates: not at all); "
-        "`none`: not at all; a number: pixels of the longer side.",
+        description="`card`: to the size the model was trained on, cropped or padded as its card says (a bank of "
+        "templates: not at all); `none`: not at all; a number: pixels of the longer side.",
     )
     partial: bool = Field(
         False, description="Whether the other pictures are answered where some cannot be read; `failures` says which."

@@ -13,6 +13,7 @@ from service.cli import options
 from service.cli.files import read_file
 from service.cli.local_models import open_model, settings_for
 from service.cli.printing.activations import print_activations
+from service.cli.printing.plain import say_json
 from service.client.client import Client
 from service.pictures.colour_maps import to_png
 from service.settings import Settings
@@ -24,11 +25,15 @@ Image = Annotated[Path, typer.Argument(help="A picture.")]
 Out = Annotated[Path | None, typer.Option(help="Write one picture of all layers (.png), or the raw numbers (.npz).")]
 Layers = Annotated[str, typer.Option(help="all, or names with commas between them.")]
 Channels = Annotated[str, typer.Option(help="topN, all, or numbers with commas between them.")]
-ClassName = Annotated[str | None, typer.Option("--class", help="Add the exact map of this class.")]
+ClassName = Annotated[
+    str | None, typer.Option("--class", help="Add the exact map of this class: a label, or a number, as in '#3'.")
+]
 Template = Annotated[Path | None, typer.Option(help="A picture to look for in every layer.")]
 Box = Annotated[str | None, typer.Option(help="x,y,width,height: look for what is in this box.")]
 Peaks = Annotated[int, typer.Option(min=1, help="Places to name in each layer.")]
-Resize = Annotated[str, typer.Option(help="none, card, or pixels of the longer side.")]
+Resize = Annotated[
+    str | None, typer.Option(help="none, card, or pixels of the longer side; none unless given, where it can be.")
+]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Lay the heatmaps over the picture.")]
 
 _MEDIA = {".png": "image/png", ".npz": "application/x-npz"}
@@ -45,7 +50,7 @@ def activations(
     template: Template = None,
     box: Box = None,
     peaks: Peaks = 5,
-    resize: Resize = "none",
+    resize: Resize = None,
     overlay: Overlay = False,
     repository: options.Repository = None,
     url: options.Url = None,
@@ -67,7 +72,7 @@ def activations(
     if out:
         out.write_bytes(content)
     if json:
-        print(answer.model_dump_json(indent=2))
+        say_json(answer.model_dump_json(indent=2))
     else:
         print_activations(answer)
 

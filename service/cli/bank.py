@@ -9,13 +9,14 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 
 from models.bank.graph import Template
 from models.bank.write import write_bank
 from scs.errors import OptionError
 from service.cli import options
+from service.cli.files import shown_name
 from service.cli.local_models import own_repository, settings_for
+from service.cli.printing.plain import plain_console, say, say_json
 from service.pictures.decode import decode_cutout, decode_image, decode_mask
 from service.pictures.errors import error_about
 from service.pictures.header import is_grey
@@ -62,13 +63,13 @@ def bank(
     settings = settings_for(repository)
     into = own_repository(settings, "a bank")
     made = _read_templates(templates, mask or [], grey, settings.max_pixels)
-    with Console(stderr=True).status(f"writing {name}: {len(made)} templates, each looked for in itself"):
+    with plain_console(stderr=True).status(f"writing {name}: {len(made)} templates, each looked for in itself"):
         card = write_bank(name, made, into, method=method.value, p=p, q=q, version=version)
     if json:
-        print(card.model_dump_json(indent=2))
+        say_json(card.model_dump_json(indent=2))
         return
-    print(f"{into / name / str(card.version) / card.file_name}: {len(made)} templates, each found in itself")
-    print(f"try: scs predict photo.jpg --model {name} --repository {into}")
+    say(f"{into / name / str(card.version) / card.file_name}: {len(made)} templates, each found in itself")
+    say(f"try: scs predict photo.jpg --model {name} --repository {into}")
 
 
 def _read_templates(paths: list[Path], masks: list[Path], grey: bool | None, max_pixels: int) -> list[Template]:
@@ -97,8 +98,9 @@ def _read_mask(path: Path, max_pixels: int) -> Weights | None:
 
 
 def _template(path: Path, content: bytes, weights: Weights | None, channels: int, max_pixels: int) -> Template:
+    label = shown_name(path.stem)
     with error_about(f"'{path.name}'"):
         if weights is not None:
-            return Template(path.stem, decode_image(content, channels=channels, max_pixels=max_pixels).pixels, weights)
+            return Template(label, decode_image(content, channels=channels, max_pixels=max_pixels).pixels, weights)
         picture, opacity = decode_cutout(content, channels=channels, max_pixels=max_pixels)
-    return Template(path.stem, picture.pixels, None if opacity is None else opacity / 255)
+    return Template(label, picture.pixels, None if opacity is None else opacity / 255)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from models.cards import catalogue
 from models.training.recipes import recipe_for
@@ -15,6 +14,7 @@ from scs.errors import DataError, MissingPackageError
 from service.cli import options
 from service.cli.dataset import open_dataset
 from service.cli.local_models import own_repository, settings_for
+from service.cli.printing.plain import plain_console, say, say_json
 
 
 class ExportFormat(StrEnum):
@@ -66,13 +66,13 @@ def export(
     if version is None:
         version = max((entry.version for entry in catalogue.entries(into) if entry.name == name), default=0) + 1
     dataset = open_dataset(recipe.dataset, data, download)
-    with Console(stderr=True).status(f"exporting {name}: writing, comparing, measuring"):
+    with plain_console(stderr=True).status(f"exporting {name}: writing, comparing, measuring"):
         card = export_runs(name, finished, dataset, into, version, file_format.value, compose)
     if json:
-        print(card.model_dump_json(indent=2))
+        say_json(card.model_dump_json(indent=2))
         return
     assert card.accuracy is not None  # an export measures what it writes
-    print(
+    say(
         f"{into / name / str(version) / card.file_name}: {card.parameters:,} parameters, "
         f"{card.accuracy.accuracy:.2%} on {card.accuracy.dataset}"
     )

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from scs.errors import MissingPackageError
+from scs.printable import printable
 
 if TYPE_CHECKING:
     from typer._click import Command, Context
@@ -44,7 +45,7 @@ class ExtensibleGroup(TyperGroup):
             try:
                 self.get_command(ctx, name)
             except MissingPackageError as error:
-                print(f"scs: {error}", file=sys.stderr)
+                print(f"scs: {printable(error)}", file=sys.stderr)
         return list(self.commands)
 
 

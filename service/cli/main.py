@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from scs.errors import OptionError, ScsError, UnknownNameError
+from scs.printable import printable
 from service.cli import activations, bank, evaluate, export, match, models, predict, serve, train
 from service.cli.extensions import ExtensibleGroup
 
@@ -50,6 +53,8 @@ app.command("export")(export.export)
 
 def main() -> None:
     """Run the command; print one line on stderr and exit with 2 for a usage error, 1 for a failure."""
+    if isinstance(sys.stdout, TextIOWrapper):  # what its encoding lacks is written out, as on stderr
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except TyperException as error:
@@ -58,6 +63,11 @@ def main() -> None:
         _stop(str(error), USAGE_ERROR)
     except ScsError as error:
         _stop(str(error), FAILURE)
+    except UnicodeError as error:
+        _stop(f"names need to be Unicode where they are sent or written; {error}", USAGE_ERROR)
+    except BrokenPipeError:  # whoever read it has had enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what Python still writes at its end
+        sys.exit(FAILURE)
     except OSError as error:
         _stop(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), FAILURE)
     except (KeyboardInterrupt, typer.Abort):
@@ -66,7 +76,7 @@ def main() -> None:
 
 def _stop(message: str, status: int) -> None:
     if message:
-        print("scs: " + " ".join(message.split()), file=sys.stderr)
+        print("scs: " + printable(" ".join(message.split())), file=sys.stderr)
     sys.exit(status)
 
 

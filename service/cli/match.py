@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from scs.errors import NothingFoundError
 from service.api.files import MatchUpload
@@ -14,6 +13,7 @@ from service.api.match import MatchOptions, MatchResponse
 from service.cli import options
 from service.cli.match_files import read_match_files
 from service.cli.printing.matches import print_matches
+from service.cli.printing.plain import plain_console, say_json
 from service.client.client import Client
 from service.pictures.colour_maps import to_png
 from service.settings import Settings, read_settings
@@ -86,7 +86,7 @@ def match(
     if heatmap:
         heatmap.write_bytes(scores)
     if json:
-        print(answer.model_dump_json(indent=2))
+        say_json(answer.model_dump_json(indent=2))
     elif answer.matches:
         print_matches(answer, rate)
     _check_found(answer)
@@ -100,7 +100,7 @@ def _ask(server: Client, upload: MatchUpload, wanted: MatchOptions, form: str) -
 
 def _here(upload: MatchUpload, wanted: MatchOptions, form: str, settings: Settings) -> tuple[MatchResponse, bytes]:
     """Return the same as ``_ask``, computed in this process."""
-    with Console(stderr=True).status("matching"):
+    with plain_console(stderr=True).status("matching"):
         found = find_matches(upload, wanted, settings)
         return to_match_response(found), _WRITERS[form](found) if form else b""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scs.errors import OptionError
 from service.api.files import MatchUpload, NamedBytes
-from service.cli.files import read_file
+from service.cli.files import read_file, shown_name
 from service.cli.signals import read_audio, read_csv
 from service.pictures.npy import to_npy
 
@@ -55,9 +55,9 @@ def read_match_file(path: Path) -> MatchFile:
     kind = path.suffix.lower()
     if kind in (".wav", ".flac"):
         samples, rate = read_audio(path)
-        return MatchFile(NamedBytes(path.name, to_npy(samples), is_npy=True), rate)
+        return MatchFile(NamedBytes(shown_name(path.name), to_npy(samples), is_npy=True), rate)
     if kind == ".csv":
-        return MatchFile(NamedBytes(path.name, to_npy(read_csv(path)), is_npy=True))
+        return MatchFile(NamedBytes(shown_name(path.name), to_npy(read_csv(path)), is_npy=True))
     return MatchFile(read_file(path))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scs.errors import OptionError
 from service.api.files import NamedBytes
+from service.cli.files import shown_name
 from service.pictures.formats import SUFFIXES, format_of
 from service.pictures.npy import is_npy
 from service.pictures.picture import MAX_PICTURES
@@ -50,9 +51,9 @@ def find_pictures(given: Sequence[Path]) -> list[PictureFile]:
             inside = [each for each in sorted(path.rglob("*")) if _is_picture(each, path)]
             if not inside:
                 raise OptionError(f"the folder {path} has no pictures in it; files end in {', '.join(SUFFIXES)}")
-            found += [(str(each), each) for each in inside]
+            found += [(shown_name(str(each)), each) for each in inside]
         else:
-            found.append((path.name, path))
+            found.append((shown_name(path.name), path))
     return [PictureFile(number, name, path) for number, (name, path) in enumerate(found, start=1)]
 
 

@@ -14,6 +14,7 @@ from service.api.ranking import Timing
 from service.cli import options
 from service.cli.local_models import open_model, predict_here, settings_for
 from service.cli.picture_files import PictureFile, find_pictures, in_requests
+from service.cli.printing.plain import say_json
 from service.cli.printing.predictions import print_failures, print_predictions
 from service.client.client import Client
 
@@ -45,7 +46,7 @@ def predict(
     ask = _asking(wanted, repository, url, api_key)
     answer, failures = _predict(files, ask, partial)
     if json and answer is not None:
-        print(answer.model_dump_json(indent=2))
+        say_json(answer.model_dump_json(indent=2))
     elif answer is not None and answer.predictions:
         print_predictions(answer)
     print_failures(failures, of=len(files))

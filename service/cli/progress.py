@@ -14,7 +14,7 @@ ImageBar = Callable[[str, int], Callable[[int], None]]  # what, of how many imag
 @contextmanager
 def image_bars() -> Iterator[ImageBar]:
     """Show a progress bar for each pass over images."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
 
         def add(what: str, images: int) -> Callable[[int], None]:

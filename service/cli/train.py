@@ -18,6 +18,7 @@ from models.training.recipes import recipe_for
 from scs.errors import MissingPackageError
 from service.cli import options
 from service.cli.dataset import open_dataset
+from service.cli.printing.plain import say, say_json
 
 if TYPE_CHECKING:
     from models.training.train import Step
@@ -64,9 +65,9 @@ def train(
     draw_curves(folder / training.LOG, folder / "curves.png", title=f"{name}, seed {seed}")
     result = json_format.loads((folder / training.RESULT).read_text())
     if json:
-        print(json_format.dumps({"folder": str(folder), **result}, indent=2))
+        say_json(json_format.dumps({"folder": str(folder), **result}, indent=2))
     else:
-        print(f"{folder}: validation {result['validation_accuracy']:.2%}, test {result['test_accuracy']:.2%}")
+        say(f"{folder}: validation {result['validation_accuracy']:.2%}, test {result['test_accuracy']:.2%}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx2 as httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from scs.errors import ServerError
 from service.api.activations import ActivationOptions, ActivationsResponse
@@ -18,6 +18,7 @@ from service.api.predict import PredictOptions, PredictResponse
 
 Answer = TypeVar("Answer", bound=BaseModel)
 _TIMEOUT_S = 120.0
+_MOST_SAID = 2000  # letters of a refusal
 
 
 class _Version(BaseModel):
@@ -80,7 +81,9 @@ class Client:
 
     def model(self, name: str, version: str | None = None) -> ModelDetail:
         """Get a model's card, of the default version unless another is named."""
-        return self._json("GET", f"/models/{quote(name, safe='')}", ModelDetail, options=_Version(version=version))
+        return self._json(
+            "GET", f"/models/{quote(name, safe='', errors='replace')}", ModelDetail, options=_Version(version=version)
+        )
 
     def _json(
         self,
@@ -90,7 +93,11 @@ class Client:
         upload: Upload | MatchUpload | None = None,
         options: BaseModel | None = None,
     ) -> Answer:
-        return answer.model_validate_json(self._send(method, path, upload, options).content)
+        content = self._send(method, path, upload, options).content
+        try:
+            return answer.model_validate_json(content)
+        except ValidationError as error:
+            raise ServerError(f"{self.url} gave another answer than this client knows: {_first_of(error)}") from None
 
     def _send(
         self,
@@ -110,7 +117,7 @@ class Client:
                 headers={b"Accept": accept.encode(), **self._headers},
                 timeout=_TIMEOUT_S,
             )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise ServerError(f"no answer from {self.url}: {error}") from None
         if response.is_error:
             raise ServerError(f"{self.url} answered {response.status_code}: {_detail(response)}")
@@ -132,8 +139,14 @@ def _media_type(file: NamedBytes) -> str:
     return "application/x-npy" if file.is_npy else "application/octet-stream"
 
 
+def _first_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))[:80] or "the whole"
+    return f"{where}: {first['msg'][:200]}"
+
+
 def _detail(response: httpx.Response) -> str:
     try:
-        return str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
+        return str(response.json()["detail"])[:_MOST_SAID]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return response.reason_phrase

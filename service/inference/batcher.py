@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.runtime.load import Array, Images
-from scs.errors import BusyError, DeadlineError, ModelError
+from scs.errors import BusyError, DeadlineError, ModelError, NotFiniteError
 from service.inference.batch_queue import BatchLimits, BatchQueue, Waiting
 from service.inference.event_loop import SHORT_RUN_S
 from service.observability.meter import ModelMeter
@@ -84,6 +84,7 @@ class Batcher:
             TooLargeError: a batch has more images than may ever wait.
             DeadlineError: the deadline has passed; where it passed before the run, there was none.
             ModelError: the network could not be run on these images.
+            NotFiniteError: it gave logits that are not finite.
         """
         if self._workers is not None and _might_take_long(model, images):
             return await self._logits_of(self._workers, model, images, deadline)
@@ -111,9 +112,12 @@ class Batcher:
             _log.exception("%s %d failed on images %s", model.card.name, model.card.version, images.shape)
             raise ModelError(f"{model.card.name} {model.card.version} could not be run on this image") from error
         seconds = time.perf_counter() - started
-        meter.answered(seconds, False)
+        answer = _finite_or_error(logits, f"{model.card.name} {model.card.version}")
+        meter.answered(seconds, isinstance(answer, ModelError))
         meter.ran(seconds, len(images), 1)
-        return logits
+        if isinstance(answer, ModelError):
+            raise answer
+        return answer
 
     def _of(self, model: LoadedModel) -> _ModelBatcher:
         batcher = self._batchers.get(model)
@@ -268,7 +272,7 @@ class _ModelBatcher:
             return _Outcome(started, time.perf_counter(), [failure])
         ended = time.perf_counter()
         self._seconds_a_pixel = (ended - started) / images[..., 0].size
-        return _Outcome(started, ended, list(_parts(logits, batch)))
+        return _Outcome(started, ended, [_finite_or_error(part, self._name) for part in _parts(logits, batch)])
 
     def _logits(self, images: Images) -> Array:
         model = self._model()
@@ -298,6 +302,14 @@ class _Outcome:
     started: float
     ended: float
     answers: Sequence[Array | ModelError]
+
+
+def _finite_or_error(logits: Array, name: str) -> Array | NotFiniteError:
+    """Return logits as they are, or what says that they are not finite: no answer can be made of them."""
+    if np.isfinite(logits).all():
+        return logits
+    _log.error("%s gave logits that are not finite", name)
+    return NotFiniteError(f"{name} gave logits that are not finite (NaN or infinite) for this image")
 
 
 def _parts(logits: Array, batch: list[Waiting]) -> Iterator[Array]:

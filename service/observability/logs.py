@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 from contextvars import ContextVar
-from typing import Literal
+from typing import Any, Literal
 
+from scs.printable import printable
 from service.observability.access_log import Answered
 from service.observability.tracing import trace_id
 
@@ -75,7 +76,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A formatter of records as lines for people, with the request's id at the end."""
+    """A formatter of records as lines for people, with the request's id at the end; terminals obey nothing in them."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
@@ -83,7 +84,11 @@ class TextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the base class's name)
         """Format the line of a record, without the traceback that may follow."""
         about = record.msg.request_id if isinstance(record.msg, Answered) else request_id.get()
-        return super().formatMessage(record) + (f" [{about}]" if about else "")
+        return printable(super().formatMessage(record) + (f" [{about}]" if about else ""))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Format a traceback; its line breaks stay."""
+        return printable(super().formatException(ei), keep="\n\t")
 
 
 def _log_thread_failure(failed: threading.ExceptHookArgs) -> None:

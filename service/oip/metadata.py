@@ -27,12 +27,18 @@ def server_metadata() -> dict[str, Any]:
     return {"name": NAME, "version": version(NAME), "extensions": list(EXTENSIONS)}
 
 
+def image_shape(card: ModelCard) -> list[int]:
+    """Return an image's height, width and channels; -1 stands for any size."""
+    size = [card.input.height, card.input.width] if card.input.fixed else [-1, -1]
+    return [*size, card.input.channels]
+
+
 def model_metadata(card: ModelCard, usable: Sequence[LoadedModel]) -> dict[str, Any]:
     """Return a model's name, its versions that can be used, and its tensors; -1 stands for any size."""
     return {
         "name": card.name,
         "versions": [str(model.card.version) for model in usable],
         "platform": PLATFORMS[card.format],
-        "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, -1, -1, card.input.channels]}],
+        "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *image_shape(card)]}],
         "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(card.labels)]}],
     }

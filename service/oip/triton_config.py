@@ -7,7 +7,7 @@ from typing import Any
 from models.cards.card import Format, ModelCard
 from models.runtime.load import Device
 from service.oip.images import INPUT
-from service.oip.metadata import OUTPUT, PLATFORMS
+from service.oip.metadata import OUTPUT, PLATFORMS, image_shape
 from service.settings import Settings
 
 _BACKENDS: dict[Format, str] = {"onnx": "onnxruntime", "torchscript": "pytorch"}
@@ -30,7 +30,7 @@ def model_config(card: ModelCard, device: Device, settings: Settings) -> dict[st
                 "name": INPUT,
                 "data_type": "TYPE_UINT8",
                 "format": "FORMAT_NHWC",
-                "dims": [-1, -1, card.input.channels],
+                "dims": image_shape(card),
                 "optional": False,
             }
         ],

@@ -11,8 +11,9 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from scs.printable import printable
 from service.pictures.colour_maps import ColourScale, Map, heatmap, lay_over, scale_for
-from service.pictures.picture import Pixels, Size, to_image
+from service.pictures.picture import Pixels, Region, Size, to_image
 from service.pictures.resize import resize_image
 
 MARGIN, GAP, COLUMNS = 40, 24, 4  # pixels, pixels, panels side by side
@@ -56,7 +57,9 @@ class LayerRow:
     panels: Sequence[Panel]
 
 
-def draw_sheet(picture: Pixels, rows: Sequence[LayerRow], title: str, overlay: bool = False) -> Image.Image:
+def draw_sheet(
+    picture: Pixels, rows: Sequence[LayerRow], title: str, overlay: bool = False, region: Region | None = None
+) -> Image.Image:
     """Draw the picture beside its title, then every layer's heatmaps, each with its own colour bar and limits.
 
     Args:
@@ -64,14 +67,31 @@ def draw_sheet(picture: Pixels, rows: Sequence[LayerRow], title: str, overlay: b
         rows: from the top.
         title: its first line is the headline; further lines are smaller.
         overlay: lay the heatmaps over the picture, rather than show each cell as it is.
+        region: what the maps cover, in pixels of ``picture``; all of it unless given.
 
     Returns:
         An RGB picture ``WIDTH`` pixels wide, as high as it takes.
     """
     photograph = _thumbnail(picture, PICTURE)
-    background = _thumbnail(picture, PANEL) if overlay else None
+    background = _Background.of(picture, region) if overlay else None
     parts = [_header(photograph, title), *(_layer(row, background) for row in rows)]
     return ImageOps.expand(_above(parts, gap=GAP), MARGIN, WHITE)
+
+
+@dataclass(frozen=True, eq=False)
+class _Background:
+    """A panel's picture, and the region of it that the map covers."""
+
+    pixels: Pixels
+    region: Region | None
+
+    @classmethod
+    def of(cls, picture: Pixels, region: Region | None) -> _Background:
+        small = _thumbnail(picture, PANEL)
+        if region is None:
+            return cls(small, None)
+        across, down = small.shape[1] / picture.shape[1], small.shape[0] / picture.shape[0]
+        return cls(small, region.scaled(across, down))
 
 
 def _header(photograph: Pixels, title: str) -> Image.Image:
@@ -81,7 +101,7 @@ def _header(photograph: Pixels, title: str) -> Image.Image:
     return _beside([to_image(photograph).convert("RGB"), _above(words, gap=10)])
 
 
-def _layer(row: LayerRow, background: Pixels | None) -> Image.Image:
+def _layer(row: LayerRow, background: _Background | None) -> Image.Image:
     room = WIDTH - 2 * MARGIN
     rule = Image.new("RGB", (room, 1), FAINT)
     heading = _above([rule, lettering(row.name, HEADING, INK, room), lettering(row.caption, BODY, SOFT, room)], gap=8)
@@ -90,14 +110,15 @@ def _layer(row: LayerRow, background: Pixels | None) -> Image.Image:
     return _above([heading, *lines], gap=16)
 
 
-def _panel(panel: Panel, background: Pixels | None) -> Image.Image:
+def _panel(panel: Panel, background: _Background | None) -> Image.Image:
     scale = scale_for(panel.values, panel.signed)
     height, width = panel.values.shape
     size = _fit((width, height), PANEL)
     if background is None:
         body = heatmap(_strongest(panel.values, size), scale).convert("RGB")
     else:
-        body = lay_over(_strongest(panel.values, (min(width, size[0]), min(height, size[1]))), scale, background)
+        values = _strongest(panel.values, (min(width, size[0]), min(height, size[1])))
+        body = lay_over(values, scale, background.pixels, region=background.region)
     return _above([lettering(panel.title, BODY, INK, PANEL[0]), _framed(body), _colour_bar(scale)], gap=6)
 
 
@@ -167,7 +188,7 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, room: int) -> Iterator[str]:
 
 def _drawable(text: str) -> str:
     """The nearest text in the characters that Pillow's bundled font has: ASCII and a few more."""
-    letters = unicodedata.normalize("NFD", text).translate(DRAWABLE)
+    letters = unicodedata.normalize("NFD", printable(text)).translate(DRAWABLE)
     known = (letter for letter in letters if not unicodedata.combining(letter))
     return "".join(letter if letter.isascii() or letter in DRAWABLE.values() else "?" for letter in known)
 

@@ -16,6 +16,7 @@ from models.cards.catalogue import Entry
 from models.runtime.load import Device
 from models.runtime.memory import trim_heap
 from scs.errors import ForbiddenError, MissingPackageError, ModelError, ScsError, UnknownNameError
+from scs.nearest import there_are
 from service.repository.loader import TryOut, load_entry, try_entry
 from service.repository.policy import VersionPolicy
 from service.repository.table import ModelTable, Versions, VersionState
@@ -58,9 +59,12 @@ class ModelRepository(ModelTable):
     def index(self) -> list[VersionState]:
         """List every version that is known here, and those on disk that were not loaded yet."""
         known = {(state.name, state.version): state for state in self.states()}
-        for entry in catalogue.entries(self.folder):
-            absent = VersionState(entry.name, entry.version, reason="it was not loaded yet")
-            known.setdefault((entry.name, entry.version), absent)
+        try:
+            for entry in catalogue.entries(self.folder):
+                absent = VersionState(entry.name, entry.version, reason="it was not loaded yet")
+                known.setdefault((entry.name, entry.version), absent)
+        except OSError as error:
+            _log.error("the repository cannot be read: %s", error.strerror)
         return [state for _, state in sorted(known.items())]
 
     def load_all(self) -> None:
@@ -74,6 +78,7 @@ class ModelRepository(ModelTable):
         for name, tried in self._tried(names):
             with self._changing:
                 self._load(name, tried, required=True)
+        trim_heap()
 
     def load(self, name: str) -> None:
         """Load a model, or what has changed of it, and drop the versions that have gone.
@@ -88,8 +93,7 @@ class ModelRepository(ModelTable):
         ((_, tried),) = self._tried([name])
         with self._changing:
             if not self._load(name, tried, required=False):
-                known = ", ".join(dict.fromkeys(entry.name for entry in catalogue.entries(self.folder))) or "none"
-                raise UnknownNameError(f"no model {name[:64]!r} in the repository; there are: {known}")
+                raise self._unknown(name)
             states = self.versions_of(name).states.values()
         trim_heap()
         failed = [f"version {state.version}: {state.reason}" for state in states if state.reason and state.wanted]
@@ -184,8 +188,10 @@ class ModelRepository(ModelTable):
         try:
             entries = {entry.version: entry for entry in catalogue.versions(self.folder, name)}
         except OSError as error:
-            _log.error("the folder of %s cannot be read: %s", name, error.strerror)
+            self._note_unreadable(name, error)
             return self.find(name) is not None
+        for sentence in catalogue.misplaced(self.folder, name):
+            _log.warning("%s", sentence)
         if not entries:
             return False
         chosen = self.policy.choose(entries)
@@ -209,6 +215,26 @@ class ModelRepository(ModelTable):
         self._warn_of_aliases(name, states, aliases.current)
         self.put(name, Versions(states, aliases))
         return True
+
+    def _note_unreadable(self, name: str, error: OSError) -> None:
+        """Say that a model's folder cannot be read; what was loaded of it goes on as it was."""
+        _log.error("the folder of %s cannot be read: %s", name, error.strerror)
+        known = self.find(name)
+        if known is not None:
+            reason = f"its folder cannot be read: {error.strerror}"
+            states = {number: _failed(state, reason, required=False) for number, state in known.states.items()}
+            self.put(name, replace(known, states=states))
+
+    def _unknown(self, name: str) -> ScsError:
+        """Return why there is nothing to load of a model."""
+        try:
+            catalogue.versions(self.folder, name)
+            known = [*dict.fromkeys(entry.name for entry in catalogue.entries(self.folder))]
+        except OSError as error:
+            return ModelError(f"{name[:64]} was not loaded: its folder cannot be read: {error.strerror}")
+        is_there = name in catalogue.names(self.folder)
+        misplaced = "".join(f"; {sentence}" for sentence in catalogue.misplaced(self.folder, name)) if is_there else ""
+        return UnknownNameError(f"no model {name[:64]!r} in the repository; {there_are(name, known)}{misplaced}")
 
     def _announce(self, name: str) -> None:
         """Say that a model is being loaded, before its turn has come."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -9,18 +10,21 @@ from models.cards.card import ModelCard
 from models.cards.catalogue import verified
 from models.runtime.load import RunnableModel
 from scs.errors import ModelError
-from service.repository.loader import LoadedModel, load_and_warm_up
+from service.repository.device.model import DeviceModel, Place
+from service.repository.loader import LoadedModel, load_tried
 from service.workers.channel import OpenFile
 
 _MOST_KEPT = 4  # models of a worker; the one that was not asked for longest goes first
+_MOST_KEPT_BYTES = 2**26  # of a file; a larger one would be held by every worker, beside the service itself
 
 
 @dataclass(frozen=True)
 class SentModel:
-    """A model as it is sent to a worker: its card, and its open file."""
+    """A model as it is sent to a worker: its card, its open file, and where it runs, if that is not the worker."""
 
     card: ModelCard
     file: OpenFile
+    place: Place | None = None
 
     @classmethod
     def of(cls, model: LoadedModel) -> SentModel:
@@ -31,7 +35,8 @@ class SentModel:
         """
         if model.file is None:
             raise ModelError(f"{model.card.name} {model.card.version} has no file that a worker could load")
-        return cls(model.card, OpenFile(model.file.fileno()))
+        place = model.runtime.place if isinstance(model.runtime, DeviceModel) else None
+        return cls(model.card, OpenFile(model.file.fileno()), place)
 
     def content(self) -> bytes:
         """Read the file, check its SHA-256, and close it; to be called once, where the model has arrived.
@@ -45,15 +50,24 @@ class SentModel:
             self.file.close()
 
     def loaded(self) -> LoadedModel:
-        """Return the model, loaded in this process, once, and kept for later; closes the file.
+        """Return the model, or what stands for it; closes the file.
+
+        It is loaded in this process once, and kept for later unless it is large.
 
         Raises:
             ModelError, MissingPackageError: it cannot be loaded.
         """
+        if self.place is not None:
+            model = DeviceModel(self.card, self.file, self.place)
+            weakref.finalize(model, self.file.close)
+            return LoadedModel(self.card, model)
         key = self.card.sha256, self.card.model_dump_json()
         runtime = _loaded.pop(key, None)
         if runtime is None:
-            runtime = load_and_warm_up(self.content(), self.card, "cpu")
+            content = self.content()
+            runtime = load_tried(content, self.card, "cpu")
+            if len(content) > _MOST_KEPT_BYTES:
+                return LoadedModel(self.card, runtime)
             while len(_loaded) >= _MOST_KEPT:
                 _loaded.popitem(last=False)
         else:

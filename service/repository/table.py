@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from models.cards.aliases import DEFAULT_ALIAS
 from models.cards.card import ModelCard
 from scs.errors import ModelError, UnknownNameError
+from scs.nearest import there_are
 from service.api.models import State
 from service.repository.aliases import Aliases
 from service.repository.loader import LoadedModel
@@ -149,8 +150,8 @@ class ModelTable:
         versions = self.versions_of(name)
         chosen = dict(versions.ways())
         if version not in chosen:
-            known = ", ".join(dict.fromkeys(str(key) for key in chosen if key is not None))
-            raise UnknownNameError(f"no version {str(version)[:64]} of {name}; there are: {known}")
+            known = [*dict.fromkeys(str(key) for key in chosen if key is not None)]
+            raise UnknownNameError(f"no version {str(version)[:64]} of {name}; {there_are(str(version), known)}")
         return versions.states[chosen[version]]
 
     def aliases(self, name: str) -> dict[str, int]:
@@ -185,7 +186,7 @@ class ModelTable:
         """
         versions = self.find(name)
         if versions is None:
-            raise UnknownNameError(f"no model {name[:64]!r}; there are: {', '.join(self.names()) or 'none'}")
+            raise UnknownNameError(f"no model {name[:64]!r}; {there_are(name, self.names())}")
         return versions
 
     def put(self, name: str, changed: Versions | None) -> None:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
-
-import onnx
 
 from models.cards.card import ModelCard
 from models.onnx import native
-from models.onnx.bounds import is_bounded
-from models.runtime.load import RunnableModel
+from models.runtime.taken import Taken
 from scs.errors import DeadlineError, ModelError, ScsError, TooLargeError, WorkerLostError
-from service.repository.loader import TryOut, load_and_warm_up
+from service.repository.device.process import DeviceProcess
+from service.repository.loader import StandIn, Tried, TryOut, load_and_check
 from service.repository.sent_model import SentModel
 from service.repository.worker_model import WorkerModel
 from service.workers.channel import OpenFile
 from service.workers.job import UnforeseenError
 from service.workers.worker import run_once
-
-StandIn = Callable[[BinaryIO], RunnableModel]
 
 
 class Trial:
@@ -29,25 +25,30 @@ class Trial:
     Args:
         seconds: that a model may take to be loaded and to answer a blank image.
         memory: bytes that it may take for that.
+        device: the process in which models are loaded whose work is bounded; unless given, this one.
     """
 
-    def __init__(self, seconds: float, memory: int | None) -> None:
-        self.seconds, self.memory = seconds, memory
+    def __init__(self, seconds: float, memory: int | None, device: DeviceProcess | None = None) -> None:
+        self.seconds, self.memory, self._device = seconds, memory, device
 
-    def __call__(self, card: ModelCard, file: BinaryIO) -> StandIn | None:
+    def __call__(self, card: ModelCard, file: BinaryIO) -> Tried:
         """Try a model out.
 
         Returns:
-            None for a model that this process may load and run; what makes a stand-in of its open file, for one whose
-            work is not bounded by its input's size.
+            What it takes; and what stands for it in this process, for one of a device in a process of its own, and
+            for one whose work is not bounded by its input's size.
 
         Raises:
             ModelError, MissingPackageError: it cannot be loaded, or not within the limits.
         """
         verdict = _verdicts.get(card.model_dump_json()) or self._verdict(card, file)
-        if verdict.is_bounded:
-            return None
-        return lambda own: WorkerModel(card, own, self.seconds, self.memory, verdict.kernels)
+        return Tried(verdict.taken, self._stand_in(verdict))
+
+    def _stand_in(self, verdict: Verdict) -> StandIn | None:
+        if not verdict.is_bounded:
+            make = partial(WorkerModel, seconds=self.seconds, memory=self.memory, kernels=verdict.kernels)
+            return StandIn(make, is_bounded=False)
+        return None if self._device is None else StandIn(self._device.load, is_bounded=True)
 
     def _verdict(self, card: ModelCard, file: BinaryIO) -> Verdict:
         name = f"{card.name} {card.version}"
@@ -67,10 +68,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a trial found out: what runs the model's SCS layers, and whether its input's size bounds its work."""
+    """What a trial found out.
+
+    Attributes:
+        kernels: what runs the model's SCS layers.
+        is_bounded: whether its input's size bounds its work.
+        taken: the sizes and numbers of images that it takes.
+    """
 
     kernels: native.Kernels | None
     is_bounded: bool
+    taken: Taken
 
 
 _verdicts: dict[str, Verdict] = {}  # by card, which has the SHA-256 of its file
@@ -81,9 +89,9 @@ class Remembering:
 
     def __init__(self, try_out: TryOut) -> None:
         self._try_out = try_out
-        self._results: dict[str, StandIn | ScsError | None] = {}
+        self._results: dict[str, Tried | ScsError] = {}
 
-    def __call__(self, card: ModelCard, file: BinaryIO) -> StandIn | None:
+    def __call__(self, card: ModelCard, file: BinaryIO) -> Tried:
         """Try a model out, or return or raise again what came of it the first time."""
         key = card.model_dump_json()
         if key not in self._results:
@@ -98,9 +106,6 @@ class Remembering:
 
 
 def _try_out(sent: SentModel) -> Verdict:
-    """Load a model and run it, in a worker."""
-    content = sent.content()
-    runtime = load_and_warm_up(content, sent.card, "cpu")
-    # What TorchScript does cannot be seen, but it is a program, and runs only where the operator trusts it.
-    bounded = sent.card.format != "onnx" or is_bounded(onnx.load_from_string(content))
-    return Verdict(runtime.kernels, bounded)
+    """Load a model and compare it with its card, in a worker."""
+    runtime, taken, bounded = load_and_check(sent.content(), sent.card, "cpu")
+    return Verdict(runtime.kernels, bounded, taken)

@@ -12,19 +12,23 @@ from service.workers.job import Job, Outcome, run
 
 def serve(commands: socket.socket) -> None:
     """Run the work that comes over a socket, and send back what became of it, until the socket is closed."""
-    while True:
-        try:
-            job: Job = receive(commands, copied=True)
-        except (EOFError, OSError):
-            return
-        outcome = run(job)
-        del job
-        try:
-            _answer(commands, outcome)
-        except OSError:
-            return  # nobody is there any more
-        del outcome
+    while answer_next(commands):
         trim_heap()
+
+
+def answer_next(commands: socket.socket) -> bool:
+    """Run the next piece of work that comes over a socket; return whether anybody is there for one more."""
+    try:
+        job: Job = receive(commands, copied=True)
+    except (EOFError, OSError):
+        return False
+    outcome = run(job)
+    del job
+    try:
+        _answer(commands, outcome)
+    except OSError:
+        return False
+    return True
 
 
 def _answer(commands: socket.socket, outcome: Outcome) -> None:

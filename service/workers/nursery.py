@@ -24,6 +24,7 @@ from models.runtime.load import usable_cores
 from scs.errors import ServerError
 from service.workers.channel import OpenFile, receive, send
 from service.workers.child import serve
+from service.workers.thread_priority import give_way
 
 _log = logging.getLogger(__name__)
 
@@ -177,6 +178,7 @@ def _fork_child(commands: socket.socket, descriptor: int) -> None:
         try:
             commands.close()
             _end_with_parent(nursery)
+            give_way()
             if opencv := sys.modules.get("cv2"):
                 opencv.setNumThreads(usable_cores())
             serve(socket.socket(fileno=descriptor))

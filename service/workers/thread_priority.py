@@ -1,4 +1,4 @@
-"""The priority of worker threads, which is below that of the event loop."""
+"""The priority of worker threads and processes, which is below that of the event loop."""
 
 from __future__ import annotations
 

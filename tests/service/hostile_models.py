@@ -48,9 +48,19 @@ ALLOCATES_ON_LIGHT = """
 """
 
 
-def put(repository: Path, name: str, body: str, **changes: object) -> None:
-    """Write version 1 of a model of one channel and two classes."""
-    put_model(repository, name, onnx.parser.parse_model(f"{_HEAD} {{ {_MEAN} {body} }}"), **changes)
+# NaN where a picture's mean is 9, which that of no blank, white or noisy one is.
+NAN_AT_9 = """
+    nine = Constant <value = float {9.0}> ()
+    off = Sub (means, nine)
+    one = Div (off, off)
+    logits = Mul (means, one)
+"""
+
+
+def put(repository: Path, name: str, body: str, taken: str = "N,H,W", **changes: object) -> None:
+    """Write version 1 of a model of one channel and two classes; ``taken`` are the first dimensions of its input."""
+    head = _HEAD.replace("N,H,W", taken)
+    put_model(repository, name, onnx.parser.parse_model(f"{head} {{ {_MEAN} {body} }}"), **changes)
 
 
 def nested_functions(depth: int) -> onnx.ModelProto:

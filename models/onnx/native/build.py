@@ -27,6 +27,7 @@ COMPILERS = "c++", "g++", "clang++"
 # Without the last two, which let square roots not set errno and operations not trap, no loop would be vectorised.
 FAST = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
 FLAGS = ["-std=c++17", *FAST, "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", f"-I{ROOT}"]
+CHECKS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 X86_64_LEVELS = "v4", "v3"
 
 
@@ -47,8 +48,13 @@ def compiler() -> list[str]:
     raise BuildError(f"a C++ compiler is needed, such as g++; there is no {' or '.join(named[:1] or COMPILERS)}")
 
 
-def build(to: Path = LIBRARY) -> None:
+def build(to: Path = LIBRARY, checked: bool = False) -> None:
     """Compile the sources and replace the library atomically: who loads it meanwhile finds the old one or the new.
+
+    Args:
+        to: the library.
+        checked: whether each access of memory and each operation is checked as it is done, which is slow; who loads it
+            needs ``LD_PRELOAD`` to name :func:`sanitizers`.
 
     Raises:
         BuildError: there is no compiler, or it fails; the message is its first complaint.
@@ -69,7 +75,17 @@ def build(to: Path = LIBRARY) -> None:
         for source, level, flags in jobs:
             made = Path(folder, f"{source.stem}-{level}.o")
             naming = [f"-DSCS_LEVEL={level}"] if level else []
-            arguments = [*command, *FLAGS, *flags, *naming, "-c", str(source), "-o", str(made)]
+            arguments = [
+                *command,
+                *FLAGS,
+                *flags,
+                *naming,
+                *(CHECKS if checked else []),
+                "-c",
+                str(source),
+                "-o",
+                str(made),
+            ]
             running.append((made, subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)))
         said = [each.communicate()[0].decode(errors="replace") for _, each in running]
         for (_, each), words in zip(running, said, strict=True):
@@ -78,10 +94,21 @@ def build(to: Path = LIBRARY) -> None:
                 raise BuildError(f"{command[0]} failed: {_complaint(words)}")
         made = Path(folder, to.name)
         link = [*command, "-shared", *(str(part) for part, _ in running), "-o", str(made), "-pthread"]
+        link += CHECKS if checked else []
         linked = subprocess.run(link, capture_output=True, text=True)
         if linked.returncode:
             raise BuildError(f"{command[0]} failed to link: {_complaint(linked.stderr)}")
         made.replace(to)
+
+
+def sanitizers() -> list[Path]:
+    """List the libraries that a checked build needs loaded before all others, none where the compiler has none."""
+    # The address sanitizer takes exceptions over from the C++ library, which has to be there by then.
+    found = []
+    for name in ("libasan.so", "libstdc++.so.6"):
+        said = subprocess.run([*compiler(), f"-print-file-name={name}"], capture_output=True, text=True)
+        found.append(Path(said.stdout.strip()))
+    return [path.resolve() for path in found] if all(path.is_absolute() and path.exists() for path in found) else []
 
 
 def is_current(library: Path = LIBRARY) -> bool:

@@ -6,6 +6,7 @@
 // `pool_by_magnitude` (1: the largest is that of largest magnitude). Of those models/onnx/native/joining.py makes use.
 
 #include <climits>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,12 @@ using runtime::guarded;
 using runtime::need;
 using runtime::text;
 
+// What a layer may ask for, far beyond what any network has: sums of a few such numbers, and products of two, do not overflow.
+constexpr int64_t MOST = 4096;
+// Floats of a thread's copy of what a part of a row of outputs sees; places in it are numbers of 32 bits.
+constexpr int64_t MOST_COPIED = int64_t(1) << 28, ROW_PART = 64;
+constexpr int64_t MOST_OUTPUTS = int64_t(1) << 33;
+
 scs::Window window_of(const Node& node) {
     auto size = node.numbers("kernel_shape"), stride = node.numbers("strides"), dilation = node.numbers("dilations");
     auto pads = node.numbers("pads");
@@ -39,6 +46,9 @@ scs::Window window_of(const Node& node) {
     for (int axis = 0; axis < 2; axis++) {
         need(size[axis] > 0 && stride[axis] > 0 && dilation[axis] > 0 && pads[axis] >= 0 && pads[axis + 2] >= 0,
              "kernel_shape, strides and dilations above 0, and pads of 0 or more");
+        need(size[axis] <= MOST && stride[axis] <= MOST && dilation[axis] <= MOST && pads[axis] <= MOST &&
+                 pads[axis + 2] <= MOST,
+             "kernel_shape, strides, dilations and pads of at most " + std::to_string(MOST));
         window.size[axis] = size[axis];
         window.stride[axis] = stride[axis];
         window.dilation[axis] = dilation[axis];
@@ -55,6 +65,25 @@ int64_t places(const scs::Window& window, int axis, int64_t size) {
     return room < reach ? 0 : (room - reach) / window.stride[axis] + 1;
 }
 
+bool product_is_within(std::initializer_list<int64_t> factors, int64_t most) {
+    int64_t product = 1;
+    for (int64_t factor : factors)
+        if (__builtin_mul_overflow(product, factor, &product)) return false;
+    return product <= most;
+}
+
+// Whether the least that can be copied at once, what a part of a row of outputs sees, is small enough.
+bool can_be_copied(const scs::Layer& layer) {
+    const auto& window = layer.window;
+    int64_t seen[2];
+    for (int axis = 0; axis < 2; axis++)
+        seen[axis] = window.dilation[axis] * (window.size[axis] - 1) / window.stride[axis] + layer.pool;
+    return product_is_within(
+        {layer.channels / layer.group + 1, window.stride[0], window.stride[1], seen[0], seen[1] + layer.pool * ROW_PART},
+        MOST_COPIED
+    );
+}
+
 void take_images(scs::Layer& layer, const Tensor& x) {
     need(x.shape.size() == 4, "images (N, C, H, W); " + text(x.shape) + " came");
     layer.images = x.shape[0];
@@ -63,6 +92,12 @@ void take_images(scs::Layer& layer, const Tensor& x) {
     layer.width = x.shape[3];
     layer.out_height = places(layer.window, 0, layer.height) / layer.pool;
     layer.out_width = places(layer.window, 1, layer.width) / layer.pool;
+    need(layer.group > 0 && can_be_copied(layer),
+         "a window, strides and channels of which " + std::to_string(ROW_PART) + " outputs see at most " +
+             std::to_string(MOST_COPIED) + " numbers");
+    int64_t maps = layer.kernels > 0 ? layer.kernels : layer.group;
+    need(product_is_within({layer.images, maps, layer.out_height, layer.out_width}, MOST_OUTPUTS),
+         "at most " + std::to_string(MOST_OUTPUTS) + " outputs; pads make them " + text({layer.out_height, layer.out_width}));
 }
 
 // p, q and, where they are there, gain and bias.
@@ -87,10 +122,11 @@ class Similarity {
     explicit Similarity(const Node& node) {
         layer_.window = window_of(node);
         layer_.group = node.number("group", 1);
-        layer_.pool = static_cast<int>(node.number("pool", 1));
+        int64_t pool = node.number("pool", 1);
+        need(pool == 1 || pool == 2, "a pool of 1 or 2; " + std::to_string(pool) + " came");
+        layer_.pool = static_cast<int>(pool);
         layer_.pool_by_magnitude = node.number("pool_by_magnitude", 0) != 0;
-        need(layer_.group > 0, "a group of 1 or more");
-        need(layer_.pool == 1 || layer_.pool == 2, "a pool of 1 or 2; " + std::to_string(layer_.pool) + " came");
+        need(layer_.group > 0 && layer_.group <= INT_MAX, "a group of 1 or more, and no more than kernels");
         // What is constant is read once: asking the runtime takes as long as a small layer.
         Tensor w = node.constant(1), p = node.constant(2), q = node.constant(3);
         Tensor gain = node.constant(GAIN), bias = node.constant(BIAS);
@@ -136,7 +172,8 @@ class Similarity {
              "kernels (K, C / group, kH, kW) of kernel_shape; " + text(w.shape) + " came");
         layer.kernels = w.shape[0];
         layer.channels = w.shape[1] * layer.group;
-        need(layer.kernels % layer.group == 0, "kernels in whole groups; " + text(w.shape) + " came");
+        need(layer.kernels > 0 && layer.channels > 0 && layer.kernels % layer.group == 0,
+             "kernels in whole groups; " + text(w.shape) + " came");
         take_sharpening(layer, p, q, gain, bias);
         need(layer.pool == 1 || !layer.pool_by_magnitude || !bias, "no bias where the largest magnitude is kept");
     }
@@ -168,8 +205,9 @@ class Energy {
     void operator()(const Run& run) {
         scs::Layer layer = layer_;
         Tensor x = run.input(0);
+        need(x.shape.size() == 4, "images (N, C, H, W); " + text(x.shape) + " came");
+        layer.group = DEPTHWISE ? x.shape[1] : 1;
         take_images(layer, x);
-        layer.group = DEPTHWISE ? layer.channels : 1;
         float* energy = run.output({layer.images, layer.group, layer.out_height, layer.out_width});
         const auto& kernels = scs::kernels();
         run.in_parallel(kernels.energy_jobs(layer), [&](int64_t job) { kernels.energy(layer, job, x.data, energy); });

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
 from models.cards.card import ModelCard
 from models.evaluation.accuracy import Evaluation
+from service.cli.printing.plain import PlainTable, say
 
 
 def accuracy_figures(card: ModelCard, result: Evaluation) -> dict[str, object]:
@@ -45,16 +43,16 @@ def print_accuracy(card: ModelCard, result: Evaluation) -> None:
         f"negative log-likelihood {result.calibration.negative_log_likelihood:.3f}"
     )
     if card.accuracy and card.accuracy.note:
-        print(card.accuracy.note)
+        say(card.accuracy.note)
 
 
 def print_confusion(result: Evaluation) -> None:
     """Print the confusion matrix, with recall and precision."""
     print("\nrows: true class; columns: predicted class")
     headings = [label[:4] for label in result.classes]  # ten classes fit into 80 columns
-    table = Table("", *headings, "recall", "precis.", box=None, padding=(0, 1, 0, 0))
+    table = PlainTable("", *headings, "recall", "precis.", box=None, padding=(0, 1, 0, 0))
     for label, row, recall, precision in zip(
         result.classes, result.confusion, result.recall, result.precision, strict=True
     ):
         table.add_row(label, *(str(count) for count in row), f"{recall:.1%}", f"{precision:.1%}")
-    Console().print(table)
+    table.show()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
 from service.api.activations import ActivationsResponse, LayerActivation
+from service.cli.printing.plain import PlainTable, say
 
 
 def print_activations(answer: ActivationsResponse) -> None:
@@ -14,13 +12,13 @@ def print_activations(answer: ActivationsResponse) -> None:
     title = f"{answer.model} {answer.version}: {best.label}, {best.shown}"
     matched = any(layer.match for layer in answer.layers)
     headings = ["layer", "channels", "map", "sees", "most energy"] + (["best place: x, y, score"] if matched else [])
-    table = Table(*headings, title=title, title_justify="left")
+    table = PlainTable(*headings, title=title)
     for layer in answer.layers:
         table.add_row(*_row(layer))
-    Console().print(table)
+    table.show()
     if answer.class_map:
         seen = answer.class_map
-        print(f"{seen.label}: mean {seen.mean:+.4f} and bias {seen.bias:+.4f} make the logit {seen.logit:+.4f}")
+        say(f"{seen.label}: mean {seen.mean:+.4f} and bias {seen.bias:+.4f} make the logit {seen.logit:+.4f}")
 
 
 def _row(layer: LayerActivation) -> list[str]:

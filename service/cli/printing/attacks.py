@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
 from models.evaluation.attacks import BUDGETS, STEPS, GradientCheck, Withstood
+from service.cli.printing.plain import PlainTable
 
 
 def attack_figures(withstood: Withstood, check: GradientCheck) -> dict[str, object]:
@@ -34,10 +32,10 @@ def attack_figures(withstood: Withstood, check: GradientCheck) -> dict[str, obje
 def print_attacks(withstood: Withstood, check: GradientCheck) -> None:
     """Print the accuracy under each attack, and whether the gradients can be trusted (gradient masking)."""
     print(f"\naccuracy under attack, {len(withstood.clean):,} images, by the most that a value changes")
-    table = Table("", "none", *(f"{budget:g}/255" for budget in BUDGETS), box=None, padding=(0, 2, 0, 0))
+    table = PlainTable("", "none", *(f"{budget:g}/255" for budget in BUDGETS), box=None, padding=(0, 2, 0, 0))
     for name, right in (("FGSM", withstood.fgsm), (f"PGD, {STEPS} steps", withstood.pgd)):
         table.add_row(name, *(f"{row.mean():.1%}" for row in (withstood.clean, *right)))
-    Console().print(table)
+    table.show()
     if check.doubts:
         print(f"Not to be trusted, for the gradients mislead the attacks: {'; '.join(check.doubts)}.")
     else:

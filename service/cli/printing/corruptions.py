@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from statistics import mean
 
-from rich.console import Console
-from rich.table import Table
-
 from models.datasets.corruptions import CORRUPTIONS, SEVERITIES
 from models.evaluation.accuracy import Evaluation
+from service.cli.printing.plain import PlainTable
 
 ByCorruption = dict[str, list[Evaluation]]  # severities 1 to 5
 
@@ -31,7 +29,7 @@ def corruption_figures(corrupted: ByCorruption) -> dict[str, object]:
 def print_corruptions(clean: float, corrupted: ByCorruption) -> None:
     """Print the accuracy on the images as they are, then a row for each corruption."""
     print("\naccuracy on spoilt images, by severity")
-    table = Table("", *map(str, SEVERITIES), "mean", "", box=None, padding=(0, 2, 0, 0))
+    table = PlainTable("", *map(str, SEVERITIES), "mean", "", box=None, padding=(0, 2, 0, 0))
     table.add_row("none", *[""] * len(SEVERITIES), f"{clean:.1%}")
     means = []
     for name, results in corrupted.items():
@@ -41,4 +39,4 @@ def print_corruptions(clean: float, corrupted: ByCorruption) -> None:
         shown = (f"{accuracy:.1%}" for accuracy in [*accuracies, means[-1]])
         table.add_row(name, *shown, f"{first:g} to {last:g} {CORRUPTIONS[name].unit}")
     table.add_row("all", *[""] * len(SEVERITIES), f"{mean(means):.1%}")
-    Console().print(table)
+    table.show()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
 from service.api.match import MatchResponse
+from service.cli.printing.plain import PlainTable
 
 
 def print_matches(answer: MatchResponse, rate: int | None) -> None:
@@ -14,7 +12,7 @@ def print_matches(answer: MatchResponse, rate: int | None) -> None:
     posed = answer.options.angles is not None or answer.options.scales is not None
     pose = ["angle", "scale"] if posed else []
     place = ["position", *(["seconds"] if rate else [])] if signal else ["x", "y"]
-    table = Table(title=answer.options.method, title_justify="left")
+    table = PlainTable(title=answer.options.method)
     table.add_column("template", overflow="fold")
     for heading in ("score", *place, *pose, "present", "chance", "psr"):
         table.add_column(heading, no_wrap=True)
@@ -30,4 +28,4 @@ def print_matches(answer: MatchResponse, rate: int | None) -> None:
             "" if found.chance is None else f"{found.chance:.0e}",
             "" if found.psr is None else f"{found.psr:.1f}",
         )
-    Console().print(table)
+    table.show()

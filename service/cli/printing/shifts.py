@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.table import Table
-
 from models.cards.card import ModelCard
 from models.evaluation.equivariance import Equivariance, Followed
+from service.cli.printing.plain import PlainTable
 
 
 def shift_figures(found: list[Equivariance]) -> dict[str, object]:
@@ -20,13 +18,13 @@ def shift_figures(found: list[Equivariance]) -> dict[str, object]:
 def print_shifts(card: ModelCard, found: list[Equivariance]) -> None:
     """Print the equivariance error, with a row for each layer and a column for each shift."""
     print(f"\nequivariance error, {found[0].images:,} images, by pixels of shift; in brackets without borders")
-    table = Table("", "stride", *(str(each.shift) for each in found), box=None, padding=(0, 2, 0, 0))
+    table = PlainTable("", "stride", *(str(each.shift) for each in found), box=None, padding=(0, 2, 0, 0))
     for layer in card.layers:
         shown = [_pair(each, lambda followed, name=layer.name: f"{followed.layers[name]:.3f}") for each in found]  # type: ignore[misc]
         table.add_row(layer.name, str(layer.receptive_field.stride), *shown)
     table.add_row("logits", "", *(_pair(each, lambda followed: f"{followed.logits:.3f}") for each in found))
     table.add_row("class kept", "", *(_pair(each, lambda followed: f"{followed.class_kept:.3f}") for each in found))
-    Console().print(table)
+    table.show()
 
 
 def _pair(found: Equivariance, shown: Callable[[Followed], str]) -> str:

@@ -10,18 +10,19 @@ import numpy as np
 from models.cards.card import LayerCard, ModelCard
 from models.runtime.load import Array
 from models.runtime.memory import release
-from scs.errors import OptionError, TooLargeError
+from scs.errors import FixedSizeError, NotFiniteError, OptionError, TooLargeError
 from service.api.activations import ActivationOptions
 from service.api.box import parse_box
 from service.api.files import NamedBytes, Upload
 from service.api.ranking import Ranking, Timing
-from service.pictures.picture import Picture
+from service.pictures.geometry import resample
+from service.pictures.picture import Picture, Region
 from service.pictures.resize import resize_image
 from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.activations.choice import chosen_channels, chosen_class, chosen_layers, count_channels
+from service.tasks.activations.coordinates import check_template_size, content, to_analysed
 from service.tasks.activations.feature_match import (
-    Box,
     LayerMatch,
     Template,
     match,
@@ -86,21 +87,24 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, or too large for
             as many maps as the model has; more heatmaps than are drawn, or too many pixels of them.
         UnknownNameError: a layer, channel or class that the model does not have.
+        NotFiniteError: the network gave numbers that are not finite.
+        FixedSizeError: a picture of another size than the one that the network takes.
         OptionError: a class of a model without class maps, more than one picture, a box outside it, a template larger
             than it, or both a box and a template.
     """
     card = model.card
     layers = chosen_layers(card, options.layers)
     class_map = None if options.class_name is None else chosen_class(card, options.class_name)
-    if options.box and upload.template:
-        raise OptionError("what to look for is a template or a box; both came")
+    if upload.template is not None:
+        _check_template_allowed(options, card)
 
     started = time.perf_counter()
-    picture = _decode_picture(upload, card, options.resize, settings)
+    resize = options.resize or ("card" if card.input.fixed else "none")
+    picture = _decode_picture(upload, card, resize, settings)
     _check_answer(layers, bool(class_map), picture, options, settings)
-    sought: Box | Picture | None = None
+    sought: Region | Picture | None = None
     if options.box:
-        sought = _decode_box(options.box, picture)
+        sought = to_analysed(parse_box(options.box), picture)
     elif upload.template is not None:
         sought = _decode_template(upload.template, picture, card, settings)
     decoded = time.perf_counter()
@@ -121,10 +125,20 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
     )
 
 
+def _check_template_allowed(options: ActivationOptions, card: ModelCard) -> None:
+    if options.box:
+        raise OptionError("what to look for is a template or a box; both came")
+    if card.input.fixed:
+        raise FixedSizeError(
+            f"{card.name} takes pictures of {card.input.width}x{card.input.height} only, and so no template; name a "
+            "box of the picture in its place"
+        )
+
+
 def _decode_picture(upload: Upload, card: ModelCard, resize: str, settings: Settings) -> Picture:
     if len(upload.images) != 1:
         raise OptionError(f"activations are of one picture; {len(upload.images)} came")
-    pictures = decode(upload.images, card.input, resize, settings)
+    pictures = decode(upload.images, card.input, resize, settings, keeps_whole=True)
     if len(pictures) != 1:  # an array may hold several
         raise OptionError(f"activations are of one picture; {len(pictures)} came")
     picture = pictures[0][1]
@@ -161,45 +175,39 @@ def _check_answer(
         )
 
 
-def _decode_box(text: str, picture: Picture) -> Box:
-    """Convert a box from pixels of the picture as it was sent to pixels that the network sees."""
-    from scs.matching.arrays import check_box  # here, as all of scs.matching is: a service starts without it
-
-    box = parse_box(text)
-    check_box(box, "picture", picture.width, picture.height)
-    height, width = picture.pixels.shape[:2]
-    return Box(*box).scaled(width / picture.width, height / picture.height)
-
-
 def _decode_template(file: NamedBytes, picture: Picture, card: ModelCard, settings: Settings) -> Picture:
     """Decode a template and scale it as its scene was scaled."""
     (_, template), *others = decode([file], card.input.model_copy(update={"smallest": 1}), "none", settings)
     if others:
         raise OptionError(f"a template is one picture; {len(others) + 1} came")
-    if template.width > picture.width or template.height > picture.height:
-        raise OptionError(
-            f"template is {template.width}x{template.height} but the picture is {picture.width}x{picture.height}; "
-            "a template must fit inside its picture"
-        )
+    check_template_size(template, picture)
     height, width = picture.pixels.shape[:2]
-    if (width, height) != (picture.width, picture.height):
-        size = round(template.width * width / picture.width), round(template.height * height / picture.height)
-        pixels = resize_image(template.pixels, (max(1, size[0]), max(1, size[1])))
+    across, down = width / picture.region.width, height / picture.region.height
+    if (across, down) != (1, 1):
+        size = max(1, round(template.width * across)), max(1, round(template.height * down))
+        geometry = card.input.geometry
+        pixels = resize_image(template.pixels, size) if geometry is None else resample(template.pixels, size, geometry)
         template = Picture(pixels, template.width, template.height)
     check_analysed_size("template", template, card.input, settings)
     return template
 
 
 def _run(model: LoadedModel, picture: Picture, layers: list[str]) -> dict[str, Array]:
-    """The maps ``(C, H, W)`` of layers for one picture, and its ``logits``."""
-    return {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], layers).items()}
+    """The maps ``(C, H, W)`` of layers for one picture, and its ``logits``; all have to be finite."""
+    found = {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], layers).items()}
+    for name, values in found.items():
+        if not np.isfinite(values.sum(dtype=np.float64)):  # without an array of what is finite, as large as the maps
+            what = "logits" if name == "logits" else f"values of the layer '{name}'"
+            named = f"{model.card.name} {model.card.version}"
+            raise NotFiniteError(f"{named} gave {what} that are not finite (NaN or infinite) for this image")
+    return found
 
 
 def _templates(
-    model: LoadedModel, layers: list[LayerCard], maps: dict[str, Array], sought: Box | Picture
+    model: LoadedModel, layers: list[LayerCard], maps: dict[str, Array], sought: Region | Picture
 ) -> dict[str, Template]:
     """What is looked for, by layer: a box of the picture's own ``maps``, or the maps of a template's own picture."""
-    if isinstance(sought, Box):
+    if isinstance(sought, Region):
         return {layer.name: template_from_box(maps[layer.name], layer.receptive_field, sought) for layer in layers}
     own = _run(model, sought, [layer.name for layer in layers])
     height, width = sought.pixels.shape[:2]
@@ -213,8 +221,7 @@ def _see(
 ) -> SeenLayer:
     mean_squares = np.einsum("chw,chw->c", maps, maps, dtype=np.float64) / maps[0].size
     energies = [(int(i), float(mean_squares[i])) for i in np.argsort(-mean_squares, kind="stable")]
-    height, width = picture.pixels.shape[:2]
-    found = None if template is None else match(maps, card, template, (height, width), options.peaks)
+    found = None if template is None else match(maps, card, template, content(picture), options.peaks)
     return SeenLayer(card, maps, energies, chosen_channels(energies, options.channels, card), found)
 
 

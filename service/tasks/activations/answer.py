@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 
 import numpy as np
 
+from scs.printable import printable
 from service.api.activations import (
     ActivationsResponse,
+    AnalysedRegion,
     ChannelEnergy,
     ChannelHeatmap,
     ClassMap,
@@ -18,16 +21,20 @@ from service.api.activations import (
     Peak,
 )
 from service.pictures.colour_maps import Map, heatmap_png, overlay_png, scale_for
-from service.pictures.picture import Picture
+from service.pictures.picture import Picture, Pixels, Region
 from service.tasks.activations.activate import Activations, SeenClass, SeenLayer
-from service.tasks.activations.feature_match import Box, LayerMatch
+from service.tasks.activations.coordinates import backdrop, to_sent
+from service.tasks.activations.feature_match import LayerMatch
+
+_Backdrop = tuple[Pixels, Region | None]
 
 
 def to_response(activations: Activations, overlay: bool) -> ActivationsResponse:
     """Convert activations to the JSON answer, heatmaps as base64 PNGs."""
     picture, card = activations.picture, activations.card
     height, width = picture.pixels.shape[:2]
-    backdrop = picture if overlay else None
+    heatmaps = sum(len(layer.chosen) for layer in activations.layers) + (activations.class_map is not None)
+    below = backdrop(picture, heatmaps) if overlay else None
     return ActivationsResponse(
         model=card.name,
         version=card.version,
@@ -35,9 +42,10 @@ def to_response(activations: Activations, overlay: bool) -> ActivationsResponse:
         height=picture.height,
         analysed_width=width,
         analysed_height=height,
+        analysed_region=AnalysedRegion(**picture.region._asdict()),
         classes=activations.classes,
-        layers=[_layer_response(layer, picture, backdrop) for layer in activations.layers],
-        class_map=_class_response(activations.class_map, backdrop),
+        layers=[_layer_response(layer, picture, below) for layer in activations.layers],
+        class_map=_class_response(activations.class_map, below),
         timing=activations.timing,
     )
 
@@ -46,40 +54,43 @@ def to_npz(activations: Activations) -> bytes:
     """Write the raw numbers as a NumPy ``.npz``.
 
     For each layer ``<layer>`` holds the chosen channels ``(n, H, W)`` and ``<layer>.channels`` their numbers;
-    ``<layer>.match`` the similarity to the template; ``class:<label>`` the class's map; logits are not in it.
+    ``<layer>.match`` the similarity to the template; ``class:<label>`` the class's map, with ``_`` for every
+    slash of the label, which makes no path then; logits are not in it. Of a picture that is cropped or padded,
+    ``analysed_region`` has what the maps cover, as the JSON answer has it.
     """
     arrays: dict[str, np.ndarray] = {}
+    if activations.picture.part is not None:
+        arrays["analysed_region"] = np.array(activations.picture.part)
     for layer in activations.layers:
         arrays[layer.card.name] = layer.maps[layer.chosen]
         arrays[f"{layer.card.name}.channels"] = np.array(layer.chosen)
         if layer.match is not None:
             arrays[f"{layer.card.name}.match"] = layer.match.scores
     if activations.class_map is not None:
-        arrays[f"class:{activations.class_map.label}"] = activations.class_map.values
+        arrays[f"class:{_file_name(activations.class_map.label)}"] = activations.class_map.values
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
-def to_sent(box: Box, picture: Picture) -> Box:
-    """Convert a box from pixels of the analysed picture to pixels of the picture as it was sent."""
-    height, width = picture.pixels.shape[:2]
-    return box.scaled(picture.width / width, picture.height / height)
+def _file_name(label: str) -> str:
+    """Return a label as part of the name of a file in an archive, where it must not be a path."""
+    return re.sub(r"[/\\]", "_", printable(label))
 
 
-def _heatmap(values: Map, signed: bool, backdrop: Picture | None) -> Heatmap:
+def _heatmap(values: Map, signed: bool, below: _Backdrop | None) -> Heatmap:
     scale = scale_for(values, signed)
-    png = heatmap_png(values, scale) if backdrop is None else overlay_png(values, scale, backdrop.pixels)
+    png = heatmap_png(values, scale) if below is None else overlay_png(values, scale, below[0], region=below[1])
     return Heatmap(low=scale.low, high=scale.high, png=base64.b64encode(png).decode())
 
 
-def _layer_response(layer: SeenLayer, picture: Picture, backdrop: Picture | None) -> LayerActivation:
+def _layer_response(layer: SeenLayer, picture: Picture, below: _Backdrop | None) -> LayerActivation:
     labels = layer.card.labels
     heatmaps = [
         ChannelHeatmap(
             channel=channel,
             label=labels[channel] if labels else None,
-            **_heatmap(layer.maps[channel], layer.card.signed, backdrop).model_dump(),
+            **_heatmap(layer.maps[channel], layer.card.signed, below).model_dump(),
         )
         for channel in layer.chosen
     ]
@@ -103,7 +114,7 @@ def _match_response(found: LayerMatch, picture: Picture) -> FeatureMatch:
     return FeatureMatch(peaks=peaks, **_heatmap(found.scores, True, None).model_dump())
 
 
-def _class_response(seen: SeenClass | None, backdrop: Picture | None) -> ClassMap | None:
+def _class_response(seen: SeenClass | None, below: _Backdrop | None) -> ClassMap | None:
     if seen is None:
         return None
     return ClassMap(
@@ -112,5 +123,5 @@ def _class_response(seen: SeenClass | None, backdrop: Picture | None) -> ClassMa
         mean=float(seen.values.mean(dtype=np.float64)),
         bias=seen.bias,
         logit=seen.logit,
-        **_heatmap(seen.values, seen.signed, backdrop).model_dump(),
+        **_heatmap(seen.values, seen.signed, below).model_dump(),
     )

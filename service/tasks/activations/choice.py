@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from models.cards.card import LayerCard, ModelCard
 from scs.errors import OptionError, UnknownNameError
+from scs.nearest import there_are
 
 
 def chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
@@ -18,24 +21,38 @@ def chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
     for name in dict.fromkeys(names.split(",")):
         layer = card.layer(name)
         if layer is None:
-            known = ", ".join(layer.name for layer in card.layers)
-            raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {known}")
+            known = [layer.name for layer in card.layers]
+            raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; {there_are(name, known)}")
         chosen.append(layer)
     return chosen
 
 
-def chosen_class(card: ModelCard, label: str) -> tuple[str, int]:
-    """Return the layer of the class maps, and the number of the class with this label.
+def chosen_class(card: ModelCard, wanted: str) -> tuple[str, int]:
+    """Return the layer of the class maps, and the number of a class.
+
+    Args:
+        card: of the network.
+        wanted: the label of one class, or the number of any, from 0; ``#3`` is a number even where a label is ``3``.
 
     Raises:
-        OptionError: the network has no class maps.
+        OptionError: the network has no class maps, or several classes have this label.
         UnknownNameError: it has no such class.
     """
     if card.class_map is None:
         raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
-    if label not in card.labels:
-        raise UnknownNameError(f"no class '{label[:60]}' in {card.name}; there are: {', '.join(card.labels)}")
-    return card.class_map, card.labels.index(label)
+    same = [number for number, label in enumerate(card.labels) if label == wanted]
+    if len(same) == 1:
+        return card.class_map, same[0]
+    number = re.fullmatch("#?([0-9]{1,9})", wanted, re.ASCII)
+    if number is not None and int(number[1]) < len(card.labels):
+        return card.class_map, int(number[1])
+    if same:
+        numbers = ", ".join(f"#{number}" for number in same[:10])
+        more = f" and {len(same) - 10} more" if len(same) > 10 else ""
+        raise OptionError(
+            f"{len(same)} classes of {card.name} are called '{wanted[:60]}'; ask for one by its number: {numbers}{more}"
+        )
+    raise UnknownNameError(f"no class '{wanted[:60]}' in {card.name}; {there_are(wanted, card.labels)}")
 
 
 def chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:

@@ -7,11 +7,14 @@ from PIL import Image, ImageDraw
 
 from models.cards.card import ModelCard
 from service.pictures.colour_maps import Map
-from service.pictures.picture import Pixels
+from service.pictures.picture import Pixels, Region
 from service.pictures.sheet import LayerRow, Panel, draw_sheet
 from service.tasks.activations.activate import Activations, SeenLayer
+from service.tasks.activations.coordinates import to_sent
 
-_BOX_COLOUR = (255, 64, 0)
+Colour = tuple[int, int, int]
+_BOX_COLOUR: Colour = (255, 64, 0)
+_REGION_COLOUR: Colour = (0, 160, 255)
 
 
 def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
@@ -25,7 +28,7 @@ def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
         seen = activations.class_map
         caption = f"mean {seen.values.mean():+.3f} and bias {seen.bias:+.3f} make the logit {seen.logit:+.3f}"
         rows.insert(0, LayerRow(f"class map: {seen.label}", caption, [Panel(seen.label, seen.values, seen.signed)]))
-    return draw_sheet(_with_peaks(activations), rows, title, overlay)
+    return draw_sheet(_with_boxes(activations), rows, title, overlay, activations.picture.part)
 
 
 def _layer_row(layer: SeenLayer, card: ModelCard) -> LayerRow:
@@ -46,16 +49,23 @@ def _centred(scores: Map, height: int, width: int) -> Map:
     return np.pad(scores, ((down // 2, down - down // 2), (right // 2, right - right // 2)))
 
 
-def _with_peaks(activations: Activations) -> Pixels:
-    """The picture, with the best place of the template in each layer drawn on it."""
-    pixels = activations.picture.pixels
-    boxes = [layer.match.peaks[0][0] for layer in activations.layers if layer.match and layer.match.peaks]
+def _with_boxes(activations: Activations) -> Pixels:
+    """The picture, with the best place of the template in each layer drawn on it, and what the network saw of it."""
+    picture = activations.picture
+    peaks = [layer.match.peaks[0][0] for layer in activations.layers if layer.match and layer.match.peaks]
+    if picture.whole is None:
+        return _with_outlines(picture.pixels, [(box, _BOX_COLOUR) for box in peaks])
+    boxes = [(picture.region, _REGION_COLOUR), *((to_sent(box, picture), _BOX_COLOUR) for box in peaks)]
+    return _with_outlines(picture.whole, boxes)
+
+
+def _with_outlines(pixels: Pixels, boxes: list[tuple[Region, Colour]]) -> Pixels:
     if not boxes:
         return pixels
     image = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy())
     draw = ImageDraw.Draw(image)
     line = max(1, round(max(image.size) / 250))
-    for box in boxes:
+    for box, colour in boxes:
         right, bottom = max(box.x, box.x + box.width - 1), max(box.y, box.y + box.height - 1)
-        draw.rectangle((box.x, box.y, right, bottom), outline=_BOX_COLOUR, width=line)
+        draw.rectangle((box.x, box.y, right, bottom), outline=colour, width=line)
     return np.asarray(image)

@@ -9,22 +9,9 @@ import numpy as np
 
 from models.cards.card import LayerCard, ReceptiveFieldCard
 from models.runtime.load import Array
+from service.pictures.picture import Region
 
 _ROUNDING = 1e-6
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in pixels of the picture that a network sees."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def scaled(self, across: float, down: float) -> Box:
-        """Scale the rectangle by ``across`` and ``down``."""
-        return Box(self.x * across, self.y * down, self.width * across, self.height * down)
 
 
 @dataclass(frozen=True)
@@ -47,10 +34,10 @@ class LayerMatch:
     """The score map (rows, columns) of a template in one layer, and its peaks as boxes with their scores."""
 
     scores: Array
-    peaks: list[tuple[Box, float]]
+    peaks: list[tuple[Region, float]]
 
 
-def template_from_box(maps: Array, field: ReceptiveFieldCard, box: Box) -> Template:
+def template_from_box(maps: Array, field: ReceptiveFieldCard, box: Region) -> Template:
     """Cut a box out of the picture's own maps ``(C, H, W)``: the units whose receptive fields are centred in it."""
     top, bottom = _centred_units(field, field.size, box.y, box.height, maps.shape[1])
     left, right = _centred_units(field, field.across, box.x, box.width, maps.shape[2])
@@ -67,7 +54,7 @@ def template_from_picture(maps: Array, field: ReceptiveFieldCard, width: int, he
     return Template(maps[:, top:bottom, left:right], (top, left), (0, 0), width, height)
 
 
-def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, int], top: int) -> LayerMatch:
+def match(maps: Array, layer: LayerCard, template: Template, within: Region, top: int) -> LayerMatch:
     """Find a template in the maps ``(C, H, W)`` of a layer, at the places where its box lies within the picture.
 
     Features are compared by sharpened cosine similarity, from their mean over the picture: what every place has in
@@ -77,7 +64,7 @@ def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, in
         maps: of the picture.
         layer: whose maps they are.
         template: in the same layer.
-        size: height and width of the picture, in pixels.
+        within: the picture, less any padding, in the pixels that the network sees.
         top: most places to find.
 
     Raises:
@@ -89,20 +76,21 @@ def match(maps: Array, layer: LayerCard, template: Template, size: tuple[int, in
 
     stride = layer.receptive_field.stride
     x, y = (corner - first * stride for corner, first in zip(template.corner, reversed(template.first), strict=True))
-    rows, columns = _places(y, template.height, size[0], stride), _places(x, template.width, size[1], stride)
+    rows = _places(y - within.y, template.height, within.height, stride)
+    columns = _places(x - within.x, template.width, within.width, stride)
     common = maps.mean((1, 2), dtype=np.float64)[:, None, None].astype(maps.dtype)
     scene, features = (np.moveaxis(values - common, 0, 2) for values in (maps, template.features))
     scores = score_map(scene, features, "scs").scores[rows, columns]
     x, y = x + columns.start * stride, y + rows.start * stride
     window = max(1, math.ceil(template.height / stride)), max(1, math.ceil(template.width / stride))
     peaks = [
-        (Box(x + peak.column * stride, y + peak.row * stride, template.width, template.height), peak.score)
+        (Region(x + peak.column * stride, y + peak.row * stride, template.width, template.height), peak.score)
         for peak in find_peaks(scores, window, top, subpixel=False)
     ]
     return LayerMatch(scores, peaks)
 
 
-def _places(start: float, length: float, size: int, stride: int) -> slice:
+def _places(start: float, length: float, size: float, stride: int) -> slice:
     """Return the steps from ``start`` on at which ``length`` pixels lie within ``size``, up to rounding."""
     first = math.ceil(-start / stride - _ROUNDING)
     last = math.floor((size - length - start) / stride + _ROUNDING)

@@ -48,6 +48,10 @@ CARD = {
 }
 
 
+LAYER = CARD["layers"][0]
+FIELD = LAYER["receptive_field"]
+
+
 @pytest.mark.parametrize(
     "left_out", [(), ("accuracy", "equivariance", "training")], ids=["whole", "of a model from elsewhere"]
 )
@@ -96,6 +100,23 @@ def test_a_layer_is_found_by_its_name():
             "accuracy.accuracy: input should be less than or equal to 1",
         ),
         ({"colour": "red"}, "colour: extra inputs are not permitted"),
+        ({"serving": {"timeout_s": 1e300}}, "serving.timeout_s: input should be less than or equal to 86400"),
+        ({"serving": {"max_queue_delay_us": 10**15}}, "serving.max_queue_delay_us: input should be less than"),
+        ({"serving": {"max_batch_size": 10**18}}, "serving.max_batch_size: input should be less than"),
+        ({"serving": {"max_queue": 10**18}}, "serving.max_queue: input should be less than"),
+        ({"input": CARD["input"] | {"width": 10**9}}, "input.width: input should be less than or equal to 65536"),
+        ({"parameters": 10**30}, "parameters: input should be less than"),
+        ({"version": 10**18}, "version: input should be less than"),
+        ({"class_bias": [float("nan"), 0]}, "class_bias.0: input should be a finite number"),
+        ({"class_bias": [float("inf"), 0]}, "class_bias.0: input should be a finite number"),
+        ({"description": "long" * 10_000}, "description: string should have at most 10000 characters"),
+        ({"labels": ["long" * 1000]}, "labels.0: string should have at most 1000 characters"),
+        ({"layers": [LAYER | {"tensor": ""}]}, "layers.0.tensor: string should have at least 1 character"),
+        (
+            {"layers": [LAYER | {"receptive_field": FIELD | {"stride": 10**18}}]},
+            "layers.0.receptive_field.stride: input",
+        ),
+        ({"layers": [LAYER | {"receptive_field": FIELD | {"offset": -(10**18)}}]}, "layers.0.receptive_field.offset: "),
     ],
 )
 def test_a_wrong_field_is_named_in_one_line(changes, message, tmp_path):
@@ -104,6 +125,37 @@ def test_a_wrong_field_is_named_in_one_line(changes, message, tmp_path):
         read_card(tmp_path / "card.json")
     assert str(raised.value).startswith(f"card.json is not a model's card: {message}")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a,b",
+        "/layer1/a",
+        "../../tmp/evil",
+        "a/b",
+        "a\\b",
+        "C:a",
+        ".hidden",
+        "-x",
+        "a b",
+        "[/x]",
+        "\x1b[2J",
+        "é",
+        "x" * 101,
+    ]
+    + ["all", "logits", "file", "allow_pickle", "stem.channels", "stem.match"],
+)
+def test_a_layer_has_a_name_and_no_path_and_none_that_means_something_else(name, tmp_path):
+    (tmp_path / "card.json").write_text(json.dumps(CARD | {"layers": [LAYER | {"name": name}]}))
+    with pytest.raises(ModelError, match=r"layers\.0\.name: a layer('s name is|\ needs a name) "):
+        read_card(tmp_path / "card.json")
+
+
+@pytest.mark.parametrize("name", ["stem", "layer1.0.conv2", "24x24", "_hidden", "Block-1", "All"])
+def test_words_are_names_of_layers(name):
+    assert ModelCard.model_validate(CARD | {"layers": [LAYER | {"name": name}]}).layers[0].name == name
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'"card"'])

@@ -244,13 +244,28 @@ def test_models_lists_them_here_and_at_a_server(scs, server):
 def test_models_show_puts_a_network_beside_its_dense_twin(scs, server):
     asked = ("models", "show", "shapes-conv", "--json")
     here, there = (json.loads(scs(*asked, *extra).stdout) for extra in ((), ("--url", server)))
-    assert here == there
-    stem = here["layers"][0]
+    assert here["card"] == there["card"] and here["dense_parameters"] == there["dense_parameters"]
+    stem = there["layers"][0]
     assert stem == {"name": "stem", "maps": [16, 16, 8], "dense_parameters": (16 * 16 * 3 + 1) * 16 * 16 * 8}
+    assert {key: here["layers"][0][key] for key in stem} == stem
     assert here["dense_parameters"] == sum(layer["dense_parameters"] for layer in here["layers"])
     shown = " ".join(scs("models", "show", "shapes-conv").stdout.split())
     assert "stem" in shown and f"{here['card']['parameters']:,} parameters" in shown
     assert f"{here['dense_parameters']:,}" in shown
+
+
+def test_models_show_has_the_parameters_and_the_time_of_each_layer(scs):
+    shown = json.loads(scs("models", "show", "shapes-conv", "--json").stdout)
+    for layer in shown["layers"]:
+        assert layer["parameters"] > 0 and layer["milliseconds"] > 0 and layer["receptive_field"]["size"] > 1
+    assert shown["head"]["milliseconds"] > 0
+    table = scs("models", "show", "shapes-conv").stdout
+    assert "the rest" in table and "ms for a picture of 16x16" in table
+
+
+def test_models_show_has_the_layers_of_a_program_from_its_card(scs):
+    shown = scs("models", "show", "shapes-script")
+    assert shown.returncode == 0 and "stem" in shown.stdout and "ms for" not in shown.stdout
 
 
 def test_an_export_never_goes_into_the_installed_package_unasked(tmp_path):

@@ -4,10 +4,12 @@ import logging
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models.cards import catalogue
 from models.runtime.load import load_model
 from scs.errors import ModelError, OptionError, UnknownNameError
 from service.repository.repository import ModelRepository
@@ -274,7 +276,7 @@ def test_what_changed_is_loaded_and_requests_that_began_keep_what_they_had(copie
     logits = before.runtime.logits(images)
     replace_model(copied / "shapes-scs/1", (copied / "shapes-conv/1/model.onnx").read_bytes())
     conv_card = json.loads((copied / "shapes-conv/1/card.json").read_text())
-    change_card(copied / "shapes-scs/1", layers=conv_card["layers"])
+    change_card(copied / "shapes-scs/1", layers=conv_card["layers"], class_bias=conv_card["class_bias"])
     store.load("shapes-scs")
     after = store.get()
     assert after is not before
@@ -450,3 +452,69 @@ def test_labels_that_name_a_version_which_cannot_be_used_are_taken_once_it_can(c
     (copied / "shapes-scs/2/model.onnx").write_bytes(whole)
     store.load("shapes-scs")
     assert store.get().card.version == 2
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Folders that nobody may list, whoever runs the tests."""
+    folders, iterdir = set(), Path.iterdir
+
+    def list_unless_locked(folder):
+        if folder in folders:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", list_unless_locked)
+    return folders
+
+
+def test_a_folder_that_cannot_be_read_costs_one_model(copied, locked, caplog):
+    locked.add(copied / "shapes-conv")
+    store = loaded(copied)
+    assert "the folder of shapes-conv cannot be read: Permission denied" in caplog.text
+    assert {state.name for state in store.index()} == {"shapes-scs", "shapes-script"}
+    with pytest.raises(UnknownNameError, match="no model 'nothing' in the repository; there are: shapes-scr"):
+        store.load("nothing")
+    with pytest.raises(ModelError, match="shapes-conv was not loaded: its folder cannot be read: Permission denied"):
+        store.load("shapes-conv")
+    store.reload()
+    store.load("shapes-scs")
+    assert set(catalogue.signatures(copied)) == {"shapes-conv", "shapes-scs", "shapes-script"}
+    locked.clear()
+    store.reload()
+    assert store.get("shapes-conv")
+
+
+def test_a_folder_that_cannot_be_read_any_more_leaves_what_was_loaded_of_it(copied, locked):
+    store = loaded(copied)
+    locked.add(copied / "shapes-conv")
+    with pytest.raises(ModelError, match="version 1: its folder cannot be read: Permission denied"):
+        store.load("shapes-conv")
+    assert store.get("shapes-conv") and "cannot be read" in store.state("shapes-conv").reason
+    locked.clear()
+    store.load("shapes-conv")
+    assert store.state("shapes-conv").reason is None
+
+
+def test_a_repository_that_cannot_be_read_any_more_leaves_all_that_was_loaded(copied, locked):
+    store = loaded(copied)
+    locked.add(copied)
+    assert len(store.index()) == 3
+    with pytest.raises(ModelError, match="its folder cannot be read"):
+        store.load("shapes-conv")
+    assert store.get("shapes-conv") and store.ready()
+
+
+def test_what_lies_where_no_version_does_is_named_as_what_it_is(copied, caplog):
+    shutil.copytree(copied / "shapes-conv/1", copied / "flat")
+    shutil.copytree(copied / "shapes-conv/1", copied / "vee/v1")
+    shutil.copytree(copied / "shapes-conv/1", copied / "shapes-conv/01")
+    (copied / "vee/notes").mkdir()
+    store = loaded(copied)
+    assert "flat/card.json lies in no version's folder: its place is flat/1/card.json" in caplog.text
+    assert "vee/v1 is no version: a version's folder is a number from 1, such as vee/1" in caplog.text
+    assert "shapes-conv/01 is no version" in caplog.text
+    assert "notes" not in caplog.text
+    assert store.get("shapes-conv")
+    with pytest.raises(UnknownNameError, match="no model 'vee' in the repository; .*; vee/v1 is no version"):
+        store.load("vee")

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import sys
 import time
 
 import numpy as np
@@ -55,6 +56,15 @@ def test_a_result_comes_from_another_process_and_the_next_from_the_same(in_pool)
 
     (first, *others), _ = in_pool(test)
     assert first != os.getpid() and set(others) == {first}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs priorities of processes: Linux")
+def test_work_gives_way_to_the_event_loop(in_pool):
+    async def test(pool):
+        return await pool.run(soon(), os.getpriority, os.PRIO_PROCESS, 0)
+
+    priority, _ = in_pool(test)
+    assert priority > os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_large_results_arrive_whole(in_pool):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from google.protobuf.message_factory import GetMessageClass
+from PIL import Image
 
 from scs.errors import OptionError
 from service.app import create_app
@@ -14,6 +15,9 @@ from service.http.problems import STATUSES as HTTP_STATUSES
 from service.oip.datatypes import read_byte_strings
 from service.oip.grpc import messages as proto
 from service.oip.grpc.server import STATUSES
+from service.settings import Settings
+from tests.service.hostile_models import NAN_AT_9, put
+from tests.service.pixel_model import put_pixels
 
 NAME = "shapes-scs"
 
@@ -139,6 +143,20 @@ def test_encoded_pictures_and_classes(call, jpeg, shapes):
     assert first == second and first.decode().split(":")[2] in shapes.classes
 
 
+def test_encoded_pictures_are_cropped_as_the_card_says(tmp_path, photograph, encode):
+    geometry = {"mode": "crop", "shorter_side": 128, "interpolation": "bicubic", "antialias": True}
+    put_pixels(tmp_path, "crop", 112, 112, geometry)
+    port = free_port()
+    settings = Settings(model_repository=tmp_path, default_model="crop", device="cpu", grpc_port=port)
+    tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "contents": {"bytes_contents": [encode(photograph)]}}
+    with TestClient(create_app(settings)):
+        caller = Caller(port)
+        with caller.channel:
+            came = scores(caller("ModelInfer", model_name="crop", inputs=[tensor]))
+    crop = Image.fromarray(photograph).resize((192, 128), Image.Resampling.BICUBIC).crop((40, 8, 152, 120))
+    assert came[0] == pytest.approx(np.asarray(crop).mean((0, 1)), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "sentence"),
     [
@@ -229,3 +247,19 @@ def test_a_port_that_is_taken_is_said(settings):
 def test_without_its_port_grpc_is_not_even_imported():
     code = "import sys, service.app; service.app.create_app(); assert 'grpc' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_network_whose_logits_are_not_finite_or_that_takes_another_size_says_so(tmp_path):
+    put(tmp_path, "nan", NAN_AT_9, taken="N,8,8")
+    settings = Settings(model_repository=tmp_path, default_model="nan", device="cpu", grpc_port=free_port())
+    with TestClient(create_app(settings)):
+        caller = Caller(settings.grpc_port)
+        with caller.channel:
+            for value, side, code, words in (
+                (9, 8, grpc.StatusCode.INTERNAL, "nan 1 gave logits that are not finite"),
+                (8, 9, grpc.StatusCode.INVALID_ARGUMENT, "the network takes pictures of 8x8 only"),
+            ):
+                pixels = np.full((1, side, side, 1), value, np.uint8)
+                sent = {"model_name": "nan", "inputs": [image(pixels)], "raw_input_contents": [pixels.tobytes()]}
+                came, said = caller.refused("ModelInfer", **sent)
+                assert came == code and words in said

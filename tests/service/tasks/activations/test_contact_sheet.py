@@ -19,9 +19,9 @@ def drawn(repository, settings, jpeg, monkeypatch):
     def draw(**options):
         told = {}
 
-        def listen(picture, rows, title, overlay):
+        def listen(picture, rows, title, overlay, region):
             told.update(picture=picture, rows=rows, title=title, overlay=overlay)
-            return draw_sheet(picture, rows, title, overlay)
+            return draw_sheet(picture, rows, title, overlay, region)
 
         monkeypatch.setattr("service.tasks.activations.contact_sheet.draw_sheet", listen)
         upload = Upload([NamedBytes("cat.jpg", jpeg)])

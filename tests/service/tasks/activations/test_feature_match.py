@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from models.cards.card import LayerCard, ReceptiveFieldCard
 from scs.errors import ShapeError
-from service.tasks.activations.feature_match import Box, match, template_from_box, template_from_picture
+from service.pictures.picture import Region
+from service.tasks.activations.feature_match import match, template_from_box, template_from_picture
 
 FIELDS = [
     ReceptiveFieldCard(size=3, stride=1, offset=-1),
@@ -27,16 +28,20 @@ def maps_for(field, height, width, seed=0):
     return np.random.default_rng(seed).standard_normal(size).astype(np.float32)
 
 
+def whole(size):
+    return Region(0, 0, *reversed(size))
+
+
 @st.composite
 def scenes(draw):
     """A receptive field, the size of a picture, and a box in it."""
     field, height, width = draw(fields), draw(lengths), draw(lengths)
     x, y = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
-    return field, (height, width), Box(x, y, draw(st.integers(1, width - x)), draw(st.integers(1, height - y)))
+    return field, (height, width), Region(x, y, draw(st.integers(1, width - x)), draw(st.integers(1, height - y)))
 
 
 def test_a_scaled_box_covers_the_same_share_of_a_scaled_picture():
-    assert Box(10, 20, 30, 40).scaled(0.5, 2) == Box(5, 40, 15, 80)
+    assert Region(10, 20, 30, 40).scaled(0.5, 2) == Region(5, 40, 15, 80)
 
 
 @given(scenes())
@@ -79,7 +84,7 @@ def test_a_box_is_found_at_itself_and_all_places_lie_within_the_picture(scene, t
     field, size, box = scene
     maps = maps_for(field, *size)
     assume(maps[0].size > 1)  # a single unit is its own mean: nothing is left to compare
-    found = match(maps, layer(field), template_from_box(maps, field, box), size, top)
+    found = match(maps, layer(field), template_from_box(maps, field, box), whole(size), top)
 
     best, score = found.peaks[0]
     assert best == box
@@ -98,7 +103,7 @@ def test_a_box_of_a_scaled_picture_is_found_at_itself_however_it_is_rounded(scen
     box = box.scaled(scaled[1] / width, scaled[0] / height)
     maps = maps_for(field, *scaled)
     assume(maps[0].size > 1)
-    best, _ = match(maps, layer(field), template_from_box(maps, field, box), scaled, 1).peaks[0]
+    best, _ = match(maps, layer(field), template_from_box(maps, field, box), whole(scaled), 1).peaks[0]
     assert [best.x, best.y] == pytest.approx([box.x, box.y], abs=1e-6)
 
 
@@ -108,24 +113,26 @@ def test_a_template_on_the_grid_of_a_layer_is_found_where_it_was_cut(field, righ
     size = y + height + 20, x + width + 20
     maps = maps_for(field, *size)
     own = maps[:, down : down + height // field.stride, right : right + width // field.stride]
-    best, score = match(maps, layer(field), template_from_picture(own, field, width, height), size, 1).peaks[0]
+    best, score = match(maps, layer(field), template_from_picture(own, field, width, height), whole(size), 1).peaks[0]
 
-    assert best == Box(x, y, width, height)
+    assert best == Region(x, y, width, height)
     assert score == pytest.approx(1, abs=1e-5)
 
 
 def test_what_all_places_have_in_common_does_not_make_them_alike():
     field = FIELDS[1]
     maps = maps_for(field, 60, 60)
-    box = Box(10, 20, 16, 16)
-    plain, shifted = (match(m, layer(field), template_from_box(m, field, box), (60, 60), 3) for m in (maps, maps + 100))
+    box = Region(10, 20, 16, 16)
+    plain, shifted = (
+        match(m, layer(field), template_from_box(m, field, box), whole((60, 60)), 3) for m in (maps, maps + 100)
+    )
     np.testing.assert_allclose(shifted.scores, plain.scores, atol=1e-4)
 
 
 def test_a_picture_of_a_single_unit_has_no_place_to_tell_from_another():
     field = FIELDS[3]
     maps = maps_for(field, 8, 8)
-    found = match(maps, layer(field), template_from_box(maps, field, Box(0, 0, 8, 8)), (8, 8), 1)
+    found = match(maps, layer(field), template_from_box(maps, field, Region(0, 0, 8, 8)), whole((8, 8)), 1)
     assert found.peaks == [] and (found.scores == 0).all()
 
 
@@ -133,4 +140,15 @@ def test_a_template_with_more_units_than_the_picture_is_refused():
     field = FIELDS[0]
     template = template_from_picture(maps_for(field, 40, 40), field, 40, 40)
     with pytest.raises(ShapeError, match="fit inside"):
-        match(maps_for(field, 20, 60), layer(field), template, (20, 60), 1)
+        match(maps_for(field, 20, 60), layer(field), template, whole((20, 60)), 1)
+
+
+def test_no_place_is_named_in_the_padding_around_a_picture():
+    field = FIELDS[1]
+    maps = maps_for(field, 60, 60)
+    template = template_from_box(maps, field, Region(20, 24, 16, 16))
+    found = match(maps, layer(field), template, Region(12, 14, 40, 30), 50)
+    places = [place for place, _ in found.peaks]
+    assert min(place.x for place in places) >= 12 and max(place.x + place.width for place in places) <= 52
+    assert min(place.y for place in places) >= 14 and max(place.y + place.height for place in places) <= 44
+    assert places[0] == Region(20, 24, 16, 16)

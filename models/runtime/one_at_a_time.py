@@ -1,0 +1,30 @@
+"""Run images one by one, on a network that takes no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.runtime.session import Array, Images, RunnableModel
+
+
+class OneAtATime:
+    """A model that is handed each image of a batch by itself.
+
+    Args:
+        model: what runs them.
+    """
+
+    def __init__(self, model: RunnableModel) -> None:
+        self.model, self.device, self.kernels = model, model.device, model.kernels
+        self.concurrent_runs = model.concurrent_runs
+
+    def logits(self, images: Images) -> Array:
+        """Logits ``(N, classes)`` of images ``(N, H, W, C)``."""
+        return np.concatenate([self.model.logits(images[i : i + 1]) for i in range(len(images))])
+
+    def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
+        """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        runs = [self.model.layers(images[i : i + 1], names) for i in range(len(images))]
+        return {name: np.concatenate([run[name] for run in runs]) for name in ["logits", *names]}
