@@ -51,7 +51,7 @@ def valid(values: Numbers, no_data: float | None = None) -> Valid:
     if no_data is None and values.dtype.kind != "u":
         low, high = _ends(values, kept)
         if low in _NO_DATA and low < high:
-            others: Valid = kept & (values != low)
+            others: Valid = kept & np.not_equal(values, low)
             least, _ = _ends(values, others)
             if least - low > max(high - least, abs(least)):  # further from all others than they from each other
                 return others

@@ -79,6 +79,8 @@ class PngFile(PictureFile):
         import imagecodecs
 
         data = self._data
+        if all(chunk.name != b"IDAT" for chunk in self._chunks):
+            raise ImageError("the PNG image is truncated or damaged: it has no pixels")
         pieces = (data[chunk.start : chunk.end] for chunk in self._chunks if chunk.name in _KEPT)
         pixels = imagecodecs.png_decode(b"".join((BEGINNING, *pieces, _END)))
         shades = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels

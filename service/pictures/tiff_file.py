@@ -26,7 +26,7 @@ _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _SAMPLE_FORMATS = {1: "whole-number", 2: "signed", 3: "floating point", 4: "whole-number", 5: "complex", 6: "complex"}
 _ASSOCIATED, _OPACITY = 1, 2  # kinds of further samples: opacity that colours are multiplied by, and opacity
 _ORIENTATION, _INK_SET, _PROFILE, _DNG = 274, 332, 34675, 50706
-_OLD_JPEG, _JPEG = (6,), 7
+_RAW, _OLD_JPEG, _JPEG = 1, (6,), 7
 
 
 class TiffFile(PictureFile):
@@ -113,7 +113,9 @@ class TiffFile(PictureFile):
     @property
     def _is_plain(self) -> bool:
         page = self._page
-        return page.photometric in (_BLACK_IS_ZERO, _RGB) and page.bitspersample == 8 and not page.extrasamples
+        is_plain = page.photometric in (_BLACK_IS_ZERO, _RGB) and page.bitspersample == 8 and not page.extrasamples
+        # Of raw strips Pillow does not look at the lengths: it would read what follows a short one.
+        return is_plain and (page.compression != _RAW or len(page.dataoffsets) == 1)
 
     @property
     def _extra(self) -> int | None:

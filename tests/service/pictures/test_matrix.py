@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scs.errors import UnsupportedImageError
+from scs.errors import ImageError, UnsupportedImageError
 from service.pictures.decode import decode_image
 from tests.service.pictures import png_files, tiff_files
 from tests.service.pictures.other_decoders import MISSING, by_imagemagick, by_libvips
@@ -250,6 +250,23 @@ def test_what_a_gif_frame_does_not_cover_is_white(small):
 def test_a_gif_frame_lies_where_libvips_has_it(small, tmp_path):
     files = {"frame.gif": small_frame(small, transparency=31)}
     assert close(decode(files["frame.gif"]), by_libvips(files, tmp_path)["frame.gif"])
+
+
+@pytest.mark.parametrize("compression", [tiff_files.NONE, tiff_files.LZW, tiff_files.DEFLATE, tiff_files.PACKBITS])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+@pytest.mark.parametrize("planar", [False, True])
+def test_a_tiff_of_which_a_part_is_too_short_is_refused(small, monkeypatch, compression, bits, tile, planar):
+    whole, written = tiff_files._segment, []
+
+    def cut(part, kind):
+        written.append(part)
+        return whole(part[: len(part) // 2] if len(written) == 2 else part, kind)
+
+    kind = Kind(bits, tiff_files.RGB, compression=compression, tile=tile, planar=planar)
+    monkeypatch.setattr(tiff_files, "_segment", cut)
+    with pytest.raises(ImageError, match="TIFF"):
+        decode(tiff_of(small, kind))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from service.cli.local_models import predict_here
 from service.inference.event_loop import SMALL_FILE_BYTES
 from service.pictures import decode
 from service.pictures.decode import decode_image
-from service.pictures.header import open_image
+from service.pictures.header import open_picture
 from service.pictures.resize import resize_image
 from service.repository.loader import LoadedModel
 from service.tasks.ranking import rank, softmax
@@ -314,8 +314,9 @@ def big_tile(side: int) -> bytes:
         ([(200, "JPEG", {"progressive": True})], False),
         ([(200, "GIF", {})], False),
         ([(200, "WEBP", {"lossless": True})], False),
+        ([(16, "TIFF", {})], False),
         ([(200, "TIFF", {"compression": "tiff_deflate"})], False),
-        ([big_tile(128)], True),
+        ([big_tile(128)], False),
         ([big_tile(1024)], False),
     ],
 )
@@ -323,12 +324,13 @@ def test_only_what_is_small_by_its_tags_is_opened_on_the_event_loop(client, enco
     opened = []
 
     def noted(*args, **options):
-        image = open_image(*args, **options)
+        image = open_picture(*args, **options)
         opened.append(threading.get_ident())
         return image
 
-    monkeypatch.setattr(decode, "open_image", noted)
+    monkeypatch.setattr(decode, "open_picture", noted)
     monkeypatch.setattr(decode, "decode_plain_png", lambda *_: None)
+    monkeypatch.setattr(decode, "decode_plain_jpeg", lambda *_: None)
     sent = [
         file if isinstance(file, bytes) else encode(Image.new("L", (file[0],) * 2), file[1], **file[2])
         for file in files
