@@ -211,42 +211,37 @@ async function askPixels(box, signal) {
  * @param {AbortSignal} signal
  */
 async function askFeatures(box, signal) {
-  const options = {
-    ...modelOptions(),
-    layers: "all",
-    channels: "top1",
-    box: session.view.box,
-    peaks: session.view.top + 1,
-  };
-  const body = session.picture?.file;
+  const overview = /** @type {Activations} */ (session.overview);
+  const { box: text, top } = session.view;
+  const options = { ...modelOptions(), layers: "all", channels: "top1", box: text, peaks: top + 1 };
   const started = performance.now();
-  const [answer, npz] = await Promise.all([
-    ask("activations", { options, body, signal }),
-    ask("activations", { options, body, accept: NPZ, signal }),
-  ]);
-  const content = /** @type {Activations} */ (await answer.json());
-  const arrays = readNpz(await npz.arrayBuffer());
+  const answer = await ask("activations", { options, body: session.picture?.file, accept: NPZ, signal });
+  const arrays = readNpz(await answer.arrayBuffer());
   const milliseconds = performance.now() - started;
-  for (const layer of content.layers) {
+  for (const layer of overview.layers) {
     const map = arrays.get(`${layer.name}.match`);
-    if (!map || !layer.match) continue;
+    const peaks = arrays.get(`${layer.name}.peaks`);
+    if (!map || !peaks) continue;
     const [rows, columns] = map.shape;
-    const finds = layer.match.peaks.map((peak) => ({
-      corners: cornersOf(peak),
-      score: peak.score,
-      chance: null,
-      present: null,
-      own: overlap(box, peak) > SAME,
-    }));
-    const area = matchArea(content, layer.receptive_field, box, rows, columns);
+    const area = matchArea(overview, layer.receptive_field, box, rows, columns);
     const values = /** @type {Float32Array} */ (map.data);
-    keep({
-      where: layer.name,
-      finds,
-      milliseconds,
-      map: { values, rows, columns, area, signed: true, title: `features of ${layer.name}` },
-    });
+    const title = `features of ${layer.name}`;
+    const placed = { values, rows, columns, area, signed: true, title };
+    keep({ where: layer.name, finds: findsOf(peaks, box), milliseconds, map: placed });
   }
+}
+
+/**
+ * @param {import("./types").NumberArray} peaks (n, 5): x, y, width, height and score of each
+ * @param {Area} box
+ * @returns {import("./types").Find[]}
+ */
+function findsOf(peaks, box) {
+  return Array.from({ length: peaks.shape[0] }, (_, at) => {
+    const [x, y, width, height, score] = peaks.data.subarray(5 * at, 5 * at + 5);
+    const place = { x, y, width, height };
+    return { corners: cornersOf(place), score, chance: null, present: null, own: overlap(box, place) > SAME };
+  });
 }
 
 /** @param {import("./types").Finds} found */

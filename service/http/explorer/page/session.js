@@ -10,6 +10,7 @@ import { readPicture, readSample } from "./picture.js";
 /** @typedef {"view" | "picture" | "second" | "models" | "card" | "answers" | "overview" | "maps" | "class" | "finds" | "notice" | "busy" | "hover"} Change */
 
 const LOOK_AGAIN_MS = 2000;
+const WRITE_MS = 150;
 
 /** The state of the page. Each change is announced by an event of its name. */
 class Session extends EventTarget {
@@ -66,7 +67,15 @@ class Session extends EventTarget {
   /** Names of the fields of the view that changed last. @type {Set<string>} */
   changed = new Set();
 
+  /** Write the view into the address, soon: browsers refuse more than some hundred times in half a minute. */
   writeAddress() {
+    clearTimeout(this.#writing);
+    this.#writing = setTimeout(() => this.#writeNow(), WRITE_MS);
+  }
+
+  #writing = 0;
+
+  #writeNow() {
     const { picture, card } = this;
     const digests = {
       picture: picture?.digest ?? this.linked.picture ?? "",
@@ -175,7 +184,17 @@ class Session extends EventTarget {
       this.tell("notice");
     }
     this.note(kind, error instanceof Error ? error.message : String(error));
-    if (kind === "models" && status !== 401) setTimeout(() => this.readModels(), LOOK_AGAIN_MS);
+    if (status === 0 && kind !== "picture") this.#unsettled = true;
+    if ((kind === "models" && status !== 401) || this.#unsettled) this.#lookAgain();
+  }
+
+  /** Whether something was not answered, and is asked for again once the service is back. */
+  #unsettled = false;
+  #looking = 0;
+
+  #lookAgain() {
+    clearTimeout(this.#looking);
+    this.#looking = setTimeout(() => this.readModels(), LOOK_AGAIN_MS);
   }
 
   /** Ask which models there are, and again while one is loading. */
@@ -188,7 +207,7 @@ class Session extends EventTarget {
       if (!this.view.model && first) this.show({ model: first.name });
       this.tell("models");
       const waits = models.some((/** @type {import("./types").ModelState} */ each) => each.state === "LOADING");
-      if (waits || models.length === 0) setTimeout(() => this.readModels(), LOOK_AGAIN_MS);
+      if (waits || models.length === 0) this.#lookAgain();
       await this.readCard(signal);
     });
   }
@@ -199,7 +218,9 @@ class Session extends EventTarget {
     if (!model) return;
     const detail = await (await ask(`models/${encodeURIComponent(model)}`, { options: { version }, signal })).json();
     const before = this.card;
-    if (detail.available && before && detail.card && before.sha256 === detail.card.sha256) return;
+    const same = detail.available && before?.sha256 === detail.card?.sha256 && before?.name === model;
+    if (same && !this.#unsettled) return;
+    this.#unsettled = false;
     this.card = detail.available ? detail.card : null;
     this.note("card", detail.available ? "" : `${model} cannot be used yet: ${detail.reason ?? "it is loading"}`);
     const file = this.linked.file;
