@@ -179,13 +179,17 @@ def serve_app() -> Callable[..., AbstractContextManager[str]]:
 
 @pytest.fixture(scope="session")
 def serve() -> Callable[..., AbstractContextManager[str]]:
-    """Run ``scs serve`` on a free port, with these variables and no other ``SCS_`` ones; the context is its address."""
+    """Run ``scs serve`` with these variables and no other ``SCS_`` ones, on a free port unless one is given.
+
+    The context is its address.
+    """
 
     @contextmanager
-    def serving(**variables: str) -> Iterator[str]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def serving(port: int = 0, **variables: str) -> Iterator[str]:
+        if not port:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
         others = {key: value for key, value in os.environ.items() if not key.startswith("SCS_")}
         command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
         process = subprocess.Popen(command, env={**others, **variables}, stderr=subprocess.PIPE, text=True)

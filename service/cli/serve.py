@@ -6,7 +6,10 @@ import logging
 import signal
 import socket
 import sys
+import threading
 import time
+import webbrowser
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -34,18 +37,36 @@ _log = logging.getLogger(__name__)
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; SCS_HOST unless given.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; SCS_PORT unless given.")] = None,
+    opens: Annotated[bool, typer.Option("--open", help="Open the explorer, the service's page, in a browser.")] = False,
 ) -> None:
     """Serve the models over HTTP.
 
-    Example: scs serve --port 8080
+    Example: scs serve --port 8080 --open
     """
     settings = read_settings(host=host, port=port)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
     stderr = native_stderr_logged() if is_json(settings.log_format) else nullcontext()
     with listeners(settings) as sockets, stderr:  # bound before any model is loaded
         configure_logging(settings.log_level, settings.log_format)
+        if opens:
+            # The port takes connections already, and answers once the service has started. Some browsers block.
+            threading.Thread(target=webbrowser.open, args=[page_address(sockets)], daemon=True).start()
         _run(settings, sockets)
         NURSERY.close()  # and with it what is still being tried or done there
+
+
+def page_address(sockets: Sequence[socket.socket]) -> str:
+    """Return the address of the service's page for a browser on this machine.
+
+    Raises:
+        OptionError: the service listens on a Unix socket, which no browser asks.
+    """
+    ports = [each for each in sockets if each.family in (socket.AF_INET, socket.AF_INET6)]
+    if not ports:
+        raise OptionError("--open needs a port; SCS_UDS has the service listen on a Unix socket")
+    host, port = ports[0].getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def _run(settings: Settings, sockets: list[socket.socket]) -> None:

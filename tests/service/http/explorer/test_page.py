@@ -247,7 +247,9 @@ def test_a_box_is_drawn_and_found_in_the_pixels_and_in_every_layer(page, address
     drag(page, 150, 115, 75, 60)
     assert box(page) == ["150", "115", "75", "60"]
     places = page.locator(".places button")
-    expect(places.locator("strong")).to_have_text(["pixels", "stem", "block1", "block2", "block3", "block4", "class_map"])
+    expect(places.locator("strong")).to_have_text(
+        ["pixels", "stem", "block1", "block2", "block3", "block4", "class_map"]
+    )
     rows = page.locator("scs-finds tbody tr")
     expect(rows.first).to_contain_text("your box")
     expect(rows.first).to_contain_text("187.5, 145.0")
