@@ -18,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 FOLDER = Path(__file__).parent / "explorer"
 SIZES = {"phone": (360, 740), "laptop": (1280, 900), "4k": (3840, 2160)}
 MOST = 1400  # pixels of a picture's longer side
-COLOURS = 128
+COLOURS = 256
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def show(page: Page, address: str) -> None:
 def save(name: str, screenshot: bytes) -> None:
     image = Image.open(io.BytesIO(screenshot)).convert("RGB")
     image.thumbnail((MOST, MOST), Image.Resampling.LANCZOS)
-    image.quantize(COLOURS).save(FOLDER / f"{name}.png", optimize=True)
+    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(FOLDER / f"{name}.png", optimize=True)
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
             for scheme in ("light", "dark"):
                 page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
                 show(page, address)
-                save(f"{size}-{scheme}", page.screenshot(full_page=size == "phone"))
+                save(f"{size}-{scheme}", page.screenshot())
                 page.close()
         browser.close()
 

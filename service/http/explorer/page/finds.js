@@ -64,6 +64,7 @@ function table(found) {
     found.where === "pixels"
       ? ""
       : " Of features no chance is known: a score says what is most alike, not whether it is the same.";
+  const limit = found.map?.limit ? `; the colours run to the best of them, ${short(found.map.limit)}` : "";
   const time = found.milliseconds === null ? "" : ` ${Math.round(found.milliseconds)} ms.`;
   return make(
     "div",
@@ -79,7 +80,7 @@ function table(found) {
       ),
       make("tbody", {}, ...rows),
     ),
-    make("p", { class: "quiet", text: `${others.length} beside the box itself.${said}${time}` }),
+    make("p", { class: "quiet", text: `${others.length} beside the box itself${limit}.${said}${time}` }),
   );
 }
 

@@ -79,14 +79,22 @@ function similarityMap(maps) {
  * @returns {{ values: Float32Array, scale: Scale }}
  */
 export function drawn(map, ofChannel) {
-  const { magnitude } = session.view;
+  const { magnitude, scale: of } = session.view;
   const values = magnitude ? map.values.map(Math.abs) : map.values;
-  let scale = ofChannel && session.view.scale !== "channel" ? sharedScale() : null;
-  scale ??= scaleFor(values, map.signed && !magnitude);
-  return {
-    values,
-    scale: magnitude && scale.low < 0 ? { low: 0, high: Math.max(-scale.low, scale.high), signed: false } : scale,
-  };
+  const signed = map.signed && !magnitude;
+  const shared = ofChannel && of !== "channel" ? sharedScale() : map.limit ? scaleTo(map.limit, map.signed) : null;
+  if (!shared) return { values, scale: scaleFor(values, signed) };
+  const limit = Math.max(shared.high, -shared.low);
+  return { values, scale: magnitude ? { low: 0, high: limit, signed } : shared };
+}
+
+/**
+ * @param {number} limit
+ * @param {boolean} signed
+ * @returns {Scale}
+ */
+function scaleTo(limit, signed) {
+  return { low: signed ? -limit : 0, high: limit, signed };
 }
 
 /** @returns {Scale | null} that of the open layer; of the network, that of all that is known of its layers */
@@ -98,5 +106,5 @@ function sharedScale() {
   if (view.scale === "layer" || !overview) return known;
   const maxima = overview.layers.flatMap((layer) => layer.heatmaps.map((map) => Math.max(map.high, -map.low)));
   const limit = Math.max(known.high, -known.low, ...maxima);
-  return { low: maps.signed ? -limit : 0, high: limit, signed: maps.signed };
+  return scaleTo(limit, maps.signed);
 }

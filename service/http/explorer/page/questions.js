@@ -12,7 +12,8 @@ import { session } from "./session.js";
 const NPZ = "application/x-npz";
 const MOST_MAPS = 512; // in one answer of the service
 const MOST_NUMBERS = 24e6; // that are kept of one layer
-const SAME = 0.5; // intersection over union from which a find is the box itself
+const LEAST_WINS = /^sqdiff/; // methods by which a low score is a good one
+const SAME = 0.3; // intersection over union from which a find is the box itself
 
 /** Ask anew what depends on what has changed. */
 export function listen() {
@@ -244,8 +245,14 @@ function findsOf(peaks, box) {
   });
 }
 
-/** @param {import("./types").Finds} found */
+/**
+ * Keep what was found. The colours of its map run to the best find beside the box itself, which would outshine all.
+ *
+ * @param {import("./types").Finds} found
+ */
 function keep(found) {
+  const best = Math.max(0, ...found.finds.filter((find) => !find.own).map((find) => find.score));
+  if (found.map && best > 0 && !LEAST_WINS.test(session.view.method)) found.map.limit = best;
   session.finds = [...session.finds.filter((each) => each.where !== found.where), found];
   session.tell("finds");
 }

@@ -148,6 +148,8 @@ export interface PlacedMap {
   area: Area;
   signed: boolean;
   title: string;
+  /** Largest value of the scale, where that is not the largest of the map. */
+  limit?: number;
 }
 
 /** Maps (C, H, W) of one layer. */

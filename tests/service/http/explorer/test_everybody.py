@@ -104,7 +104,8 @@ def test_every_control_can_be_named(page):
     fill(page)
     unnamed = page.evaluate(
         """[...document.querySelectorAll("button, input, select")].filter((each) =>
-            !each.textContent.trim() && !each.getAttribute("aria-label") && !each.labels?.length).map((each) => each.outerHTML)"""
+            !each.textContent.trim() && !each.getAttribute("aria-label") && !each.labels?.length
+        ).map((each) => each.outerHTML)"""
     )
     assert unnamed == []
 

@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import re
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.pictures.colour_maps import colourise, scale_for
+from service.pictures.colour_maps import ColourScale, colourise, scale_for
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `test`").expect
 
@@ -69,6 +71,13 @@ def pixels(locator):
 def in_colours(values, signed):
     scale = scale_for(values, signed)
     return scale.colours[colourise(values, scale)]
+
+
+def saved(page, name):
+    """What a button of that name downloads."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name, exact=True).click()
+    return Path(download.value.path()).read_bytes()
 
 
 def hash_of(page, pattern):
@@ -261,8 +270,10 @@ def test_a_box_is_drawn_and_found_in_the_pixels_and_in_every_layer(page, address
     expect(page.locator("scs-finds caption")).to_have_text("Where the box occurs in block2")
     others = [f"{score:.3f}" for *_, score in answer["block2.peaks"].tolist()[1:]]
     expect(rows.locator("td:nth-child(3)")).to_have_text(["1.000", *others])
+    limit = answer["block2.peaks"][1, 4]  # of the best beside the box itself
+    scale = ColourScale(-limit, limit, signed=True)
     shown = pixels(page.locator(".overlay"))[..., :3]
-    assert np.array_equal(shown, in_colours(answer["block2.match"], signed=True))
+    assert np.array_equal(shown, scale.colours[colourise(answer["block2.match"], scale)])
     expect(page.locator(".marks .find")).to_have_count(5)
     expect(page.locator(".marks .own")).to_have_count(1)
 
@@ -280,10 +291,8 @@ def test_the_best_place_of_a_map_lies_on_the_picture_where_the_box_was_drawn(pag
     for where in ("pixels", "block3"):
         page.locator(f'[data-where="{where}"]').click()
         expect(page.locator("scs-finds caption")).to_contain_text(where)
-        page.wait_for_timeout(200)
-        row, column = np.unravel_index(
-            pixels(page.locator(".overlay"))[..., 2].argmin(), pixels(page.locator(".overlay")).shape[:2]
-        )
+        values = np.load(io.BytesIO(saved(page, ".npy")))
+        row, column = np.unravel_index(values.argmax(), values.shape)
         middle = page.locator(".overlay").evaluate(
             """(canvas, [row, column]) => {
                 const map = canvas.getBoundingClientRect(), picture = canvas.parentElement.getBoundingClientRect();
@@ -352,9 +361,6 @@ def test_a_link_of_another_picture_or_another_file_says_so(page, address, cat):
 
 
 def test_the_commands_to_copy_give_what_is_shown(page, address, cat, tmp_path):
-    import subprocess
-    import sys
-
     open_cat(page)
     type_box(page, 150, 115, 75, 60)
     expect(page.locator("scs-finds tbody tr").first).to_contain_text("your box")
@@ -375,15 +381,10 @@ def test_a_map_is_taken_away_as_png_as_numbers_and_as_svg(page, address, cat):
     open_layer(page, "block3")
     values = asked(address, "activations?layers=block3&channels=top1", cat)["block3"][0]
 
-    def saved(name):
-        with page.expect_download() as download:
-            page.get_by_role("button", name=name, exact=True).click()
-        return Path(download.value.path()).read_bytes()
-
-    assert np.array_equal(np.load(io.BytesIO(saved(".npy"))), values)
-    drawn = np.asarray(Image.open(io.BytesIO(saved("PNG"))).convert("RGB"))
+    assert np.array_equal(np.load(io.BytesIO(saved(page, ".npy"))), values)
+    drawn = np.asarray(Image.open(io.BytesIO(saved(page, "PNG"))).convert("RGB"))
     assert np.array_equal(drawn, in_colours(values, signed=True))
-    svg = saved("SVG").decode()
+    svg = saved(page, "SVG").decode()
     assert svg.startswith("<svg") and svg.count("<image") == 2 and 'width="512"' in svg
 
 
