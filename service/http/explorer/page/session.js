@@ -112,6 +112,7 @@ class Session extends EventTarget {
       this.#compare(picture);
       if (this.picture) URL.revokeObjectURL(this.picture.address);
       this.picture = picture;
+      this.hover = null;
       this.writeAddress();
       this.tell("picture");
     });

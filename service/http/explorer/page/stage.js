@@ -37,7 +37,6 @@ class Stage extends HTMLElement {
     this.surface.addEventListener("pointermove", (event) => this.move(event));
     this.surface.addEventListener("pointerup", (event) => this.release(event));
     this.surface.addEventListener("pointercancel", () => (this.started = null));
-    this.surface.addEventListener("pointerleave", () => this.point(null));
     this.surface.addEventListener("keydown", (event) => this.keyPressed(event));
     session.on(["picture"], () => this.showPicture());
     session.on(["view", "maps", "class", "finds", "overview", "hover"], () => this.refresh());
@@ -150,7 +149,7 @@ class Stage extends HTMLElement {
 
   /** @type {Area | null} */ drawing = null;
 
-  /** @param {{ x: number, y: number } | null} place */
+  /** @param {{ x: number, y: number }} place which stays pointed at while the pointer is elsewhere on the page */
   point(place) {
     session.hover = place;
     session.tell("hover");

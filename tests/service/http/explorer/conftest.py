@@ -1,5 +1,6 @@
 """A browser, and the explorer on the real service with the bundled models."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE_MS = 120_000  # a compiler may run before the first match
+PATIENCE_MS = int(os.environ.get("PATIENCE_MS", 120_000))  # a compiler may run before the first match
 
 
 @pytest.fixture(scope="module")

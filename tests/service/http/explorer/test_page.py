@@ -39,12 +39,12 @@ def open_layer(page, name):
 
 def place(page, x, y):
     """A place on the screen, of one in pixels of the cat."""
+    page.locator(".surface").scroll_into_view_if_needed()
     area = page.locator(".surface").bounding_box()
     return area["x"] + x * area["width"] / 512, area["y"] + y * area["height"] / 384
 
 
 def drag(page, x, y, width, height):
-    page.locator(".surface").scroll_into_view_if_needed()
     page.mouse.move(*place(page, x + 0.5, y + 0.5))
     page.mouse.down()
     page.mouse.move(*place(page, x + width / 2, y + height / 2))
