@@ -35,7 +35,7 @@ class Models extends HTMLElement {
       const head = make("tr", {}, ...HEADS.map((text) => (text ? make("th", { text, scope: "col" }) : make("td"))));
       const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...details.map(row)));
       this.replaceChildren(
-        make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Models" }, table),
+        make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Every model" }, table),
       );
     });
   }

@@ -1,7 +1,7 @@
 // @ts-check
 /** What is asked of the service when the picture, the model or the view changes. */
 
-import { ask } from "./api.js";
+import { Problem, ask } from "./api.js";
 import { readNpy, readNpz } from "./arrays.js";
 import { mapArea, matchArea, overlap, parseBox } from "./places.js";
 import { session } from "./session.js";
@@ -59,7 +59,8 @@ function askClasses() {
           const answer = await (await ask("predict", { options: { model, version, top_k: 5 }, body, signal })).json();
           return { answer, milliseconds: performance.now() - started };
         } catch (error) {
-          return /** @type {Error} */ (error); // of one model; the other may answer
+          if (error instanceof Problem && error.status >= 404) return error; // of one model; the other may answer
+          throw error;
         }
       }),
     );

@@ -95,7 +95,7 @@ def test_the_keyboard_alone_reaches_everything(page):
     page.keyboard.press("Alt+ArrowLeft")
     expect(page.locator(".marks .pinned")).to_have_count(1)
     page.keyboard.press("3")
-    expect(page.get_by_label("Class map", exact=True)).to_be_checked()
+    expect(page.get_by_role("radio", name="Class map")).to_be_checked()
     page.keyboard.press("Escape")
     assert [side.input_value() for side in sides] == [""] * 4
 
