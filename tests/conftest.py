@@ -193,17 +193,16 @@ def serve() -> Callable[..., AbstractContextManager[str]]:
                 port = free.getsockname()[1]
         others = {key: value for key, value in os.environ.items() if not key.startswith("SCS_")}
         command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
-        log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # not a pipe, which is full after some hundred requests
-        process = subprocess.Popen(command, env={**others, **variables}, stderr=log)
         url = f"http://127.0.0.1:{port}"
-        try:
-            _wait_until_ready(url, process)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-        assert process.returncode == 0, "an ordinary stop is not a failure"
-        with log:
+        with tempfile.TemporaryFile("w+") as log:  # not a pipe, which is full after some hundred requests
+            process = subprocess.Popen(command, env={**others, **variables}, stderr=log)
+            try:
+                _wait_until_ready(url, process)
+                yield url
+            finally:
+                process.terminate()
+                process.wait(timeout=30)
+            assert process.returncode == 0, "an ordinary stop is not a failure"
             log.seek(0)
             assert re.search("models run on (cpu|cuda)", log.read())
 
