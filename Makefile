@@ -23,7 +23,7 @@ SBOM := $(VENV)-sbom/bin/cyclonedx-py
 COVERED := $(addprefix tests/service/,inference oip pictures repository tasks workers)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve native test coverage gpu-check docs check audit sbom format clean
+.PHONY: help setup serve native test coverage gpu-check docs check page-check audit sbom format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -58,6 +58,10 @@ check: $(DEVELOPMENT) ## lint, format, types and layers of imports, as CI does
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	@if [ -d node_modules ]; then $(MAKE) --no-print-directory page-check; else echo "the explorer's scripts are not checked: npm ci"; fi
+
+page-check: ## check types and format of the explorer's scripts; needs Node.js, and `npm ci` once
+	npm run --silent check
 
 audit: $(DEVELOPMENT) ## ask whether a pinned package has a known advisory; fails too if that cannot be asked
 	@$(BIN)/python .ci/audit.py $(ARGS)

@@ -24,7 +24,7 @@ from service.http.middleware.security import ApiKey, allow_origins
 from service.http.middleware.trusted_hosts import TrustedHosts, is_loopback, trusted_hosts
 from service.http.openapi import describe_refusals
 from service.http.problems import PROBLEM_HANDLERS
-from service.http.routes import activations, health, inference, match, metrics, models, predict, repository
+from service.http.routes import activations, explorer, health, inference, match, metrics, models, predict, repository
 from service.http.telemetry import telemetry
 from service.oip.data_plane import DataPlane
 from service.repository.device.obstacle import cuda_obstacle
@@ -99,7 +99,7 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
     )
     app.state.services = services
     describe_refusals(app, with_key=key is not None)
-    for routes in (predict, activations, match, models, inference, repository, health, metrics):
+    for routes in (predict, activations, match, models, inference, repository, health, metrics, explorer):
         app.include_router(routes.router)
     return app
 

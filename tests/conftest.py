@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -179,30 +180,36 @@ def serve_app() -> Callable[..., AbstractContextManager[str]]:
 
 @pytest.fixture(scope="session")
 def serve() -> Callable[..., AbstractContextManager[str]]:
-    """Run ``scs serve`` on a free port, with these variables and no other ``SCS_`` ones; the context is its address."""
+    """Run ``scs serve`` with these variables and no other ``SCS_`` ones, on a free port unless one is given.
+
+    The context is its address.
+    """
 
     @contextmanager
-    def serving(**variables: str) -> Iterator[str]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def serving(port: int = 0, **variables: str) -> Iterator[str]:
+        if not port:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
         others = {key: value for key, value in os.environ.items() if not key.startswith("SCS_")}
         command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
-        process = subprocess.Popen(command, env={**others, **variables}, stderr=subprocess.PIPE, text=True)
         url = f"http://127.0.0.1:{port}"
-        try:
-            _wait_until_ready(url, process)
-            yield url
-        finally:
-            process.terminate()
-            _, log = process.communicate(timeout=30)
-        assert process.returncode == 0, "an ordinary stop is not a failure"
-        assert re.search("models run on (cpu|cuda)", log)
+        with tempfile.TemporaryFile("w+") as log:  # not a pipe, which is full after some hundred requests
+            process = subprocess.Popen(command, env={**others, **variables}, stderr=log)
+            try:
+                _wait_until_ready(url, process)
+                yield url
+            finally:
+                process.terminate()
+                process.wait(timeout=30)
+            assert process.returncode == 0, "an ordinary stop is not a failure"
+            log.seek(0)
+            assert re.search("models run on (cpu|cuda)", log.read())
 
     return serving
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(300):
         assert process.poll() is None, "the server stopped by itself"
         try:

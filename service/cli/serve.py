@@ -7,8 +7,10 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+import webbrowser
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,19 +45,20 @@ def serve(
     size: Annotated[str | None, typer.Option(help="Width and height of its pictures, as in scs import.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; SCS_HOST unless given.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; SCS_PORT unless given.")] = None,
+    opens: Annotated[bool, typer.Option("--open", help="Open the explorer, the service's page, in a browser.")] = False,
 ) -> None:
     """Serve the models over HTTP, or one network that is imported first.
 
-    Example: scs serve --port 8080
+    Example: scs serve --port 8080 --open
     """
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # until the server listens to it itself
     if source is None and (labels or preprocess or size):
         raise OptionError("--labels, --preprocess and --size are of a network to import; none was named")
     if source is None:
-        _serve(read_settings(host=host, port=port))
+        _serve(read_settings(host=host, port=port), opens)
         return
     with _imported(source, labels, preprocess, size) as named:
-        _serve(read_settings(host=host, port=port, **named))
+        _serve(read_settings(host=host, port=port, **named), opens)
 
 
 @contextmanager
@@ -76,12 +79,29 @@ def _imported(source: str, labels: Path | None, preprocess: str | None, size: st
         yield {"model_repository": Path(folder), "default_model": imported.card.name}
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, opens: bool) -> None:
     stderr = native_stderr_logged() if is_json(settings.log_format) else nullcontext()
     with listeners(settings) as sockets, stderr:  # bound before any model is loaded
         configure_logging(settings.log_level, settings.log_format)
+        if opens:
+            # The port takes connections already, and answers once the service has started. Some browsers block.
+            threading.Thread(target=webbrowser.open, args=[page_address(sockets)], daemon=True).start()
         _run(settings, sockets)
         NURSERY.close()  # and with it what is still being tried or done there
+
+
+def page_address(sockets: Sequence[socket.socket]) -> str:
+    """Return the address of the service's page for a browser on this machine.
+
+    Raises:
+        OptionError: the service listens on a Unix socket, which no browser asks.
+    """
+    ports = [each for each in sockets if each.family in (socket.AF_INET, socket.AF_INET6)]
+    if not ports:
+        raise OptionError("--open needs a port; SCS_UDS has the service listen on a Unix socket")
+    host, port = ports[0].getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def _run(settings: Settings, sockets: list[socket.socket]) -> None:

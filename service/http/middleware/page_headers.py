@@ -36,7 +36,8 @@ class PageHeaders:
                 return
             if held is not None:
                 headers = MutableHeaders(raw=held["headers"])
-                headers["content-security-policy"] = _policy(message.get("body", b""))
+                if "content-security-policy" not in headers:  # a page may have a stricter one
+                    headers["content-security-policy"] = _policy(message.get("body", b""))
                 headers["referrer-policy"] = "no-referrer"
                 await send(held)
                 held = None

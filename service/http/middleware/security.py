@@ -18,12 +18,16 @@ from service.http.middleware.body_limit import refuse
 from service.http.problems import failure
 
 HEALTH = "/v2/health/"
+EXPLORER = "/explorer/"
 _REALM = 'realm="scs-serve"'
 _READING = ("GET", "HEAD")
 
 
 class ApiKey:
     """ASGI middleware that answers 401 to requests without the API key, except below ``/v2/health/``.
+
+    The explorer's page and its files are shown to everybody as well: nothing of the models is in them, and the page is
+    where a key can be entered.
 
     The key is taken from ``Authorization: Bearer``, from ``X-API-Key``, and where something is only read also as the
     password of ``Authorization: Basic``, which is what a browser can ask its user for. Not where something is done:
@@ -35,7 +39,7 @@ class ApiKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it before its body is read."""
-        if scope["type"] == "lifespan" or scope["path"].startswith(HEALTH):
+        if scope["type"] == "lifespan" or _is_open(scope):
             await self.app(scope, receive, send)
             return
         reads = scope.get("method") in _READING
@@ -59,6 +63,11 @@ class ApiKey:
 def allow_origins(origins: Collection[str]) -> Middleware:
     """Return the middleware that lets pages of other origins send requests and read the answers (CORS)."""
     return Middleware(CORSMiddleware, **cors_options(origins))
+
+
+def _is_open(scope: Scope) -> bool:
+    path, reads = scope["path"], scope.get("method") in _READING
+    return path.startswith(HEALTH) or (reads and (path == "/" or path.startswith(EXPLORER)))
 
 
 def _keys(headers: list[tuple[bytes, bytes]], passwords: bool) -> Iterator[str]:

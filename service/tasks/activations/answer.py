@@ -54,9 +54,10 @@ def to_npz(activations: Activations) -> bytes:
     """Write the raw numbers as a NumPy ``.npz``.
 
     For each layer ``<layer>`` holds the chosen channels ``(n, H, W)`` and ``<layer>.channels`` their numbers;
-    ``<layer>.match`` the similarity to the template; ``class:<label>`` the class's map, with ``_`` for every
-    slash of the label, which makes no path then; logits are not in it. Of a picture that is cropped or padded,
-    ``analysed_region`` has what the maps cover, as the JSON answer has it.
+    ``<layer>.match`` the similarity to the template, and ``<layer>.peaks`` where that is best, ``(n, 5)``: x, y, width
+    and height in pixels of the picture as it was sent, and the score; ``class:<label>`` the class's map, with ``_``
+    for every slash of the label, which makes no path then; logits are not in it. Of a picture that is cropped or
+    padded, ``analysed_region`` has what the maps cover, as the JSON answer has it.
     """
     arrays: dict[str, np.ndarray] = {}
     if activations.picture.part is not None:
@@ -66,6 +67,13 @@ def to_npz(activations: Activations) -> bytes:
         arrays[f"{layer.card.name}.channels"] = np.array(layer.chosen)
         if layer.match is not None:
             arrays[f"{layer.card.name}.match"] = layer.match.scores
+            arrays[f"{layer.card.name}.peaks"] = np.array(
+                [
+                    [each.x, each.y, each.width, each.height, each.score]
+                    for each in _peaks(layer.match, activations.picture)
+                ],
+                dtype=np.float64,
+            ).reshape(-1, 5)
     if activations.class_map is not None:
         arrays[f"class:{_file_name(activations.class_map.label)}"] = activations.class_map.values
     buffer = io.BytesIO()
@@ -106,12 +114,16 @@ def _layer_response(layer: SeenLayer, picture: Picture, below: _Backdrop | None)
     )
 
 
-def _match_response(found: LayerMatch, picture: Picture) -> FeatureMatch:
+def _peaks(found: LayerMatch, picture: Picture) -> list[Peak]:
     peaks = []
     for box, score in found.peaks:
         sent = to_sent(box, picture)
         peaks.append(Peak(x=sent.x, y=sent.y, width=sent.width, height=sent.height, score=score))
-    return FeatureMatch(peaks=peaks, **_heatmap(found.scores, True, None).model_dump())
+    return peaks
+
+
+def _match_response(found: LayerMatch, picture: Picture) -> FeatureMatch:
+    return FeatureMatch(peaks=_peaks(found, picture), **_heatmap(found.scores, True, None).model_dump())
 
 
 def _class_response(seen: SeenClass | None, below: _Backdrop | None) -> ClassMap | None:

@@ -459,3 +459,12 @@ def test_a_picture_too_large_to_be_analysed_is_refused_with_what_can_be_done(set
         assert "at most 10000 are allowed" in refused.json()["detail"]
         assert "resize=" in refused.json()["detail"]
         assert post(client, png, resize="100").status_code == 200
+
+
+def test_an_archive_names_the_places_that_json_names(client, png):
+    boxed = {"box": "120,60,64,48", "layers": "stem,block1", "peaks": 3}
+    named, archive = layers_of(client, png, **boxed), numbers(client, png, **boxed)
+    for layer in ("stem", "block1"):
+        peaks = named[layer]["match"]["peaks"]
+        assert len(peaks) == 3
+        assert archive[f"{layer}.peaks"].tolist() == [[*box_of(peak), peak["score"]] for peak in peaks]
