@@ -26,6 +26,10 @@ class OptionError(ScsError, ValueError):
     """An option that is well-formed but names nothing, or asks for something impossible."""
 
 
+class GradientError(OptionError):
+    """A gradient that was asked for of a network that has an operator without a rule, or does not lead there."""
+
+
 class UnknownNameError(ScsError, LookupError):
     """A model, version, layer, channel or class that does not exist."""
 
