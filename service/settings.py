@@ -152,6 +152,11 @@ class Settings(BaseSettings):
     max_analysed_pixels: int = Field(
         4 * 2**20, gt=0, description="Largest picture that a network is run on, in pixels, once it is resized."
     )
+    max_masked_pixels: int = Field(
+        64 * 2**20,
+        gt=0,
+        description="Most pixels of partly hidden pictures that a network is run on for a class map, in sum.",
+    )
     max_batch_size: int = Field(32, gt=0, description="Most images that go through a network together.")
     max_queue_delay_us: int = Field(
         0, ge=0, le=1_000_000, description="Microseconds that an idle network waits for more images."

@@ -18,7 +18,8 @@ from models.onnx import native
 from models.onnx.external_data import refers_to_files
 from models.onnx.graph import keep_only, needed_nodes
 from models.runtime.device import Device, first_line, open_session, usable_cores
-from models.runtime.session import Array, Images
+from models.runtime.gradients import run_gradients
+from models.runtime.session import Array, Gradients, Images
 from models.runtime.wide_sessions import WideSession, WideSessionCache
 from scs.errors import DeviceError, ModelError
 
@@ -43,6 +44,7 @@ class OnnxModel:
     def __init__(self, content: bytes, card: ModelCard, device: Device) -> None:
         self.device = device
         self.kernels: native.Kernels | None = None
+        self._content, self._card = content, card
         self._tensors = {layer.name: layer.tensor for layer in card.layers}
         # What a bank's sums in float64 take is handed back after every picture, however small.
         self._keeps_memory = card.bank is None
@@ -98,6 +100,10 @@ class OnnxModel:
         with _all_cores:
             values = self._open.get().run(wanted, {"image": images})
         return dict(zip(["logits", *names], values, strict=True))
+
+    def gradients(self, images: Images, name: str, direction: Array) -> Gradients:
+        """Gradients of the logits times ``direction`` by a layer's maps, on the CPU wherever the model runs."""
+        return run_gradients(lambda: self._content, self._card, name, images, direction)
 
 
 @dataclass(frozen=True, eq=False)

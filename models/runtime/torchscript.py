@@ -11,8 +11,8 @@ import numpy as np
 from models.cards.card import ModelCard
 from models.onnx import native
 from models.runtime.device import Device, first_line
-from models.runtime.session import Array, Images
-from scs.errors import DeviceError, MissingPackageError, ModelError
+from models.runtime.session import Array, Gradients, Images
+from scs.errors import DeviceError, GradientError, MissingPackageError, ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +53,22 @@ class TorchScriptModel:
         with torch.inference_mode():
             maps = self._module.layers(torch.from_numpy(_writable(images)).to(self.device))
             return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
+
+    def gradients(self, images: Images, name: str, direction: Array) -> Gradients:
+        """Gradients of the logits times ``direction`` by a layer's maps."""
+        import torch
+
+        self._module.requires_grad_()
+        maps = self._module.layers(torch.from_numpy(_writable(images)).to(self.device))
+        logits, layer = maps["logits"], maps[name]
+        (gradients,) = (
+            torch.autograd.grad((logits * torch.from_numpy(direction).to(self.device)).sum(), layer, allow_unused=True)
+            if layer.requires_grad and logits.requires_grad
+            else (None,)
+        )
+        if gradients is None:
+            raise GradientError(f"a gradient by {name} needs logits that depend on it; these do not")
+        return Gradients(*(_to_numpy(each.detach()) for each in (logits, layer, gradients)))
 
 
 def _writable(images: Images) -> Images:

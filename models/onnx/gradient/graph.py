@@ -22,9 +22,9 @@ def with_gradient(model: onnx.ModelProto, tensor: str, output: str = "logits") -
 
     The gradient is that of the sum of the output times ``direction``, a new input of the output's shape, float32: of
     one class's logit where it is one for that class and zero for the others. Only what is behind the tensor is
-    differentiated. An operator without a rule is replaced by those that ONNX defines it by, where it does. A tensor that
-    the output does not come from is taken for a view of the one that it was moved from, such as a transformer's tokens
-    laid out as maps.
+    differentiated. An operator without a rule is replaced by those that ONNX defines it by, where it does. A tensor
+    that the output does not come from is taken for a view of the one that it was moved from, such as a transformer's
+    tokens laid out as maps.
 
     Args:
         model: the graph; it is not changed.
@@ -46,7 +46,9 @@ def with_gradient(model: onnx.ModelProto, tensor: str, output: str = "logits") -
         ready = decomposed(ready, {node.op_type for node in _without_rule(path)})
         path = path_between(ready.graph, source, output)
     if lacking := sorted({operator_of(node) for node in _without_rule(path)}):
-        raise GradientError(f"a gradient needs a rule for each operator behind {tensor}; there is none for {_list(lacking)}")
+        raise GradientError(
+            f"a gradient needs a rule for each operator behind {tensor}; there is none for {_list(lacking)}"
+        )
     graph, writer = ready.graph, Writer(ready.graph)
     gradient = viewed(writer, views, source, _reverse(writer, path, source, output))
     writer.nodes.append(helper.make_node("Cast", [gradient], [GRADIENT], to=TensorProto.FLOAT))

@@ -59,7 +59,8 @@ def _definition(operator: str, opset: int) -> onnx.defs.OpSchema | None:
         schema = onnx.defs.get_schema(operator, opset)
     except onnx.defs.SchemaError:  # of another domain, or of nobody
         return None
-    return schema if schema.has_function or schema.has_context_dependent_function else None
+    is_defined = schema.has_function or schema.has_context_dependent_function  # type: ignore[attr-defined]
+    return schema if is_defined else None
 
 
 def _write_defaults(node: onnx.NodeProto, schema: onnx.defs.OpSchema) -> None:

@@ -19,7 +19,8 @@ from service.api.activations import (
 )
 from service.pictures.colour_maps import Map, heatmap_png, overlay_png, scale_for
 from service.pictures.picture import Picture
-from service.tasks.activations.activate import Activations, SeenClass, SeenLayer
+from service.tasks.activations.activate import Activations, SeenLayer
+from service.tasks.activations.class_map import SeenClass
 from service.tasks.activations.feature_match import Box, LayerMatch
 
 
@@ -109,6 +110,9 @@ def _class_response(seen: SeenClass | None, backdrop: Picture | None) -> ClassMa
     return ClassMap(
         label=seen.label,
         index=seen.index,
+        method=seen.method,
+        exact=seen.is_exact,
+        layer=seen.layer,
         mean=float(seen.values.mean(dtype=np.float64)),
         bias=seen.bias,
         logit=seen.logit,

@@ -1,9 +1,9 @@
-"""The choice of layers, channels and class that a request asks for, by their names in the model's card."""
+"""The choice of layers and channels that a request asks for, by their names in the model's card."""
 
 from __future__ import annotations
 
 from models.cards.card import LayerCard, ModelCard
-from scs.errors import OptionError, UnknownNameError
+from scs.errors import UnknownNameError
 
 
 def chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
@@ -22,20 +22,6 @@ def chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
             raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {known}")
         chosen.append(layer)
     return chosen
-
-
-def chosen_class(card: ModelCard, label: str) -> tuple[str, int]:
-    """Return the layer of the class maps, and the number of the class with this label.
-
-    Raises:
-        OptionError: the network has no class maps.
-        UnknownNameError: it has no such class.
-    """
-    if card.class_map is None:
-        raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
-    if label not in card.labels:
-        raise UnknownNameError(f"no class '{label[:60]}' in {card.name}; there are: {', '.join(card.labels)}")
-    return card.class_map, card.labels.index(label)
 
 
 def chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:

@@ -37,10 +37,10 @@ def _move(node: Node, w: Writer) -> Gradients:
     if {*node.wanted} != {0}:
         raise NoRuleError("places that depend on the picture")
     moved = w.copy(node, {0: _places(node, w)}, outputs=len(node.outputs))
-    came = [(places, g) for places, g in zip(moved, node.gradients, strict=True) if g is not None]
-    places, gradients = ([w.flat(name) for name in names] for names in zip(*came, strict=True))
-    joined = [names[0] if len(names) == 1 else w.add("Concat", *names, axis=0) for names in (places, gradients)]
-    return {0: w.like(scatter(w, *joined, w.size(node.x)), node.x)}
+    came = [(w.flat(places), w.flat(g)) for places, g in zip(moved, node.gradients, strict=True) if g is not None]
+    places = w.add("Concat", *(each for each, _ in came), axis=0)
+    gradient = w.add("Concat", *(each for _, each in came), axis=0)
+    return {0: w.like(scatter(w, places, gradient, w.size(node.x)), node.x)}
 
 
 def _pad(node: Node, w: Writer) -> Gradients:

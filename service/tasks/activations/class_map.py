@@ -1,0 +1,184 @@
+"""The class map of ``/activations``: by which method, of which layer, at what work, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.cards.card import ModelCard
+from models.explain.maps import eigen_cam, grad_cam, layer_cam
+from models.explain.masking import count_occluded, occlusion, score_cam
+from models.explain.methods import BY_GRADIENT, SIGNED, WITHOUT_GRADIENT, Method
+from models.runtime.load import Array
+from scs.errors import GradientError, OptionError, TooLargeError, UnknownNameError
+from service.api.activations import ActivationOptions
+from service.pictures.picture import Picture
+from service.repository.loader import LoadedModel
+from service.settings import Settings
+
+
+@dataclass(frozen=True)
+class ClassQuestion:
+    """A class that is to be explained: its number, by which method, and of which layer, None for occlusion."""
+
+    index: int
+    method: Method
+    layer: str | None
+
+    @property
+    def needed(self) -> list[str]:
+        """The layers whose maps the answer is made of."""
+        return [self.layer] if self.layer and self.method not in BY_GRADIENT else []
+
+
+@dataclass(frozen=True)
+class SeenClass:
+    """A class map ``(H, W)``; where it is exact, its mean plus ``bias`` is the logit, and else there is no bias."""
+
+    index: int
+    label: str
+    method: Method
+    layer: str | None
+    values: Array
+    bias: float | None
+    logit: float
+    signed: bool
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the mean of the map plus the bias is the logit."""
+        return self.bias is not None
+
+
+def class_question(card: ModelCard, options: ActivationOptions) -> ClassQuestion | None:
+    """Return what is asked of a class, or None where no class is named.
+
+    Raises:
+        OptionError: a method or a layer without a class, a model without classes, an exact map where there is none.
+        UnknownNameError: the network has no such class or layer.
+    """
+    if options.class_name is None:
+        if options.method or options.class_layer:
+            raise OptionError("method and class_layer say how a class is explained and need class; it did not come")
+        return None
+    if card.bank is not None and options.method is None:
+        raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
+    if options.class_name not in card.labels:
+        known = ", ".join(card.labels)
+        raise UnknownNameError(f"no class '{options.class_name[:60]}' in {card.name}; there are: {known}")
+    method = options.method or ("gradcam" if card.class_map is None else "exact")
+    return ClassQuestion(card.labels.index(options.class_name), method, _layer(card, method, options.class_layer))
+
+
+def _layer(card: ModelCard, method: Method, name: str | None) -> str | None:
+    if method == "occlusion":
+        if name:
+            raise OptionError(f"occlusion explains a class without any layer; class_layer={name[:60]} came")
+        return None
+    if method == "exact":
+        if card.class_map is None:
+            raise OptionError(
+                f"{card.name} has no exact class map; gradcam, layercam, scorecam, occlusion and eigencam approximate "
+                "one"
+            )
+        if name not in (None, card.class_map):
+            raise OptionError(
+                f"the exact class map of {card.name} is of {card.class_map}; class_layer={name[:60]} came"
+            )
+        return card.class_map
+    names = [layer.name for layer in card.layers]
+    if name is None:
+        others = [each for each in names if each != card.class_map]
+        if not others:
+            raise OptionError(f"{method} needs a layer, and {card.name} shows none; occlusion needs none")
+        return others[-1]
+    if name not in names:
+        raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {', '.join(names)}")
+    return name
+
+
+def check_masked_work(question: ClassQuestion, card: ModelCard, picture: Picture, settings: Settings) -> None:
+    """Refuse to run the network on too many pixels of pictures that are partly hidden, before it is run.
+
+    Raises:
+        TooLargeError: they are more than ``max_masked_pixels``.
+    """
+    height, width = picture.pixels.shape[:2]
+    layer = card.layer(question.layer or "")
+    if question.method == "occlusion":
+        runs = count_occluded(height, width)
+    elif question.method == "scorecam" and layer is not None:
+        runs = layer.channels
+    else:
+        return
+    if runs * height * width > settings.max_masked_pixels:
+        less = "" if layer is None else "take a layer of fewer channels, or "
+        raise TooLargeError(
+            f"{question.method} may run the network on {settings.max_masked_pixels} pixels (SCS_MAX_MASKED_PIXELS); "
+            f"{runs} pictures of {width}x{height} have {runs * height * width}; {less}ask for it smaller with resize"
+        )
+
+
+def explain_class(
+    question: ClassQuestion, model: LoadedModel, picture: Picture, maps: dict[str, Array], settings: Settings
+) -> SeenClass:
+    """Answer what is asked of a class.
+
+    Args:
+        question: what is asked.
+        model: of which it is asked.
+        picture: as the network sees it.
+        maps: of the layers that the question needs, ``(C, H, W)``, and the ``logits``.
+        settings: limits.
+
+    Raises:
+        GradientError: there is no gradient; the message names the methods that need none.
+    """
+    card, is_exact = model.card, question.method == "exact"
+    layer = card.layer(question.layer or "")
+    return SeenClass(
+        index=question.index,
+        label=card.labels[question.index],
+        method=question.method,
+        layer=question.layer,
+        values=_values(question, model, picture, maps, settings),
+        bias=card.class_bias[question.index] if is_exact else None,
+        logit=float(maps["logits"][question.index]),
+        signed=(layer is None or layer.signed) if is_exact else question.method in SIGNED,
+    )
+
+
+def _values(
+    question: ClassQuestion, model: LoadedModel, picture: Picture, maps: dict[str, Array], settings: Settings
+) -> Array:
+    pixels, logits = picture.pixels, model.runtime.logits
+    most = model.card.serving.max_batch_size or settings.max_batch_size
+    batch = max(1, min(most, settings.max_analysed_pixels // pixels[..., 0].size))
+    if question.layer is None:
+        return occlusion(logits, pixels, question.index, batch)
+    if question.method in BY_GRADIENT:
+        return _by_gradient(question, model, picture, question.layer)
+    layer = maps[question.layer]
+    if question.method == "scorecam":
+        return score_cam(logits, pixels, layer, question.index, batch)
+    values: Array = eigen_cam(layer[None])[0] if question.method == "eigencam" else layer[question.index]
+    return values
+
+
+def _by_gradient(question: ClassQuestion, model: LoadedModel, picture: Picture, layer: str) -> Array:
+    direction = np.zeros((1, len(model.card.labels)), np.float32)
+    direction[0, question.index] = 1
+    others = f"{', '.join(WITHOUT_GRADIENT[:-1])} and {WITHOUT_GRADIENT[-1]} need no gradient"
+    try:
+        found = model.runtime.gradients(picture.pixels[None], layer, direction)
+    except GradientError as error:
+        raise GradientError(f"{error}; {others}") from None
+    if not found.gradients.any():
+        raise GradientError(
+            f"{question.method} needs a logit that changes with {layer}, and here it does not; name another layer with "
+            f"class_layer; {others}"
+        )
+    formula = grad_cam if question.method == "gradcam" else layer_cam
+    values: Array = formula(found.maps, found.gradients)[0]
+    return values
