@@ -228,7 +228,7 @@ def test_numbers_of_sixteen_bits_have_gradients_too():
         "a = Cast <to: int = 10> (image) b = Sigmoid (a) c = Mul (b, b) d = ReduceMean <keepdims: int = 0> (c) "
         "logits = Cast <to: int = 1> (d)"
     )
-    x = np.zeros((1, 1, 1, 2), np.float32)
+    x = np.zeros((1, 2, 1, 1), np.float32)
     (gradient,) = run(with_gradient(model, "b"), ["gradient"], {"image": x, "direction": np.array(1, np.float32)})
     assert gradient.dtype == np.float32
     assert gradient == pytest.approx(np.full(x.shape, 0.5))
