@@ -14,14 +14,20 @@ def chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
     """
     if names == "all":
         return card.layers
-    chosen = []
-    for name in dict.fromkeys(names.split(",")):
-        layer = card.layer(name)
-        if layer is None:
-            known = ", ".join(layer.name for layer in card.layers)
-            raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {known}")
-        chosen.append(layer)
-    return chosen
+    return [chosen_layer(card, name) for name in dict.fromkeys(names.split(","))]
+
+
+def chosen_layer(card: ModelCard, name: str) -> LayerCard:
+    """Return the layer of a name.
+
+    Raises:
+        UnknownNameError: the network has no such layer.
+    """
+    layer = card.layer(name)
+    if layer is None:
+        known = ", ".join(layer.name for layer in card.layers)
+        raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {known}")
+    return layer
 
 
 def chosen_channels(energies: list[tuple[int, float]], wish: str, layer: LayerCard) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,21 +11,30 @@ from models.cards.card import ModelCard
 from models.explain.maps import eigen_cam, grad_cam, layer_cam
 from models.explain.masking import count_occluded, occlusion, score_cam
 from models.explain.methods import BY_GRADIENT, SIGNED, WITHOUT_GRADIENT, Method
-from models.runtime.load import Array
+from models.runtime.load import Array, Gradients
 from scs.errors import GradientError, OptionError, TooLargeError, UnknownNameError
 from service.api.activations import ActivationOptions
 from service.pictures.picture import Picture
 from service.repository.loader import LoadedModel
 from service.settings import Settings
+from service.tasks.activations.choice import chosen_layer
+
+_NO_PLACE = ".class_token"  # at the end of a layer's name
+_MOST_TRIED = 5  # layers, from the last; each takes a pass through the network
 
 
 @dataclass(frozen=True)
 class ClassQuestion:
-    """A class that is to be explained: its number, by which method, and of which layer, None for occlusion."""
+    """A class that is to be explained: its number, by which method, and of which layer, None for occlusion.
+
+    Where nobody named a layer, a gradient may be by one of ``others`` instead: a transformer's last patches, say, have
+    no influence on its logits.
+    """
 
     index: int
     method: Method
     layer: str | None
+    others: Sequence[str] = ()
 
     @property
     def needed(self) -> list[str]:
@@ -68,7 +78,9 @@ def class_question(card: ModelCard, options: ActivationOptions) -> ClassQuestion
         known = ", ".join(card.labels)
         raise UnknownNameError(f"no class '{options.class_name[:60]}' in {card.name}; there are: {known}")
     method = options.method or ("gradcam" if card.class_map is None else "exact")
-    return ClassQuestion(card.labels.index(options.class_name), method, _layer(card, method, options.class_layer))
+    layer = _layer(card, method, options.class_layer)
+    before = [] if options.class_layer or method not in BY_GRADIENT else _shown_layers(card)[:-1][:-_MOST_TRIED:-1]
+    return ClassQuestion(card.labels.index(options.class_name), method, layer, before)
 
 
 def _layer(card: ModelCard, method: Method, name: str | None) -> str | None:
@@ -87,15 +99,16 @@ def _layer(card: ModelCard, method: Method, name: str | None) -> str | None:
                 f"the exact class map of {card.name} is of {card.class_map}; class_layer={name[:60]} came"
             )
         return card.class_map
-    names = [layer.name for layer in card.layers]
     if name is None:
-        others = [each for each in names if each != card.class_map]
-        if not others:
+        if not (shown := _shown_layers(card)):
             raise OptionError(f"{method} needs a layer, and {card.name} shows none; occlusion needs none")
-        return others[-1]
-    if name not in names:
-        raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; there are: {', '.join(names)}")
-    return name
+        return shown[-1]
+    return chosen_layer(card, name).name
+
+
+def _shown_layers(card: ModelCard) -> list[str]:
+    """Return the layers that can show where a class is; a class token has no place."""
+    return [layer.name for layer in card.layers if layer.name != card.class_map and not layer.name.endswith(_NO_PLACE)]
 
 
 def check_masked_work(question: ClassQuestion, card: ModelCard, picture: Picture, settings: Settings) -> None:
@@ -137,12 +150,17 @@ def explain_class(
     """
     card, is_exact = model.card, question.method == "exact"
     layer = card.layer(question.layer or "")
+    if question.method in BY_GRADIENT:
+        used: str | None
+        used, values = _by_gradient(question, model, picture)
+    else:
+        used, values = question.layer, _values(question, model, picture, maps, settings)
     return SeenClass(
         index=question.index,
         label=card.labels[question.index],
         method=question.method,
-        layer=question.layer,
-        values=_values(question, model, picture, maps, settings),
+        layer=used,
+        values=values,
         bias=card.class_bias[question.index] if is_exact else None,
         logit=float(maps["logits"][question.index]),
         signed=(layer is None or layer.signed) if is_exact else question.method in SIGNED,
@@ -157,8 +175,6 @@ def _values(
     batch = max(1, min(most, settings.max_analysed_pixels // pixels[..., 0].size))
     if question.layer is None:
         return occlusion(logits, pixels, question.index, batch)
-    if question.method in BY_GRADIENT:
-        return _by_gradient(question, model, picture, question.layer)
     layer = maps[question.layer]
     if question.method == "scorecam":
         return score_cam(logits, pixels, layer, question.index, batch)
@@ -166,19 +182,35 @@ def _values(
     return values
 
 
-def _by_gradient(question: ClassQuestion, model: LoadedModel, picture: Picture, layer: str) -> Array:
+def _by_gradient(question: ClassQuestion, model: LoadedModel, picture: Picture) -> tuple[str, Array]:
+    """Return the layer that the class is explained by, and the map."""
+    assert question.layer is not None
+    known = _useful.get(model.card.sha256)
+    tried = [known] if question.others and known else [question.layer, *question.others]
+    failure: GradientError | None = None
+    for layer in tried:
+        try:
+            found = _gradients(question, model, picture, layer)
+        except GradientError as error:
+            failure = failure or error
+            continue
+        if len(tried) > 1:
+            _useful[model.card.sha256] = layer
+        formula = grad_cam if question.method == "gradcam" else layer_cam
+        return layer, formula(found.maps, found.gradients)[0]
+    raise GradientError(f"{failure}; {', '.join(WITHOUT_GRADIENT[:-1])} and {WITHOUT_GRADIENT[-1]} need no gradient")
+
+
+def _gradients(question: ClassQuestion, model: LoadedModel, picture: Picture, layer: str) -> Gradients:
     direction = np.zeros((1, len(model.card.labels)), np.float32)
     direction[0, question.index] = 1
-    others = f"{', '.join(WITHOUT_GRADIENT[:-1])} and {WITHOUT_GRADIENT[-1]} need no gradient"
-    try:
-        found = model.runtime.gradients(picture.pixels[None], layer, direction)
-    except GradientError as error:
-        raise GradientError(f"{error}; {others}") from None
+    found = model.runtime.gradients(picture.pixels[None], layer, direction)
     if not found.gradients.any():
         raise GradientError(
             f"{question.method} needs a logit that changes with {layer}, and here it does not; name another layer with "
-            f"class_layer; {others}"
+            "class_layer"
         )
-    formula = grad_cam if question.method == "gradcam" else layer_cam
-    values: Array = formula(found.maps, found.gradients)[0]
-    return values
+    return found
+
+
+_useful: dict[str, str] = {}  # by the model's SHA-256: the last layer that has an influence on the logits
