@@ -58,14 +58,16 @@ class TorchScriptModel:
         """Gradients of the logits times ``direction`` by a layer's maps."""
         import torch
 
-        self._module.requires_grad_()
-        maps = self._module.layers(torch.from_numpy(_writable(images)).to(self.device))
+        for parameter in self._module.parameters():  # or nothing that comes of bytes would have a history
+            parameter.requires_grad_()
+        # Optimized, a layer and what is behind it may become one step, which has no gradient between the two.
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            maps = self._module.layers(torch.from_numpy(_writable(images)).to(self.device))
         logits, layer = maps["logits"], maps[name]
-        (gradients,) = (
-            torch.autograd.grad((logits * torch.from_numpy(direction).to(self.device)).sum(), layer, allow_unused=True)
-            if layer.requires_grad and logits.requires_grad
-            else (None,)
-        )
+        if not layer.requires_grad:
+            raise GradientError(f"a gradient by {name} needs parameters in front of it; the TorchScript file has none")
+        along = (logits * torch.from_numpy(direction).to(self.device)).sum()
+        (gradients,) = torch.autograd.grad(along, layer, allow_unused=True)
         if gradients is None:
             raise GradientError(f"a gradient by {name} needs logits that depend on it; these do not")
         return Gradients(*(_to_numpy(each.detach()) for each in (logits, layer, gradients)))
