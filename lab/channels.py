@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lab.feature_visualization import Wish, visualize
 from models.cards.card import LayerCard, ModelCard
 from models.cards.catalogue import Entry
-from models.onnx.as_torch import TorchGraph
+from models.runtime.differentiable import differentiable
 from scs.errors import ModelError, OptionError, UnknownNameError
 
 
@@ -65,7 +65,7 @@ def visualize_channel(
     if pixels < least:
         raise OptionError(f"--size is at least {least} for {card.name}; {pixels} came")
     (wish,) = visualize(
-        TorchGraph(entry.verified_bytes(card)),
+        differentiable(entry.verified_bytes(card)),
         shown.tensor,
         [number],
         size=pixels,

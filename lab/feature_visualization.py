@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.onnx.as_torch import TorchGraph
+from models.runtime.differentiable import Differentiable
 from scs.errors import OptionError
 
 STEPS = 256
@@ -73,7 +73,7 @@ class Wish:
 
 
 def visualize(
-    graph: TorchGraph,
+    graph: Differentiable,
     tensor: str,
     wanted: Sequence[int],
     *,

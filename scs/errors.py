@@ -30,6 +30,10 @@ class FixedSizeError(OptionError):
     """A picture of another size than the one that a network takes."""
 
 
+class GradientError(OptionError):
+    """A gradient that was asked for of a network that has an operator without a rule, or does not lead there."""
+
+
 class UnknownNameError(ScsError, LookupError):
     """A model, version, layer, channel or class that does not exist."""
 

@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         description="Whether a JPEG that is resized is decoded at a fraction of its size: three times as fast, and "
         "a picture in thirty of another class.",
     )
+    max_masked_pixels: int = Field(
+        64 * 2**20,
+        gt=0,
+        description="Most pixels of partly hidden pictures that a network is run on for a class map, in sum.",
+    )
     max_batch_size: int = Field(32, gt=0, description="Most images that go through a network together.")
     max_queue_delay_us: int = Field(
         0, ge=0, le=1_000_000, description="Microseconds that an idle network waits for more images."

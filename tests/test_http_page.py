@@ -8,11 +8,12 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
+from models.explain.methods import METHODS
 from service.http.problems import STATUSES, kind_of, kinds
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "http.md").read_text()
-FEATURES, PIXELS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+FEATURES, PIXELS, CLASS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,18 @@ def test_pixels_of_the_box_are_found_where_it_was_cut_out(server):
     first = ask(PIXELS, server)["matches"][0]
     assert [first["x"], first["y"], first["angle"]] == pytest.approx([375, 290, 0], abs=0.5)
     assert first["present"]
+
+
+def test_a_class_is_explained_by_grad_cam_of_the_layer_named(server):
+    seen = ask(CLASS, server)["class_map"]
+    assert (seen["label"], seen["method"], seen["layer"], seen["exact"]) == ("cat", "gradcam", "block3", False)
+
+
+def test_every_method_of_a_class_map_is_explained():
+    explained = re.findall(
+        r"^\| `([a-z]+)` \| ", PAGE.split("## Where is a class seen?")[1].split("## Errors")[0], re.MULTILINE
+    )
+    assert explained == ["method", *METHODS]
 
 
 def test_the_error_that_is_shown_is_the_one_that_comes(server):

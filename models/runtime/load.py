@@ -10,12 +10,13 @@ from collections.abc import Callable
 from models.cards.card import ModelCard
 from models.runtime.device import Device, choose_device, cuda_obstacle, usable_cores
 from models.runtime.onnx_session import OnnxModel
-from models.runtime.session import Array, Images, RunnableModel
+from models.runtime.session import Array, Gradients, Images, RunnableModel
 from models.runtime.torchscript import TorchScriptModel
 
 __all__ = [
     "Array",
     "Device",
+    "Gradients",
     "Images",
     "RunnableModel",
     "choose_device",

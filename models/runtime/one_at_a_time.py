@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.runtime.session import Array, Images, RunnableModel
+from models.runtime.session import Array, Gradients, Images, RunnableModel
 
 
 class OneAtATime:
@@ -28,3 +28,12 @@ class OneAtATime:
         """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
         runs = [self.model.layers(images[i : i + 1], names) for i in range(len(images))]
         return {name: np.concatenate([run[name] for run in runs]) for name in ["logits", *names]}
+
+    def gradients(self, images: Images, name: str, direction: Array) -> Gradients:
+        """Gradients of the logits times ``direction`` ``(N, classes)`` by a layer's maps."""
+        runs = [self.model.gradients(images[i : i + 1], name, direction[i : i + 1]) for i in range(len(images))]
+        return Gradients(
+            np.concatenate([run.logits for run in runs]),
+            np.concatenate([run.maps for run in runs]),
+            np.concatenate([run.gradients for run in runs]),
+        )

@@ -19,7 +19,8 @@ from models.onnx import native
 from models.onnx.external_data import refers_to_files
 from models.onnx.graph import ends_in_sigmoid, keep_only, needed_nodes
 from models.runtime.device import Device, first_line, left_to_cpu, open_session, usable_cores
-from models.runtime.session import Array, Images, to_float32
+from models.runtime.gradients import run_gradients
+from models.runtime.session import Array, Gradients, Images, to_float32
 from models.runtime.wide_sessions import WideSession, WideSessionCache
 from scs.errors import DeviceError, ModelError
 
@@ -70,6 +71,7 @@ class OnnxModel:
         self._keeps_memory = card.bank is None
         self._is_large = len(content) > _LARGE_BYTES
         read = read_again if self._is_large and read_again is not None else partial(_itself, content)
+        self._read, self._card = read, card  # for gradients
         self._threads = usable_cores() if device == "cpu" else 1
         try:
             graph = onnx.load_from_string(content)
@@ -164,6 +166,10 @@ class OnnxModel:
             filled = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), np.uint8)])
             parts.append([values[: len(part)] for values in session.run(names, {"image": filled}, options)])
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+    def gradients(self, images: Images, name: str, direction: Array) -> Gradients:
+        """Gradients of the logits times ``direction`` by a layer's maps, on the CPU wherever the model runs."""
+        return run_gradients(self._read, self._card, name, images, direction)
 
 
 @dataclass(frozen=True, eq=False)

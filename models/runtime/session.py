@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,15 @@ from scs.errors import ModelError
 
 Images = npt.NDArray[np.uint8]  # (N, H, W, C)
 Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The logits ``(N, classes)`` of images, a layer's maps ``(N, K, H', W')``, and the gradients by these."""
+
+    logits: Array
+    maps: Array
+    gradients: Array
 
 
 class RunnableModel(Protocol):
@@ -29,6 +39,14 @@ class RunnableModel(Protocol):
 
     def layers(self, images: Images, names: Sequence[str]) -> dict[str, Array]:
         """Logits under the name ``logits``, and the maps ``(N, K, H', W')`` of the layers named."""
+        ...
+
+    def gradients(self, images: Images, name: str, direction: Array) -> Gradients:
+        """Gradients of the sum of the logits times ``direction`` ``(N, classes)``, by the maps of the layer named.
+
+        Raises:
+            GradientError: an operator behind the layer has no rule, or the logits do not depend on the layer.
+        """
         ...
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from models.cards.card import ModelCard
 from models.onnx import native
 from models.runtime.device import Device, first_line
-from models.runtime.session import Array, Images, to_float32
-from scs.errors import DeviceError, MissingPackageError, ModelError
+from models.runtime.session import Array, Gradients, Images, to_float32
+from scs.errors import DeviceError, GradientError, MissingPackageError, ModelError
 
 
 class TorchScriptModel:
@@ -53,6 +53,24 @@ class TorchScriptModel:
             if missing:
                 raise ModelError(f"layers() of a TorchScript model needs to return '{missing[0][:60]}'; it does not")
             return {name: _to_numpy(maps[name]) for name in ["logits", *names]}
+
+    def gradients(self, images: Images, name: str, direction: Array) -> Gradients:
+        """Gradients of the logits times ``direction`` by a layer's maps."""
+        import torch
+
+        for parameter in self._module.parameters():  # or nothing that comes of bytes would have a history
+            parameter.requires_grad_()
+        # Optimized, a layer and what is behind it may become one step, which has no gradient between the two.
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            maps = self._module.layers(torch.from_numpy(_writable(images)).to(self.device))
+        logits, layer = maps["logits"], maps[name]
+        if not layer.requires_grad:
+            raise GradientError(f"a gradient by {name} needs parameters in front of it; the TorchScript file has none")
+        along = (logits * torch.from_numpy(direction).to(self.device)).sum()
+        (gradients,) = torch.autograd.grad(along, layer, allow_unused=True)
+        if gradients is None:
+            raise GradientError(f"a gradient by {name} needs logits that depend on it; these do not")
+        return Gradients(*(_to_numpy(each.detach()) for each in (logits, layer, gradients)))
 
 
 def _writable(images: Images) -> Images:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.cards.card import ReceptiveFieldCard
+from models.explain.methods import Method
 from service.api.box import BOX_PATTERN
 from service.api.models import ModelOptions
 from service.api.ranking import Ranking, Timing
@@ -40,8 +41,16 @@ class ActivationOptions(ModelOptions):
     class_name: str | None = Field(
         None,
         alias="class",
-        description="Add the exact map of this class: its mean plus the bias is the logit. A label, or a number from "
-        "0, such as `#3`, where classes share a label.",
+        description="Add a map of this class: where it is seen. A label, or a number from 0, such as `#3`, where "
+        "classes share a label.",
+    )
+    method: Method | None = Field(
+        None,
+        description="How the class is explained: `exact` where the model has such maps, whose mean plus the bias "
+        "is the logit, else `gradcam`, unless named. `eigencam` shows what stands out, whatever the class.",
+    )
+    class_layer: str | None = Field(
+        None, description="Layer that the class is explained by; the last one unless named. Occlusion needs none."
     )
     box: str | None = Field(
         None,
@@ -102,12 +111,15 @@ class LayerActivation(BaseModel):
 
 
 class ClassMap(Heatmap):
-    """The exact class activation map (CAM) of a class: ``mean + bias`` is the logit."""
+    """Where a class is seen. Where the map is exact (CAM), ``mean + bias`` is the logit."""
 
     label: str
     index: int
+    method: Method
+    exact: bool = Field(description="Whether mean and bias add up to the logit; every other map approximates.")
+    layer: str | None = Field(None, description="Layer that it is made of; none of occlusion.")
     mean: float
-    bias: float
+    bias: float | None = Field(None, description="Of an exact map.")
     logit: float
 
 
@@ -153,6 +165,9 @@ class ActivationsResponse(BaseModel):
                 "class_map": {
                     "label": "cat",
                     "index": 3,
+                    "method": "exact",
+                    "exact": True,
+                    "layer": "class_map",
                     "mean": 4.25,
                     "bias": -0.25,
                     "logit": 4,

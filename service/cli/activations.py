@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from models.explain.methods import METHODS
 from service.api.activations import ActivationOptions, ActivationsResponse
 from service.api.files import Upload
 from service.cli import options
@@ -26,8 +27,10 @@ Out = Annotated[Path | None, typer.Option(help="Write one picture of all layers 
 Layers = Annotated[str, typer.Option(help="all, or names with commas between them.")]
 Channels = Annotated[str, typer.Option(help="topN, all, or numbers with commas between them.")]
 ClassName = Annotated[
-    str | None, typer.Option("--class", help="Add the exact map of this class: a label, or a number, as in '#3'.")
+    str | None, typer.Option("--class", help="Add a map of this class: a label, or a number, as in '#3'.")
 ]
+MethodName = Annotated[str | None, typer.Option("--method", help=f"How the class is explained: {', '.join(METHODS)}.")]
+ClassLayer = Annotated[str | None, typer.Option(help="Layer that the class is explained by; the last unless named.")]
 Template = Annotated[Path | None, typer.Option(help="A picture to look for in every layer.")]
 Box = Annotated[str | None, typer.Option(help="x,y,width,height: look for what is in this box.")]
 Peaks = Annotated[int, typer.Option(min=1, help="Places to name in each layer.")]
@@ -47,6 +50,8 @@ def activations(
     layers: Layers = "all",
     channels: Channels = "top4",
     class_name: ClassName = None,
+    method: MethodName = None,
+    class_layer: ClassLayer = None,
     template: Template = None,
     box: Box = None,
     peaks: Peaks = 5,
@@ -62,7 +67,10 @@ def activations(
     Example: scs activations photo.jpg --out heat.png --class cat
     """
     named = {"model": model, "version": version, "layers": layers, "channels": channels, "class": class_name}
-    wanted = options.checked(ActivationOptions, **named, box=box, peaks=peaks, resize=resize, overlay=overlay)
+    explained = {"method": method, "class_layer": class_layer}
+    wanted = options.checked(
+        ActivationOptions, **named, **explained, box=box, peaks=peaks, resize=resize, overlay=overlay
+    )
     upload = Upload([read_file(image)], None if template is None else read_file(template))
     form = options.suffix_of(out, "--out", "a .png or a .npz file", _MEDIA)
     if url:

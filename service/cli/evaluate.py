@@ -22,7 +22,7 @@ from service.cli.printing.accuracy import print_confusion
 from service.cli.progress import image_bars
 
 if TYPE_CHECKING:
-    from models.onnx.as_torch import TorchGraph
+    from models.runtime.differentiable import Differentiable
 
 Name = Annotated[str, typer.Argument(help="A model of the repository.")]
 Corruptions = Annotated[
@@ -85,16 +85,19 @@ def evaluate(
         print_confusion(result)
 
 
-def _graph(entry: Entry, card: ModelCard) -> TorchGraph:
+def _graph(entry: Entry, card: ModelCard) -> Differentiable:
     """Load the model's file into torch, which gives its gradients."""
     try:
-        from models.onnx.as_torch import TorchGraph
+        from models.runtime.differentiable import RuntimeGraph, differentiable
     except ImportError as error:
         raise MissingPackageError(f"--attacks needs {error.name}: pip install 'scs-serve[train]'") from None
     if card.format != "onnx":
         raise ModelError(f"--attacks needs a model that is ONNX; {card.name} is {card.format}")
     keep_freed_memory()
-    return TorchGraph(entry.verified_bytes())
+    graph = differentiable(entry.verified_bytes())
+    if isinstance(graph, RuntimeGraph):
+        graph.passes("logits")  # to say at once which operator has no rule
+    return graph
 
 
 def _dataset(card: ModelCard, name: str, folder: Path | None, download: bool) -> Dataset:

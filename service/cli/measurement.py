@@ -17,7 +17,7 @@ from service.cli.progress import ImageBar
 from service.repository.loader import LoadedModel
 
 if TYPE_CHECKING:
-    from models.onnx.as_torch import TorchGraph
+    from models.runtime.differentiable import Differentiable
 
 _ATTACKED = 1_000  # images
 _SHIFTS = (1, 2, 4, 8)  # pixels; the first is the card's
@@ -62,7 +62,7 @@ def measure_shifts(model: LoadedModel, dataset: Dataset, entry: Entry | None, ba
     return Measurement(shift_figures(found), lambda: print_shifts(model.card, found))
 
 
-def measure_attacks(graph: TorchGraph, dataset: Dataset, bar: ImageBar) -> Measurement:
+def measure_attacks(graph: Differentiable, dataset: Dataset, bar: ImageBar) -> Measurement:
     """Measure the accuracy under adversarial attack; ``graph`` is the model in torch, for its gradients."""
     from models.evaluation.attacks import attack, check_gradients  # here, because it brings torch
     from service.cli.printing.attacks import attack_figures, print_attacks

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from models.cards.card import ModelCard
 from models.onnx import native
-from models.runtime.load import Array, Device, Images
+from models.runtime.load import Array, Device, Gradients, Images
 from service.repository.sent_model import SentModel
 from service.workers.channel import OpenFile
 from service.workers.worker import run_once
@@ -45,6 +45,15 @@ class WorkerModel:
         """
         return run_once(self.seconds, self.memory, _run_layers, self._sent(), images, list(names))
 
+    def gradients(self, images: Images, name: str, direction: Array) -> Gradients:
+        """Gradients of the logits times ``direction`` by a layer's maps.
+
+        Raises:
+            GradientError: there are none.
+            DeadlineError, TooLargeError: it took longer, or more memory, than it may.
+        """
+        return run_once(self.seconds, self.memory, _run_gradients, self._sent(), images, name, direction)
+
     def _sent(self) -> SentModel:
         return SentModel(self.card, OpenFile(self.file.fileno()))
 
@@ -56,3 +65,7 @@ def run_logits(sent: SentModel, images: Images) -> Array:
 
 def _run_layers(sent: SentModel, images: Images, names: list[str]) -> dict[str, Array]:
     return sent.loaded().runtime.layers(images, names)
+
+
+def _run_gradients(sent: SentModel, images: Images, name: str, direction: Array) -> Gradients:
+    return sent.loaded().runtime.gradients(images, name, direction)

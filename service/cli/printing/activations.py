@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.api.activations import ActivationsResponse, LayerActivation
+from service.api.activations import ActivationsResponse, ClassMap, LayerActivation
 from service.cli.printing.plain import PlainTable, say
 
 
@@ -17,8 +17,14 @@ def print_activations(answer: ActivationsResponse) -> None:
         table.add_row(*_row(layer))
     table.show()
     if answer.class_map:
-        seen = answer.class_map
-        say(f"{seen.label}: mean {seen.mean:+.4f} and bias {seen.bias:+.4f} make the logit {seen.logit:+.4f}")
+        say(_class_line(answer.class_map))
+
+
+def _class_line(seen: ClassMap) -> str:
+    if seen.bias is not None:
+        return f"{seen.label}: mean {seen.mean:+.4f} and bias {seen.bias:+.4f} make the logit {seen.logit:+.4f}"
+    source = f"{seen.method} of {seen.layer}" if seen.layer else seen.method
+    return f"{seen.label}: {source}, an approximation; the logit is {seen.logit:+.4f}"
 
 
 def _row(layer: LayerActivation) -> list[str]:

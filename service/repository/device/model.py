@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from models.cards.card import ModelCard
+from models.cards.catalogue import verified
 from models.onnx import native
-from models.runtime.load import Array, Device, Images
+from models.runtime.gradients import run_gradients
+from models.runtime.load import Array, Device, Gradients, Images
 from service.repository.device import jobs
 from service.workers.channel import OpenFile, receive, send
 from service.workers.job import Job, Outcome
@@ -68,6 +70,14 @@ class DeviceModel:
             WorkerLostError: the process ended meanwhile; it is started again.
         """
         return self._ask(jobs.run_layers, images, list(names))
+
+    def gradients(self, images: Images, name: str, direction: Array) -> Gradients:
+        """Gradients of the logits times ``direction`` by a layer's maps, computed on the CPU in this process.
+
+        Raises:
+            GradientError: there are none.
+        """
+        return run_gradients(lambda: verified(self.file.read(), self.card), self.card, name, images, direction)
 
     def _ask(self, work: Callable[..., Result], *args: object) -> Result:
         place = self.place

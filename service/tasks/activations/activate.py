@@ -21,7 +21,8 @@ from service.pictures.picture import Picture, Region
 from service.pictures.resize import resize_image
 from service.repository.loader import LoadedModel
 from service.settings import Settings
-from service.tasks.activations.choice import chosen_channels, chosen_class, chosen_layers, count_channels
+from service.tasks.activations.choice import chosen_channels, chosen_layers, count_channels
+from service.tasks.activations.class_map import SeenClass, check_masked_work, class_question, explain_class
 from service.tasks.activations.coordinates import check_template_size, content, to_analysed
 from service.tasks.activations.feature_match import (
     LayerMatch,
@@ -53,18 +54,6 @@ class SeenLayer:
 
 
 @dataclass(frozen=True)
-class SeenClass:
-    """The exact class activation map (CAM), ``(H, W)``: its mean plus ``bias`` is the logit."""
-
-    index: int
-    label: str
-    values: Array
-    bias: float
-    logit: float
-    signed: bool
-
-
-@dataclass(frozen=True)
 class Activations:
     """The activations of a network for one picture, to be written as JSON, as arrays or as one picture."""
 
@@ -86,23 +75,26 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
 
     Raises:
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, or too large for
-            as many maps as the model has; more heatmaps than are drawn, or too many pixels of them.
+            as many maps as the model has; more heatmaps than are drawn, too many pixels of them, or too many that a
+            class map would run the network on.
         UnknownNameError: a layer, channel or class that the model does not have.
         NotFiniteError: the network gave numbers that are not finite.
         FixedSizeError: a picture of another size than the one that the network takes.
-        OptionError: a class of a model without class maps, more than one picture, a box outside it, a template larger
+        OptionError: a class map that the model has not, more than one picture, a box outside it, a template larger
             than it, or both a box and a template.
     """
     card = model.card
     layers = chosen_layers(card, options.layers)
-    class_map = None if options.class_name is None else chosen_class(card, options.class_name)
+    question = class_question(card, options)
     if upload.template is not None:
         _check_template_allowed(options, card)
 
     started = time.perf_counter()
     resize = options.resize or ("card" if card.input.fixed else "none")
     picture = _decode_picture(upload, card, resize, settings)
-    _check_answer(layers, bool(class_map), picture, options, settings)
+    _check_answer(layers, bool(question), picture, options, settings)
+    if question:
+        check_masked_work(question, card, picture, settings)
     sought: Region | Picture | None = None
     if options.box:
         sought = to_analysed(parse_box(options.box), picture)
@@ -110,11 +102,11 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
         sought = _decode_template(upload.template, picture, card, settings)
     decoded = time.perf_counter()
 
-    needed = [*(layer.name for layer in layers), *([class_map[0]] if class_map else [])]
+    needed = [*(layer.name for layer in layers), *(question.needed if question else [])]
     maps = _run(model, picture, [*dict.fromkeys(needed)])
     templates = {} if sought is None else _templates(model, layers, maps, sought)
     seen = [_see(layer, maps[layer.name], templates.get(layer.name), picture, options) for layer in layers]
-    seen_class = None if class_map is None else _see_class(card, *class_map, maps)
+    seen_class = explain_class(question, model, picture, maps, settings) if question else None
     inferred = time.perf_counter()
     return Activations(
         card=card,
@@ -225,15 +217,3 @@ def _see(
     energies = [(int(i), float(mean_squares[i])) for i in np.argsort(-mean_squares, kind="stable")]
     found = None if template is None else match(maps, card, template, content(picture), options.peaks)
     return SeenLayer(card, maps, energies, chosen_channels(energies, options.channels, card), found)
-
-
-def _see_class(card: ModelCard, name: str, index: int, maps: dict[str, Array]) -> SeenClass:
-    layer = card.layer(name)
-    return SeenClass(
-        index=index,
-        label=card.labels[index],
-        values=maps[name][index],
-        bias=card.class_bias[index],
-        logit=float(maps["logits"][index]),
-        signed=layer is None or layer.signed,
-    )

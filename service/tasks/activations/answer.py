@@ -22,7 +22,8 @@ from service.api.activations import (
 )
 from service.pictures.colour_maps import Map, heatmap_png, overlay_png, scale_for
 from service.pictures.picture import Picture, Pixels, Region
-from service.tasks.activations.activate import Activations, SeenClass, SeenLayer
+from service.tasks.activations.activate import Activations, SeenLayer
+from service.tasks.activations.class_map import SeenClass
 from service.tasks.activations.coordinates import backdrop, to_sent
 from service.tasks.activations.feature_match import LayerMatch
 
@@ -132,6 +133,9 @@ def _class_response(seen: SeenClass | None, below: _Backdrop | None) -> ClassMap
     return ClassMap(
         label=seen.label,
         index=seen.index,
+        method=seen.method,
+        exact=seen.is_exact,
+        layer=seen.layer,
         mean=float(seen.values.mean(dtype=np.float64)),
         bias=seen.bias,
         logit=seen.logit,

@@ -1,4 +1,4 @@
-"""The choice of layers, channels and class that a request asks for, by their names in the model's card."""
+"""The choice of layers and channels that a request asks for, by their names in the model's card."""
 
 from __future__ import annotations
 
@@ -17,35 +17,39 @@ def chosen_layers(card: ModelCard, names: str) -> list[LayerCard]:
     """
     if names == "all":
         return card.layers
-    chosen = []
-    for name in dict.fromkeys(names.split(",")):
-        layer = card.layer(name)
-        if layer is None:
-            known = [layer.name for layer in card.layers]
-            raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; {there_are(name, known)}")
-        chosen.append(layer)
-    return chosen
+    return [chosen_layer(card, name) for name in dict.fromkeys(names.split(","))]
 
 
-def chosen_class(card: ModelCard, wanted: str) -> tuple[str, int]:
-    """Return the layer of the class maps, and the number of a class.
+def chosen_layer(card: ModelCard, name: str) -> LayerCard:
+    """Return the layer of a name.
+
+    Raises:
+        UnknownNameError: the network has no such layer.
+    """
+    layer = card.layer(name)
+    if layer is None:
+        known = [layer.name for layer in card.layers]
+        raise UnknownNameError(f"no layer '{name[:60]}' in {card.name}; {there_are(name, known)}")
+    return layer
+
+
+def chosen_class(card: ModelCard, wanted: str) -> int:
+    """Return the number of a class.
 
     Args:
         card: of the network.
         wanted: the label of one class, or the number of any, from 0; ``#3`` is a number even where a label is ``3``.
 
     Raises:
-        OptionError: the network has no class maps, or several classes have this label.
-        UnknownNameError: it has no such class.
+        OptionError: several classes have this label.
+        UnknownNameError: the network has no such class.
     """
-    if card.class_map is None:
-        raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
     same = [number for number, label in enumerate(card.labels) if label == wanted]
     if len(same) == 1:
-        return card.class_map, same[0]
+        return same[0]
     number = re.fullmatch("#?([0-9]{1,9})", wanted, re.ASCII)
     if number is not None and int(number[1]) < len(card.labels):
-        return card.class_map, int(number[1])
+        return int(number[1])
     if same:
         numbers = ", ".join(f"#{number}" for number in same[:10])
         more = f" and {len(same) - 10} more" if len(same) > 10 else ""

@@ -10,6 +10,7 @@ from service.pictures.colour_maps import Map
 from service.pictures.picture import Pixels, Region
 from service.pictures.sheet import LayerRow, Panel, draw_sheet
 from service.tasks.activations.activate import Activations, SeenLayer
+from service.tasks.activations.class_map import SeenClass
 from service.tasks.activations.coordinates import to_sent
 
 Colour = tuple[int, int, int]
@@ -25,9 +26,16 @@ def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
     rows = [_layer_row(layer, card) for layer in activations.layers]
     if activations.class_map is not None:
         seen = activations.class_map
-        caption = f"mean {seen.values.mean():+.3f} and bias {seen.bias:+.3f} make the logit {seen.logit:+.3f}"
+        caption = _class_caption(seen)
         rows.insert(0, LayerRow(f"class map: {seen.label}", caption, [Panel(seen.label, seen.values, seen.signed)]))
     return draw_sheet(_with_boxes(activations), rows, title, overlay, activations.picture.part)
+
+
+def _class_caption(seen: SeenClass) -> str:
+    if seen.bias is not None:
+        return f"mean {seen.values.mean():+.3f} and bias {seen.bias:+.3f} make the logit {seen.logit:+.3f}"
+    source = f"{seen.method} of {seen.layer}" if seen.layer else seen.method
+    return f"{source}: an approximation; the logit is {seen.logit:+.3f}"
 
 
 def _layer_row(layer: SeenLayer, card: ModelCard) -> LayerRow:

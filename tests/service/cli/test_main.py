@@ -123,6 +123,27 @@ def test_predict_stops_at_the_first_broken_picture_if_asked_to(scs, photo, tmp_p
     assert made.returncode == 1 and "'broken.jpg', number 2 of 2" in made.stderr and not made.stdout
 
 
+def test_activations_explains_a_class_here_and_at_a_server(scs, photo, server):
+    options = (
+        "--class",
+        "disc",
+        "--method",
+        "gradcam",
+        "--class-layer",
+        "block1",
+        "--layers",
+        "stem",
+        "--resize",
+        "64",
+    )
+    here, there = (scs("activations", photo, *options, "--json", *extra) for extra in ((), ("--url", server)))
+    assert (here.returncode, there.returncode) == (0, 0), here.stderr + there.stderr
+    seen = json.loads(here.stdout)["class_map"]
+    assert (seen["method"], seen["layer"], seen["exact"]) == ("gradcam", "block1", False)
+    assert json.loads(there.stdout)["class_map"]["mean"] == pytest.approx(seen["mean"], rel=1e-3)
+    assert "disc: gradcam of block1, an approximation; the logit is" in scs("activations", photo, *options).stdout
+
+
 def test_activations_writes_the_raw_numbers(scs, photo, tmp_path):
     made = scs("activations", photo, "--out", tmp_path / "maps.npz", "--layers", "stem", "--channels", "all", "--json")
     assert made.returncode == 0, made.stderr

@@ -1,0 +1,1 @@
+"""Gradients of an ONNX graph, as nodes that are added to it and that any ONNX runtime runs, without torch."""
