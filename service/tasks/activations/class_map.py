@@ -74,6 +74,8 @@ def class_question(card: ModelCard, options: ActivationOptions) -> ClassQuestion
         return None
     if card.bank is not None and options.method is None:
         raise OptionError(f"{card.name} has no class maps: a template's map is a channel of its layer")
+    if not card.labels:
+        raise OptionError(f"{card.name} has no classes; its layers can be shown without one")
     index = chosen_class(card, options.class_name)
     method = options.method or ("gradcam" if card.class_map is None else "exact")
     layer = _layer(card, method, options.class_layer)

@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
         else:
             aside = "block4.aside"  # a layer that is shown, and that nothing depends on
             model.graph.node.append(onnx.helper.make_node("Neg", ["block4"], [aside]))
-            layers.append(card.layer("block4").model_copy(update={"name": aside, "tensor": aside}))
+            layers.append(card.layer("block4").model_copy(update={"name": aside, "tensor": aside, "signed": True}))
         content = model.SerializeToString()
         (card_path.parent / card.file_name).write_bytes(content)
         changed = {"name": name, "class_map": None, "class_bias": [], "layers": layers}
