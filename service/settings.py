@@ -105,8 +105,7 @@ class Settings(BaseSettings):
     )
     grpc_tls_key: Path | None = Field(None, description="File of the certificate's private key, PEM.")
     api_key: Annotated[SecretStr, AfterValidator(_checked_key)] | None = Field(
-        None,
-        description="Key that every request but for health and the explorer's files needs; none is asked for unless it is set.",
+        None, description="Key that every request needs but for health and the explorer's files; none unless it is set."
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_checked_origins)] = (
         Field((), description="Origins whose pages may ask from a browser, with commas between them; none unless set.")
