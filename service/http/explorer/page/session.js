@@ -90,6 +90,7 @@ class Session extends EventTarget {
     const { view, digests } = readAddress(location.hash);
     this.linked = digests;
     this.show(view);
+    if (this.card?.name === view.model) this.#compareFile();
     if (digests.sample) await this.open(() => readSample(digests.sample));
     else if (digests.picture && this.picture) this.#compare(this.picture);
     else if (digests.picture) {
@@ -116,6 +117,16 @@ class Session extends EventTarget {
       this.writeAddress();
       this.tell("picture");
     });
+  }
+
+  /** Say so if a link was made for another file of the model. */
+  #compareFile() {
+    const { card, linked } = this;
+    const { file } = linked;
+    const other = card && file && !card.sha256.startsWith(file);
+    const text = `This link was made for another file of ${card?.name}: ${file}…; this one is ${card?.sha256.slice(0, 12)}….`;
+    this.note("file", other ? text : "");
+    this.linked = { ...linked, file: "" };
   }
 
   /** @param {Picture} picture */
@@ -224,14 +235,7 @@ class Session extends EventTarget {
     this.#unsettled = false;
     this.card = detail.available ? detail.card : null;
     this.note("card", detail.available ? "" : `${model} cannot be used yet: ${detail.reason ?? "it is loading"}`);
-    const file = this.linked.file;
-    if (this.card && file && !this.card.sha256.startsWith(file)) {
-      this.note(
-        "file",
-        `This link was made for another file of ${model}: ${file}…; this one is ${this.card.sha256.slice(0, 12)}….`,
-      );
-    } else this.note("file", "");
-    this.linked = { ...this.linked, file: "" };
+    this.#compareFile();
     this.writeAddress();
     this.tell("card");
   }

@@ -352,12 +352,14 @@ def test_a_link_brings_the_view_back(page, browser, address):
 
 
 def test_a_link_of_another_picture_or_another_file_says_so(page, address, cat):
+    page.goto("about:blank")  # so that what follows loads the page anew
     page.goto(f"{address}/#model=cifar10-scs&picture=0123456789abcdef&file=ffffffffffff")
-    page.reload()
     expect(page.locator('[data-notice="link"]')).to_contain_text("made for the picture 0123456789abcdef")
     expect(page.locator('[data-notice="file"]')).to_contain_text("made for another file of cifar10-scs: ffffffffffff")
     page.locator("#file").set_input_files(cat)
     expect(page.locator('[data-notice="link"]')).to_contain_text("made for another picture: 0123456789abcdef")
+    page.goto(f"{address}/#model=cifar10-scs&file=eeeeeeeeeeee")  # in the page that is open
+    expect(page.locator('[data-notice="file"]')).to_contain_text("made for another file of cifar10-scs: eeeeeeeeeeee")
 
 
 def test_the_commands_to_copy_give_what_is_shown(page, address, cat, tmp_path):
