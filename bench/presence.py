@@ -17,10 +17,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scs.matching.surprise import judge
 from skimage import data
 
 from scs.matching.peaks import find_peaks
-from scs.matching.surprise import judge
 
 RESULTS = Path(__file__).parent / "results" / "presence.json"
 LONGEST_SIDE = 640

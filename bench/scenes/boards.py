@@ -2,6 +2,7 @@
 
 import numpy as np
 from PIL import Image, ImageDraw
+
 from scenes.drawn import Drawn, scattered, side_for
 
 KINDS = ("diode", "resistor", "capacitor", "chip", "transistor")

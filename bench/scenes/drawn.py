@@ -9,20 +9,21 @@ import numpy as np
 from PIL import ImageFont
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-WORDS = (
-    "account address archive backup balance branch budget button camera cancel category change channel client column "
-    "comment company connect contact content contract control counter country customer daily default delete delivery "
-    "detail device discount document download driver editor email enable engine error event export factory feature "
-    "filter finish folder format gateway general global graph group header history holiday image import index input "
-    "invoice item journal kernel label language layer letter level license limit list local manager margin market "
-    "member memory message minute mobile model module monitor network notice number object office option order output "
-    "package panel paper partner password payment period person phone picture plan point policy portal price print "
-    "private process product profile project public quality query queue random record region release remote report "
-    "request reset result return review sample save schedule screen search section select server service session "
-    "setting signal source status storage store stream string student submit summary supply support switch system "
-    "table target teacher template ticket title token topic total track traffic update upload user value vendor "
-    "version video view volume warning window winter worker"
-).split()
+_WORDS = """
+account address archive backup balance branch budget button camera cancel category change channel client column
+comment company connect contact content contract control counter country customer daily default delete delivery
+detail device discount document download driver editor email enable engine error event export factory feature filter
+finish folder format gateway general global graph group header history holiday image import index input invoice item
+journal kernel label language layer letter level license limit list local manager margin market member memory
+message minute mobile model module monitor network notice number object office option order output package panel
+paper partner password payment period person phone picture plan point policy portal price print private process
+product profile project public quality query queue random record region release remote report request reset result
+return review sample save schedule screen search section select server service session setting signal source status
+storage store stream string student submit summary supply support switch system table target teacher template ticket
+title token topic total track traffic update upload user value vendor version video view volume warning window
+winter worker
+"""
+WORDS = _WORDS.split()
 
 
 @dataclass(frozen=True)

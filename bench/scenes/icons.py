@@ -2,6 +2,7 @@
 
 import numpy as np
 from PIL import Image, ImageDraw
+
 from scenes.drawn import Drawn, font
 
 SYMBOLS = "☀☁☂★☎☑☒☺♠♣♥♦♪♫⚑⚙⚡⚠✂✈✉✎✔✖❄➤⌂⌘☯☮♻⚓⚖"

@@ -1,6 +1,7 @@
 """Particles under a microscope: one kind among others, in noise up to three times as strong as they are."""
 
 import numpy as np
+
 from scenes.drawn import Drawn, scattered, side_for
 
 KINDS = ("ring", "disc", "crescent", "pair", "cross")

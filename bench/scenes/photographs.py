@@ -4,8 +4,9 @@ from functools import cache
 
 import cv2
 import numpy as np
-from scenes.drawn import Drawn
 from skimage import data
+
+from scenes.drawn import Drawn
 
 FIRST_HALF = ("astronaut", "brick", "chelsea", "coins", "gravel", "hubble_deep_field", "moon", "rocket")
 SECOND_HALF = ("camera", "coffee", "grass", "retina", "microaneurysms", "motorcycle", "clock", "immunohistochemistry")
@@ -33,7 +34,12 @@ def _photograph(rng, copies, names):
         return None
     if copies == 0:
         if source is scene:
-            bands = (scene[: max(0, row - 8)], scene[row + height + 8 :], scene[:, : max(0, column - 8)], scene[:, column + width + 8 :])
+            bands = (
+                scene[: max(0, row - 8)],
+                scene[row + height + 8 :],
+                scene[:, : max(0, column - 8)],
+                scene[:, column + width + 8 :],
+            )
             scene = max(bands, key=lambda band: band.size)
         return Drawn(scene, template, []) if min(scene.shape[0] - height, scene.shape[1] - width) > 40 else None
     scene = scene.copy()

@@ -2,6 +2,7 @@
 
 import numpy as np
 from PIL import Image, ImageDraw
+
 from scenes.drawn import Drawn, font, scattered, side_for
 
 SYMBOLS = ("door", "bed", "table", "toilet", "stair", "window", "lamp", "bath")

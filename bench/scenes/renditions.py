@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+
 from scenes.drawn import Drawn
 
 # Scale (share), blur (pixels), contrast (share), brightness (grey levels), noise (grey levels), JPEG quality; at most.

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scenes.drawn import WORDS, Drawn, font
 from skimage import data
+
+from scenes.drawn import WORDS, Drawn, font
 
 SHAPES = ("gear", "play", "stop", "find", "close", "menu", "plus", "minus", "trash", "home", "disk", "star", "bell")
 PHOTOGRAPH = data.coffee()
@@ -136,12 +137,20 @@ def _icon(draw, place, side, shape, ink):
         draw.rectangle(at((0.3, 0.35), (0.7, 0.85)), outline=ink, width=width)
         draw.line(at((0.2, 0.28), (0.8, 0.28)), fill=ink, width=width)
     elif shape == "home":
-        draw.polygon(at((0.5, 0.12), (0.9, 0.5), (0.75, 0.88), (0.25, 0.88), (0.1, 0.5)), fill=(250, 220, 180), outline=ink)
+        draw.polygon(
+            at((0.5, 0.12), (0.9, 0.5), (0.75, 0.88), (0.25, 0.88), (0.1, 0.5)), fill=(250, 220, 180), outline=ink
+        )
     elif shape == "disk":
-        draw.polygon(at((0.15, 0.15), (0.7, 0.15), (0.85, 0.3), (0.85, 0.85), (0.15, 0.85)), fill=(90, 140, 220), outline=ink)
+        draw.polygon(
+            at((0.15, 0.15), (0.7, 0.15), (0.85, 0.3), (0.85, 0.85), (0.15, 0.85)), fill=(90, 140, 220), outline=ink
+        )
         draw.rectangle(at((0.3, 0.55), (0.7, 0.85)), fill=(255, 255, 255), outline=ink)
     elif shape == "star":
-        corners = [(0.5 + r * math.sin(k * math.pi / 5), 0.5 - r * math.cos(k * math.pi / 5)) for k in range(10) for r in [0.42 if k % 2 == 0 else 0.18]]
+        corners = [
+            (0.5 + r * math.sin(k * math.pi / 5), 0.5 - r * math.cos(k * math.pi / 5))
+            for k in range(10)
+            for r in [0.42 if k % 2 == 0 else 0.18]
+        ]
         draw.polygon(at(*corners), fill=(245, 200, 90), outline=ink)
     else:
         draw.pieslice(at((0.2, 0.15), (0.8, 0.95)), 180, 360, fill=ink)

@@ -1,6 +1,7 @@
 """Electrocardiograms: beats of one shape, extra beats of others, a wandering base line, hum and noise."""
 
 import numpy as np
+
 from scenes.drawn import Drawn
 
 BEAT = 120
@@ -23,15 +24,15 @@ def heartbeats(rng, copies):
     for kind in kinds:
         if kind == wanted:
             corners.append((0, length))
-        parts.append(_beat(shapes[kind]) * rng.uniform(0.85, 1.15))
+        parts.append(_beat(shapes[kind]) * rng.uniform(0.7, 1.15))
         pause = np.zeros(int(rng.integers(10, 70)))
         parts.append(pause)
         length += BEAT + pause.size
     series = np.concatenate(parts)
     time = np.arange(series.size)
-    wander = rng.uniform(0, 0.3) * np.sin(2 * np.pi * time / rng.uniform(800, 2000) + rng.uniform(0, 6))
-    hum = rng.uniform(0, 0.05) * np.sin(2 * np.pi * time / 5)
-    noise = rng.choice([0.005, 0.02, 0.05]) * rng.standard_normal(series.size)
+    wander = rng.uniform(0, 0.45) * np.sin(2 * np.pi * time / rng.uniform(700, 2000) + rng.uniform(0, 6))
+    hum = rng.uniform(0, 0.1) * np.sin(2 * np.pi * time / 5)
+    noise = rng.choice([0.005, 0.02, 0.05, 0.08]) * rng.standard_normal(series.size)
     return Drawn(series + wander + hum + noise, _beat(shapes[wanted]), corners)
 
 

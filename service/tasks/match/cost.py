@@ -6,6 +6,7 @@ a core, most of them for Fourier transforms. Costs of each step are in such unit
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from service.tasks.match.shapes import MatchShapes, Shape
 if TYPE_CHECKING:
     from scs.matching.posing.plan import Ranges
 
-_JUDGED = ("sqdiff", "sqdiff_normed", "ccorr", "ccoeff")  # scored by Pearson's r as well, for the chance
+_JUDGED = ("sqdiff", "sqdiff_normed", "ccorr", "ccoeff", "pixels")  # scored by two maps
 _DIFFERENCES = ("sqdiff", "sqdiff_normed")
 
 # A score map. Of a block: what is spent whatever its size, the same for each of its channels, and a pixel of a channel
@@ -60,8 +61,13 @@ def estimated_work(shapes: MatchShapes, options: MatchOptions) -> int:
     if options.box is not None:
         _, _, width, height = parse_box(options.box)
         templates = [(height, width, shapes.scene[2])]
+    if options.region is not None:
+        region = parse_box(options.region)
+        rows, columns = min(region.height, shapes.scene[0]), min(region.width, shapes.scene[1])
+        shapes = dataclasses.replace(shapes, scene=(max(rows, 1), max(columns, 1), shapes.scene[2]))
     pairs = zip(templates, shapes.masked, strict=True)
-    return math.ceil(sum(_cost(shapes, template, masked, options) for template, masked in pairs))
+    times = 2 if options.polarity == "either" and (options.angles or options.scales) else 1
+    return math.ceil(times * sum(_cost(shapes, template, masked, options) for template, masked in pairs))
 
 
 def _cost(shapes: MatchShapes, template: Shape, masked: bool, options: MatchOptions) -> float:

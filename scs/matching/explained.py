@@ -1,0 +1,242 @@
+"""How well a template explains the pixels of a window: moved, scaled and blurred a little, and but for noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.matching.arrays import Array, as_picture, as_weights
+
+Plane = NDArray[np.float32]
+Vector = NDArray[np.float64]
+
+# Pixels of a template that are looked at: beyond, blocks of pixels are averaged.
+_MOST_PIXELS = 4096
+# What a template may undergo and still be the same: steps across and down in pixels, growth as a share, and blur as a
+# share of the step to the template blurred by a pixel (less than none: sharpened).
+_MOST_STEP, _MOST_GROWTH, _MOST_BLUR, _MOST_SHARPENING = 0.8, 0.045, 1.0, 0.4
+_SOFT = 0.6  # pixels of blur before differences of neighbours stand for slopes
+_COARSE, _LOCAL = 1.5, 1.0  # pixels of blur at which what is left is looked at as a whole, and in its worst spot
+_DOUBT = 2.0  # standard deviations of the measured noise that are not taken off
+_SAMPLED = 6  # windows of the scene along each side that tell its noise
+_QUIET = 0.25  # of them are taken to hold nothing but noise
+_WHITE = 3.0  # noise may be so many times as strong as its finest part says, where it was compressed or blurred
+_NEARLY_ONE = 0.9999
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Variance of a scene's noise, and of what is left of it after blurring."""
+
+    fine: float
+    coarse: float
+
+
+@dataclass(frozen=True)
+class Explained:
+    """How well a template explains a window.
+
+    Attributes:
+        fine: cosine between the window and the template as it was fitted, noise aside; 0 to 1.
+        coarse: the same after blurring.
+        worst: the largest difference that is left in one spot, beyond noise, by the range of the template's values.
+    """
+
+    fine: float
+    coarse: float
+    worst: float
+
+
+NOTHING = Explained(0.0, 0.0, 10.0)
+
+
+class Explainer:
+    """A template, and what becomes of it as it moves, grows and blurs a little (tangent distance).
+
+    Args:
+        template: ``(h, w)``, ``(h, w, C)`` or ``(l,)``.
+        mask: weights of its pixels, or None; see ``scs.matching.scores.score_map``.
+
+    Source:
+        Simard, LeCun and Denker, "Efficient Pattern Recognition Using a New Transformation Distance" (1993).
+    """
+
+    def __init__(self, template: Array, mask: Array | None = None) -> None:
+        pixels = as_picture("template", template)
+        self.size = pixels.shape[:2]
+        weights = None if mask is None else np.moveaxis(as_weights(mask, pixels.shape), 0, 2)
+        self._block = max(1, math.isqrt(self.size[0] * self.size[1] // _MOST_PIXELS))
+        self._signal = self.size[0] == 1
+        values = self._reduced(pixels)
+        self._shape = values.shape
+        ones = np.ones(values.shape, np.float32)
+        self._weights = ones if weights is None else self._reduced(weights / weights.max())
+        self._shares = self._weights / np.maximum(self._weights.sum((0, 1)), 1e-12)
+        self._roots = np.sqrt(self._weights)
+        self._trend = self._ramp()
+        self._model = self._tangents(self._filled(values))
+        self._normal = self._model @ self._model.T
+        self.flat = float(self._normal[0, 0]) <= 1e-12 * max(1.0, float(np.square(values).sum()))
+
+    def explain(self, scene: Array, row: int, column: int, noise: Noise, sign: int = 1) -> Explained:
+        """Fit the template to a window.
+
+        Args:
+            scene: ``(H, W, C)``.
+            row: of the window's first pixel.
+            column: likewise.
+            noise: of the scene.
+            sign: -1 compares with the inverted window.
+        """
+        window = sign * self._centred(self._window(scene, row, column)).ravel().astype(np.float64)
+        energy = float(window @ window)
+        if energy <= 0 or self.flat:
+            return NOTHING
+        fitted = self._fitted(window)
+        gain = float(fitted @ window) / float(fitted @ fitted)
+        if gain <= 0:
+            return NOTHING
+        fitted = gain * fitted
+        return self._judged(fitted, window - fitted, energy, noise)
+
+    def noise(self, scene: Array) -> Noise:
+        """Measure the noise of a scene: what varies even in its quietest windows."""
+        rows, columns = (max(0, length - size) for length, size in zip(scene.shape[:2], self.size, strict=True))
+        places = {
+            (int(row), int(column))
+            for row in np.linspace(0, rows, 1 if self._signal else _SAMPLED)
+            for column in np.linspace(0, columns, _SAMPLED**2 if self._signal else _SAMPLED)
+        }
+        fine, coarse = [], []
+        for row, column in places:
+            window = self._centred(self._window(scene, row, column))
+            fine.append(float(np.square(window).mean()))
+            coarse.append(float(np.square(self._blurred(window, _COARSE)).mean()))
+        return Noise(float(np.quantile(fine, _QUIET)), float(np.quantile(coarse, _QUIET)))
+
+    def _judged(self, fitted: Vector, rest: Vector, energy: float, noise: Noise) -> Explained:
+        count = rest.size
+        left = rest.reshape(self._shape).astype(np.float32)
+        white = self._white(left)
+        fine = min(max(white, min(noise.fine, _WHITE * white)) * count, float(rest @ rest))
+        drawn = float(fitted @ fitted)
+        cosine = math.sqrt(drawn / max(energy - fine, drawn))
+
+        kept = self._kept(_COARSE)
+        coarse_noise = max(kept * white, min(noise.coarse, 4 * _WHITE * kept * white))
+        drawn_coarse = float(np.square(self._blurred(fitted.reshape(self._shape), _COARSE)).mean())
+        left_coarse = float(np.square(self._blurred(left, _COARSE)).mean())
+        doubt = _DOUBT * coarse_noise / math.sqrt(max(1.0, count * kept))
+        beyond = max(left_coarse - coarse_noise, 0.0) + doubt
+        coarse = math.sqrt(drawn_coarse / (drawn_coarse + beyond)) if drawn_coarse else 0.0
+        return Explained(min(cosine, 1.0), coarse, self._worst(fitted, left, coarse_noise))
+
+    def _worst(self, fitted: Vector, left: Plane, coarse_noise: float) -> float:
+        spots = self._blurred(left, _LOCAL)
+        span = float(np.ptp(self._blurred(fitted.reshape(self._shape), _LOCAL), axis=(0, 1)).max())
+        kept = self._kept(_LOCAL)
+        noise = math.sqrt(coarse_noise * kept / self._kept(_COARSE))
+        usual = math.sqrt(2 * math.log(2 + 2 * left.size * kept)) * noise
+        return min(max(float(np.abs(spots).max()) - usual, 0.0) / span, 10.0) if span else 10.0
+
+    def _fitted(self, window: Vector) -> Vector:
+        """The template, moved, grown and blurred as the window asks for, within limits."""
+        template: Vector = self._model[0]
+        diagonal = np.diag(self._normal)
+        damping = np.diag(1e-6 * diagonal + 1e-12 * diagonal[0])
+        found = np.linalg.solve(self._normal + damping, self._model @ window)
+        if found[0] <= 0:
+            return template
+        limits = np.array([*[_MOST_STEP] * (1 if self._signal else 2), _MOST_GROWTH, _MOST_BLUR]) / [
+            *[self._block] * (1 if self._signal else 2),
+            1,
+            self._block,
+        ]
+        low = -limits
+        low[-1] = -_MOST_SHARPENING / self._block
+        moved: Vector = template + np.clip(found[1:] / found[0], low, limits) @ self._model[1:]
+        plain = float(template @ window) / math.sqrt(float(template @ template))
+        better = float(moved @ window) / math.sqrt(max(float(moved @ moved), 1e-30)) > plain
+        return moved if better else np.array(template, np.float64)
+
+    def _tangents(self, values: Plane) -> Vector:
+        """The template, and how it changes across, down, as it grows and as it blurs, ``(4 or 5, numbers)``."""
+        soft = self._blurred(values, _SOFT)
+        across = np.gradient(soft, axis=1) if values.shape[1] > 1 else np.zeros_like(soft)
+        x = (np.arange(values.shape[1]) - (values.shape[1] - 1) / 2)[None, :, None]
+        growth, steps = x * across, [across]
+        if not self._signal:
+            down = np.gradient(soft, axis=0) if values.shape[0] > 1 else np.zeros_like(soft)
+            growth = growth + (np.arange(values.shape[0]) - (values.shape[0] - 1) / 2)[:, None, None] * down
+            steps.append(down)
+        changes: Sequence[Plane] = [values, *steps, growth, self._blurred(values, 1.0) - values]
+        return np.stack([self._centred(change).ravel() for change in changes]).astype(np.float64)
+
+    def _ramp(self) -> Plane:
+        """A straight line along a signal, of weighted mean 0 and weighted mean square 1."""
+        steps = np.linspace(-1, 1, self._shape[1], dtype=np.float32)[None, :, None]
+        steps = steps - (steps * self._shares).sum((0, 1))
+        ramp: Plane = steps / np.sqrt(np.maximum((steps**2 * self._shares).sum((0, 1)), 1e-12))
+        return ramp
+
+    def _filled(self, values: Plane) -> Plane:
+        """Give pixels that the mask hides the values of those around them, lest what they hold shows in slopes."""
+        if self._weights.min() > 0:
+            return values
+        around = self._blurred(values * self._weights, 2.0) / np.maximum(self._blurred(self._weights, 2.0), 1e-6)
+        filled: Plane = np.where(self._weights > 0, values, around).astype(np.float32)
+        return filled
+
+    def _centred(self, values: Plane) -> Plane:
+        """Values less their weighted mean, each times the root of its weight; a signal also loses its trend."""
+        centred = values - (values * self._shares).sum((0, 1))
+        if self._signal:
+            centred = centred - (centred * self._shares * self._trend).sum((0, 1)) * self._trend
+        weighted: Plane = centred * self._roots
+        return weighted
+
+    def _window(self, scene: Array, row: int, column: int) -> Plane:
+        height, width = self.size
+        row = min(max(row, 0), scene.shape[0] - height)
+        column = min(max(column, 0), scene.shape[1] - width)
+        return self._reduced(scene[row : row + height, column : column + width])
+
+    def _reduced(self, pixels: Array) -> Plane:
+        values: Plane = np.asarray(pixels, np.float32)
+        if self._block == 1:
+            return values
+        size = max(1, values.shape[1] // self._block), 1 if self._signal else max(1, values.shape[0] // self._block)
+        smaller = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(smaller, np.float32).reshape(size[1], size[0], -1)
+
+    def _blurred(self, values: Array, sigma: float) -> Plane:
+        along = 1e-3 if self._signal else sigma
+        parts = [
+            cv2.GaussianBlur(
+                np.ascontiguousarray(values[..., first : first + 4], np.float32),
+                (0, 0),
+                sigmaX=sigma,
+                sigmaY=along,
+                borderType=cv2.BORDER_REPLICATE,
+            ).reshape(*values.shape[:2], -1)
+            for first in range(0, values.shape[2], 4)
+        ]
+        return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts, 2), np.float32)
+
+    def _kept(self, sigma: float) -> float:
+        """Share of white noise's energy that a blur keeps."""
+        return 1 / (2 * math.sqrt(math.pi) * sigma) if self._signal else 1 / (4 * math.pi * sigma**2)
+
+    def _white(self, left: Plane) -> float:
+        """Variance of white noise, by its finest part."""
+        if self._signal or left.shape[1] < 2 or left.shape[0] < 2:
+            line = left.reshape(-1, left.shape[2])
+            finest = (line[:-2] - 2 * line[1:-1] + line[2:]) / math.sqrt(6)
+        else:
+            finest = (left[:-1, :-1] - left[1:, :-1] - left[:-1, 1:] + left[1:, 1:]) / 2
+        return float(np.square(finest).mean()) if finest.size else 0.0
