@@ -13,12 +13,12 @@ from scenes.signals import heartbeats
 CHOSEN_ON = {
     "screens": screen,
     "boards": board,
-    "signals": heartbeats,
+    "particles": particles,
     "photographs": lambda rng, copies: photograph(rng, copies, FIRST_HALF),
 }
 REPORTED_ON = {
     "pages": page,
-    "particles": particles,
+    "signals": heartbeats,
     "plans": plan,
     "icons": icons,
     "other photographs": lambda rng, copies: photograph(rng, copies, SECOND_HALF),

@@ -23,10 +23,12 @@ _MOST_STEP, _MOST_GROWTH, _MOST_BLUR, _MOST_SHARPENING = 0.8, 0.045, 1.0, 0.4
 _SOFT = 0.6  # pixels of blur before differences of neighbours stand for slopes
 _COARSE, _LOCAL = 1.5, 1.0  # pixels of blur at which what is left is looked at as a whole, and in its worst spot
 _DOUBT = 2.0  # standard deviations of the measured noise that are not taken off
-_SAMPLED = 6  # windows of the scene along each side that tell its noise
+_SAMPLED = 5  # windows of the scene along each side that tell its noise
 _QUIET = 0.25  # of them are taken to hold nothing but noise
 _WHITE = 3.0  # noise may be so many times as strong as its finest part says, where it was compressed or blurred
-_NEARLY_ONE = 0.9999
+_MORE = 4.0  # noise may be so many times as strong as in the quietest windows
+_FLAT = 1e-9  # of the square of its values: the energy of a window without contrast
+_SAME = 2e-4  # of the energy: what rounding leaves
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ class Explained:
         fine: cosine between the window and the template as it was fitted, noise aside; 0 to 1.
         coarse: the same after blurring.
         worst: the largest difference that is left in one spot, beyond noise, by the range of the template's values.
+        same: whether nothing is left, noise or other: the very same pixels, under some light.
     """
 
     fine: float
     coarse: float
     worst: float
+    same: bool = False
 
 
 NOTHING = Explained(0.0, 0.0, 10.0)
@@ -80,7 +84,11 @@ class Explainer:
         self._roots = np.sqrt(self._weights)
         self._trend = self._ramp()
         self._model = self._tangents(self._filled(values))
-        self._normal = self._model @ self._model.T
+        self._normal = self._model.astype(np.float64) @ self._model.T.astype(np.float64)
+        diagonal = np.diag(self._normal)
+        self._damped = self._normal + np.diag(1e-6 * diagonal + 1e-12 * diagonal[0] + 1e-30)
+        self._limits = self._most_changes()
+        self._coarse, self._local = (self._blurred_model(sigma) for sigma in (_COARSE, _LOCAL))
         self.flat = float(self._normal[0, 0]) <= 1e-12 * max(1.0, float(np.square(values).sum()))
 
     def explain(self, scene: Array, row: int, column: int, noise: Noise, sign: int = 1) -> Explained:
@@ -93,16 +101,15 @@ class Explainer:
             noise: of the scene.
             sign: -1 compares with the inverted window.
         """
-        window = sign * self._centred(self._window(scene, row, column)).ravel().astype(np.float64)
+        window = sign * self._centred(self._window(scene, row, column)).ravel()
         energy = float(window @ window)
-        if energy <= 0 or self.flat:
+        if energy <= self._least_energy(scene) or self.flat:
             return NOTHING
-        fitted = self._fitted(window)
-        gain = float(fitted @ window) / float(fitted @ fitted)
-        if gain <= 0:
+        mix = self._mix(self._model @ window)
+        drawn, shared = float(mix @ self._normal @ mix), float(mix @ (self._model @ window))
+        if drawn <= 0 or shared <= 0:
             return NOTHING
-        fitted = gain * fitted
-        return self._judged(fitted, window - fitted, energy, noise)
+        return self._judged(mix * (shared / drawn), window, energy, noise)
 
     def noise(self, scene: Array) -> Noise:
         """Measure the noise of a scene: what varies even in its quietest windows."""
@@ -119,52 +126,60 @@ class Explainer:
             coarse.append(float(np.square(self._blurred(window, _COARSE)).mean()))
         return Noise(float(np.quantile(fine, _QUIET)), float(np.quantile(coarse, _QUIET)))
 
-    def _judged(self, fitted: Vector, rest: Vector, energy: float, noise: Noise) -> Explained:
-        count = rest.size
-        left = rest.reshape(self._shape).astype(np.float32)
+    def _judged(self, mix: Vector, window: Plane, energy: float, noise: Noise) -> Explained:
+        """Compare a window with a mix of the template and its changes, as a whole, blurred, and in its worst spot."""
+        weights = mix.astype(np.float32)
+        left = (window - weights @ self._model).reshape(self._shape)
+        count = left.size
         white = self._white(left)
-        fine = min(max(white, min(noise.fine, _WHITE * white)) * count, float(rest @ rest))
-        drawn = float(fitted @ fitted)
-        cosine = math.sqrt(drawn / max(energy - fine, drawn))
+        fine = min(_MORE * noise.fine, _WHITE * white) * count
+        drawn, rest = float(mix @ self._normal @ mix), float(np.vdot(left, left))
+        doubt = _DOUBT * fine * math.sqrt(3 / count)
+        cosine = math.sqrt(drawn / (drawn + max(rest - fine, 0.0) + doubt))
 
         kept = self._kept(_COARSE)
-        coarse_noise = max(kept * white, min(noise.coarse, 4 * _WHITE * kept * white))
-        drawn_coarse = float(np.square(self._blurred(fitted.reshape(self._shape), _COARSE)).mean())
+        coarse_noise = min(_MORE * noise.coarse, 4 * _WHITE * kept * white)
+        drawn_coarse = float(np.square(weights @ self._coarse).mean())
         left_coarse = float(np.square(self._blurred(left, _COARSE)).mean())
         doubt = _DOUBT * coarse_noise / math.sqrt(max(1.0, count * kept))
         beyond = max(left_coarse - coarse_noise, 0.0) + doubt
         coarse = math.sqrt(drawn_coarse / (drawn_coarse + beyond)) if drawn_coarse else 0.0
-        return Explained(min(cosine, 1.0), coarse, self._worst(fitted, left, coarse_noise))
+        same = rest <= _SAME * (drawn + rest)
+        return Explained(cosine, coarse, self._worst(weights, left, coarse_noise), same)
 
-    def _worst(self, fitted: Vector, left: Plane, coarse_noise: float) -> float:
+    def _worst(self, weights: Plane, left: Plane, coarse_noise: float) -> float:
         spots = self._blurred(left, _LOCAL)
-        span = float(np.ptp(self._blurred(fitted.reshape(self._shape), _LOCAL), axis=(0, 1)).max())
+        span = float(np.ptp((weights @ self._local).reshape(self._shape), axis=(0, 1)).max())
         kept = self._kept(_LOCAL)
         noise = math.sqrt(coarse_noise * kept / self._kept(_COARSE))
         usual = math.sqrt(2 * math.log(2 + 2 * left.size * kept)) * noise
-        return min(max(float(np.abs(spots).max()) - usual, 0.0) / span, 10.0) if span else 10.0
+        largest = max(float(spots.max()), -float(spots.min()))
+        return min(max(largest - usual, 0.0) / span, 10.0) if span else 10.0
 
-    def _fitted(self, window: Vector) -> Vector:
-        """The template, moved, grown and blurred as the window asks for, within limits."""
-        template: Vector = self._model[0]
-        diagonal = np.diag(self._normal)
-        damping = np.diag(1e-6 * diagonal + 1e-12 * diagonal[0])
-        found = np.linalg.solve(self._normal + damping, self._model @ window)
+    def _mix(self, products: Plane) -> Vector:
+        """How much of the template and of each of its changes a window asks for, within limits."""
+        plain: Vector = np.eye(len(self._model))[0]
+        found = np.linalg.solve(self._damped, products.astype(np.float64))
         if found[0] <= 0:
-            return template
-        limits = np.array([*[_MOST_STEP] * (1 if self._signal else 2), _MOST_GROWTH, _MOST_BLUR]) / [
-            *[self._block] * (1 if self._signal else 2),
-            1,
-            self._block,
-        ]
-        low = -limits
-        low[-1] = -_MOST_SHARPENING / self._block
-        moved: Vector = template + np.clip(found[1:] / found[0], low, limits) @ self._model[1:]
-        plain = float(template @ window) / math.sqrt(float(template @ template))
-        better = float(moved @ window) / math.sqrt(max(float(moved @ moved), 1e-30)) > plain
-        return moved if better else np.array(template, np.float64)
+            return plain
+        mix = np.concatenate([[1.0], np.clip(found[1:] / found[0], -self._limits[1], self._limits[0])])
+        energy = max(float(mix @ self._normal @ mix), 1e-30)
+        better = bool(float(mix @ products) / math.sqrt(energy) > float(products[0]) / math.sqrt(float(self._normal[0, 0])))
+        return np.asarray(mix if better else plain, np.float64)
 
-    def _tangents(self, values: Plane) -> Vector:
+    def _least_energy(self, scene: Array) -> float:
+        """Energy of a window below which it has no contrast, but for rounding."""
+        largest = float(np.abs(scene[:: max(1, scene.shape[0] // 8), :: max(1, scene.shape[1] // 64)]).max())
+        return _FLAT * largest**2
+
+    def _most_changes(self) -> tuple[Vector, Vector]:
+        """Largest changes of each kind, forwards and backwards."""
+        steps = [_MOST_STEP / self._block] * (1 if self._signal else 2)
+        ahead = np.array([*steps, _MOST_GROWTH, _MOST_BLUR / self._block])
+        back = np.array([*steps, _MOST_GROWTH, _MOST_SHARPENING / self._block])
+        return ahead, back
+
+    def _tangents(self, values: Plane) -> Plane:
         """The template, and how it changes across, down, as it grows and as it blurs, ``(4 or 5, numbers)``."""
         soft = self._blurred(values, _SOFT)
         across = np.gradient(soft, axis=1) if values.shape[1] > 1 else np.zeros_like(soft)
@@ -175,7 +190,10 @@ class Explainer:
             growth = growth + (np.arange(values.shape[0]) - (values.shape[0] - 1) / 2)[:, None, None] * down
             steps.append(down)
         changes: Sequence[Plane] = [values, *steps, growth, self._blurred(values, 1.0) - values]
-        return np.stack([self._centred(change).ravel() for change in changes]).astype(np.float64)
+        return np.stack([self._centred(change).ravel() for change in changes]).astype(np.float32)
+
+    def _blurred_model(self, sigma: float) -> Plane:
+        return np.stack([self._blurred(one.reshape(self._shape), sigma).ravel() for one in self._model])
 
     def _ramp(self) -> Plane:
         """A straight line along a signal, of weighted mean 0 and weighted mean square 1."""

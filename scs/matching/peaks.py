@@ -77,11 +77,14 @@ def find_peaks(
     highest = cv2.dilate(scores, np.ones((3, 3), np.uint8))
     candidates = np.flatnonzero((scores >= highest) & (scores > threshold))
     places = suppress_windows(scores, candidates, window, top, overlap)
-    return [_peak(scores, place // scores.shape[1], place % scores.shape[1], subpixel, p) for place in places]
+    width = scores.shape[1]
+    if not subpixel:
+        return [Peak(place // width, place % width, float(scores[place // width, place % width])) for place in places]
+    return [_peak(scores, place // width, place % width, p) for place in places]
 
 
-def _peak(scores: Scores, row: int, column: int, subpixel: bool, p: float) -> Peak:
-    down, right = _refine(scores, row, column, p) if subpixel else (0.0, 0.0)
+def _peak(scores: Scores, row: int, column: int, p: float) -> Peak:
+    down, right = _refine(scores, row, column, p)
     last_row, last_column = scores.shape[0] - 1, scores.shape[1] - 1
     return Peak(
         float(np.clip(row + down, 0, last_row)),

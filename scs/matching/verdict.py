@@ -22,14 +22,15 @@ from scs.matching.peaks import Peak, Scores, find_peaks
 Vector = NDArray[np.float64]
 
 # Weights of the evidence; chosen on half of the kinds of scenes of bench/presence.py, and reported on the other half.
-_FINE, _COARSE, _WORST, _GAP, _SURPRISE, _OFFSET = 1.16, 2.03, -0.42, 3.27, 1.29, -11.6
+# Of one; angle of the cosine, plain and blurred; logarithm of the worst spot; gap to the rival; that of the surprise.
+WEIGHTS = (-11.6, 1.16, 2.03, -0.42, 3.27, 1.29)
 _MOST_LIKENESS, _MOST_GAP, _MOST_SURPRISE = 2.6, 1.0, 60.0
 _NEARLY_ONE = 0.9967
 # The very same pixels need no further evidence.
-_SAME, _SAME_EVIDENCE = 0.9999, 5.0
+_SAME_EVIDENCE = 5.0
 
 # Rivals that are looked at beside the matches, and more of them as long as no gap shows among them.
-_RIVALS, _MOST_RIVALS, _GAP_THAT_SHOWS = 8, 1024, 0.15
+_RIVALS, _MOST_RIVALS, _GAP_THAT_SHOWS, _LEAST_GAP = 8, 1024, 0.15, 0.05
 _ACCIDENTS = 61  # of the highest places, a quarter of the window apart, by which rivals are compared with each other
 _EXCESSES = 10, 30  # accidents whose mean excess tells how they fall off
 _LEAST_EXCESS = 0.02  # of the evidence of the best of them
@@ -50,12 +51,14 @@ class Verdict:
         rival: score of the best place that is no copy of the template; None where there is none.
         psr: peak-to-sidelobe ratio: by how many standard deviations the score is above the mean of the map, outside
             the windows around the matches; None where there is nothing outside them, or only one value.
+        signs: what ``WEIGHTS`` weigh; none where something else decided.
     """
 
     evidence: float
     explained: float | None
     rival: float | None
     psr: float | None
+    signs: tuple[float, ...] = ()
 
     @property
     def present(self) -> bool:
@@ -109,18 +112,18 @@ def judge(
 def _verdict(peak: Peak, explained: Explained, rivals: _Rivals, ranking: _Ranking, psr: float | None) -> Verdict:
     share = explained.fine**2
     gap, rival = rivals.below(_likeness(explained))
-    if explained.fine >= _SAME and explained.worst < 0.01:
+    if explained.same:
         return Verdict(_SAME_EVIDENCE, share, rival, psr)
     surprise = ranking.surprise(peak.score, rival)
-    evidence = (
-        _OFFSET
-        + _FINE * min(_angle(explained.fine), _MOST_LIKENESS)
-        + _COARSE * min(_angle(explained.coarse), _MOST_LIKENESS)
-        + _WORST * math.log(min(explained.worst, 1.5) + 0.05)
-        + _GAP * min(gap, _MOST_GAP)
-        + _SURPRISE * math.log1p(min(max(surprise, 0.0), _MOST_SURPRISE))
+    signs = (
+        1.0,
+        min(_angle(explained.fine), _MOST_LIKENESS),
+        min(_angle(explained.coarse), _MOST_LIKENESS),
+        math.log(min(explained.worst, 1.5) + 0.05),
+        min(gap, _MOST_GAP),
+        math.log1p(min(max(surprise, 0.0), _MOST_SURPRISE)),
     )
-    return Verdict(evidence, share, rival, psr)
+    return Verdict(float(np.dot(WEIGHTS, signs)), share, rival, psr, signs)
 
 
 def _by_rank(peak: Peak, ranking: _Ranking, psr: float | None) -> Verdict:
@@ -158,11 +161,12 @@ class _Rivals:
 
     def below(self, likeness: float) -> tuple[float, float | None]:
         """How far a likeness is above the best rival, and that rival's score."""
+        if self._complete and (not self._gaps.size or self._gaps.max() < _LEAST_GAP):
+            return _MOST_GAP, None  # all that there is is alike: nothing else than copies
         first = int(np.searchsorted(-self._likenesses, -likeness - 1e-12))
         gaps = self._gaps[first:]
-        if not gaps.size or gaps.max() < 0.05:
-            # All that there is is alike: nothing else than copies, or nothing but rivals.
-            return (_MOST_GAP, None) if self._complete else (0.0, self._scores[-1])
+        if not gaps.size:
+            return 0.0, self._scores[-1]
         split = first + int(gaps.argmax())
         return likeness - float(self._likenesses[split + 1]), max(self._scores[split + 1 :])
 
@@ -171,25 +175,33 @@ class _Ranking:
     """The highest places of a map, a quarter of the window apart, by their evidence: squared Fisher transforms."""
 
     def __init__(self, scores: Scores, window: tuple[int, int], p: float) -> None:
-        apart = max(1, window[0] // 4), max(1, window[1] // 4)
-        places = find_peaks(scores, apart, _MOST_RIVALS, overlap=0, subpixel=False)
-        self._p = p
+        self._map, self._p = scores, p
+        self._apart = max(1, window[0] // 4), max(1, window[1] // 4)
+        self._list(_ACCIDENTS)
+
+    def _list(self, most: int) -> None:
+        places = find_peaks(self._map, self._apart, most, overlap=0, subpixel=False)
+        self._full = len(places) == most < _MOST_RIVALS
         self._scores = np.array([place.score for place in places])
         self._evidence = self._transformed(self._scores)
 
     def rival(self, score: float) -> float | None:
-        """The best score below the widest gap under a score, in mean excesses of those below that gap."""
-        below = self._evidence[self._scores <= score]
+        """The best score below the widest gap under a score, among the highest places."""
+        below = self._scores[self._scores < score - 1e-9]
         if below.size < 2:
             return None
-        gaps = [(below[i] - below[i + 1]) / self._excess(below[i + 1 :]) for i in range(min(below.size - 1, 200))]
-        return float(self._scores[self._scores <= score][int(np.argmax(gaps)) + 1])
+        evidence = self._transformed(np.concatenate([[score], below]))
+        gaps = -np.diff(evidence[: _EXCESSES[0] + 1])
+        return float(below[int(gaps.argmax())])
 
     def surprise(self, score: float, rival: float | None) -> float:
         """By how many mean excesses of the rivals a score is above the best of them."""
         if rival is None:
             return _MOST_SURPRISE
         below = self._evidence[self._scores <= rival + 1e-9]
+        if self._full and below.size <= max(_EXCESSES):
+            self._list(_MOST_RIVALS)
+            below = self._evidence[self._scores <= rival + 1e-9]
         best = float(self._transformed(np.array([rival]))[0])
         own = float(self._transformed(np.array([score]))[0])
         return (own - best) / max(self._excess(below), _LEAST_EXCESS * best, 1e-6)
