@@ -26,7 +26,9 @@ _DOUBT = 2.0  # standard deviations of the measured noise that are not taken off
 _SAMPLED = 5  # windows of the scene along each side that tell its noise
 _QUIET = 0.25  # of them are taken to hold nothing but noise
 _WHITE = 3.0  # noise may be so many times as strong as its finest part says, where it was compressed or blurred
-_MORE = 4.0  # noise may be so many times as strong as in the quietest windows
+_MORE = 1.5  # noise may be so many times as strong as in the quietest windows
+_RARE = 1.3  # times the largest value that noise is expected to have, which it seldom passes
+_SOME_NOISE, _MUCH_NOISE = 0.1, 0.4  # shares of a window's energy
 _FLAT = 1e-9  # of the square of its values: the energy of a window without contrast
 _SAME = 2e-4  # of the energy: what rounding leaves
 
@@ -145,6 +147,9 @@ class Explainer:
         beyond = max(left_coarse - coarse_noise, 0.0) + doubt
         coarse = math.sqrt(drawn_coarse / (drawn_coarse + beyond)) if drawn_coarse else 0.0
         same = rest <= _SAME * (drawn + rest)
+        # What is mostly noise is judged by what is left of it after blurring.
+        noisy = min(max((fine / energy - _SOME_NOISE) / (_MUCH_NOISE - _SOME_NOISE), 0.0), 1.0)
+        cosine += noisy * max(coarse - cosine, 0.0)
         return Explained(cosine, coarse, self._worst(weights, left, coarse_noise), same)
 
     def _worst(self, weights: Plane, left: Plane, coarse_noise: float) -> float:
@@ -152,7 +157,7 @@ class Explainer:
         span = float(np.ptp((weights @ self._local).reshape(self._shape), axis=(0, 1)).max())
         kept = self._kept(_LOCAL)
         noise = math.sqrt(coarse_noise * kept / self._kept(_COARSE))
-        usual = math.sqrt(2 * math.log(2 + 2 * left.size * kept)) * noise
+        usual = _RARE * math.sqrt(2 * math.log(2 + 2 * left.size * kept)) * noise
         largest = max(float(spots.max()), -float(spots.min()))
         return min(max(largest - usual, 0.0) / span, 10.0) if span else 10.0
 
@@ -162,10 +167,10 @@ class Explainer:
         found = np.linalg.solve(self._damped, products.astype(np.float64))
         if found[0] <= 0:
             return plain
-        mix = np.concatenate([[1.0], np.clip(found[1:] / found[0], -self._limits[1], self._limits[0])])
+        mix: Vector = np.concatenate([[1.0], np.clip(found[1:] / found[0], -self._limits[1], self._limits[0])])
         energy = max(float(mix @ self._normal @ mix), 1e-30)
-        better = bool(float(mix @ products) / math.sqrt(energy) > float(products[0]) / math.sqrt(float(self._normal[0, 0])))
-        return np.asarray(mix if better else plain, np.float64)
+        least = float(products[0]) / math.sqrt(float(self._normal[0, 0]))
+        return mix if float(mix @ products) / math.sqrt(energy) > least else plain
 
     def _least_energy(self, scene: Array) -> float:
         """Energy of a window below which it has no contrast, but for rounding."""

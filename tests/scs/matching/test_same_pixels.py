@@ -67,4 +67,5 @@ def test_a_template_of_one_colour_is_found_where_that_colour_is():
     scene[30:42, 50:62] = 77
     (match,) = find(scene, [np.full((12, 12), 77, np.uint8)], Search("pixels")).matches
     assert (match.x, match.y, match.present) == (56, 36, True)
-    assert not find(np.full((40, 40), 230, np.uint8), [np.full((9, 9), 20, np.uint8)], Search("pixels")).matches[0].present
+    bright, dark = np.full((40, 40), 230, np.uint8), np.full((9, 9), 20, np.uint8)
+    assert not find(bright, [dark], Search("pixels")).matches[0].present
