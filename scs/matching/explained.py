@@ -26,7 +26,6 @@ _DOUBT = 2.0  # standard deviations of the measured noise that are not taken off
 _SAMPLED = 5  # windows of the scene along each side that tell its noise
 _QUIET = 0.25  # of them are taken to hold nothing but noise
 _WHITE = 3.0  # noise may be so many times as strong as its finest part says, where it was compressed or blurred
-_MORE = 1.5  # noise may be so many times as strong as in the quietest windows
 _RARE = 1.3  # times the largest value that noise is expected to have, which it seldom passes
 _SOME_NOISE, _MUCH_NOISE = 0.1, 0.4  # shares of a window's energy
 _FLAT = 1e-9  # of the square of its values: the energy of a window without contrast
@@ -134,13 +133,13 @@ class Explainer:
         left = (window - weights @ self._model).reshape(self._shape)
         count = left.size
         white = self._white(left)
-        fine = min(_MORE * noise.fine, _WHITE * white) * count
+        fine = max(white, min(noise.fine, _WHITE * white)) * count
         drawn, rest = float(mix @ self._normal @ mix), float(np.vdot(left, left))
         doubt = _DOUBT * fine * math.sqrt(3 / count)
         cosine = math.sqrt(drawn / (drawn + max(rest - fine, 0.0) + doubt))
 
         kept = self._kept(_COARSE)
-        coarse_noise = min(_MORE * noise.coarse, 4 * _WHITE * kept * white)
+        coarse_noise = max(kept * white, min(noise.coarse, 4 * _WHITE * kept * white))
         drawn_coarse = float(np.square(weights @ self._coarse).mean())
         left_coarse = float(np.square(self._blurred(left, _COARSE)).mean())
         doubt = _DOUBT * coarse_noise / math.sqrt(max(1.0, count * kept))
@@ -150,7 +149,8 @@ class Explainer:
         # What is mostly noise is judged by what is left of it after blurring.
         noisy = min(max((fine / energy - _SOME_NOISE) / (_MUCH_NOISE - _SOME_NOISE), 0.0), 1.0)
         cosine += noisy * max(coarse - cosine, 0.0)
-        return Explained(cosine, coarse, self._worst(weights, left, coarse_noise), same)
+        worst = (1 - noisy) * self._worst(weights, left, coarse_noise)
+        return Explained(cosine, coarse, worst, same)
 
     def _worst(self, weights: Plane, left: Plane, coarse_noise: float) -> float:
         spots = self._blurred(left, _LOCAL)

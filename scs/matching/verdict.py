@@ -22,8 +22,8 @@ from scs.matching.peaks import Peak, Scores, find_peaks
 Vector = NDArray[np.float64]
 
 # Weights of the evidence; chosen on half of the kinds of scenes of bench/presence.py, and reported on the other half.
-# Of one; angle of the cosine, plain and blurred; logarithm of the worst spot; gap to the rival; that of the surprise.
-WEIGHTS = (-18.2, 1.39, 2.7, -3.01, 4.52, 0.41)
+# Of one; angle of the cosine; logarithm of the worst spot; gap to the rival; logarithm of the surprise.
+WEIGHTS = (-18.1, 4.96, -1.61, 5.12, 0.93)
 _MOST_LIKENESS, _MOST_WORST, _MOST_GAP, _MOST_SURPRISE = 2.6, 0.3, 1.0, 19.0
 _NEARLY_ONE = 0.9967
 # The very same pixels need no further evidence.
@@ -118,7 +118,6 @@ def _verdict(peak: Peak, explained: Explained, rivals: _Rivals, ranking: _Rankin
     signs = (
         1.0,
         min(_angle(explained.fine), _MOST_LIKENESS),
-        min(_angle(explained.coarse), _MOST_LIKENESS),
         math.log(min(explained.worst, _MOST_WORST) + 0.05),
         min(gap, _MOST_GAP),
         math.log1p(min(max(surprise, 0.0), _MOST_SURPRISE)),

@@ -23,7 +23,7 @@ Indices = NDArray[np.intp]
 _WINDOWS = 2000
 
 # Points of a window with weights of its own beyond which a scan takes Fourier transforms, and parts it is done in.
-_MOST_POINTS = 150
+MOST_POINTS = 150
 _GROUPS = 16
 
 # A window is flat where its pixels vary by less than this share of the scene's largest contrast.
@@ -59,8 +59,10 @@ class Scan:
         return rows, columns
 
     def profiles(self, rows: Indices, columns: Indices) -> Plane:
-        """Compute the cosine of each of these windows with each angle, ``(windows, angles)``; -1 for all but the best
-        angle where a scan took Fourier transforms, as all would take too long."""
+        """Compute the cosine of each of these windows with each angle, ``(windows, angles)``.
+
+        Where a scan took Fourier transforms, all but the best angle have -1: all would take too long.
+        """
         if self._best_angle is None:
             return self._bank.profiles(self._pixels, rows, columns, self._floor)
         profiles = np.full((rows.size, self._bank.angles), -1, np.float32)
@@ -122,7 +124,7 @@ class TurnedBank:
             pixels = pixels - pixels.mean()  # sums of squares then keep their digits in float32
         floor = float(_FLAT * np.abs(pixels).max()) ** 2
         inverse = self._disc_inverse(pixels, floor)[:rows, :columns] if self.disc else None
-        if inverse is None and self._kernels.shape[1] > _MOST_POINTS:
+        if inverse is None and self._kernels.shape[1] > MOST_POINTS:
             scores, best_angle = self._by_transforms(pixels, (rows, columns), floor, workers)
             return Scan(scores, pixels, floor, self, best_angle)
         windows = sliding_window_view(pixels, (rows, columns))  # (side, side, rows, columns)

@@ -36,6 +36,7 @@ _DIRECT_BLOCK = 448  # places of a side, of scs.matching.scores
 # A search over poses. Products of its scan in a unit, where one disc serves all angles and where each has its own
 # weights; the alignment of what it finds; a pixel of a posed template, and one of its channels.
 _PRODUCTS, _PRODUCTS_OF_WEIGHTED = 800, 100
+_TRANSFORMED_ANGLE = 12  # of one angle, for each pixel of the scene at the scan's resolution
 _GATHERING = 20  # products that fetching a pixel of a window costs
 _ALIGNMENT = 1_500_000
 _POSED_PIXEL, _POSED_CHANNEL = 4, 1.3
@@ -136,7 +137,7 @@ def _scan(scene: Shape, template: Shape, masked: bool, ranges: Ranges) -> float:
 
     from scs.matching.posing.plan import plan_scan
     from scs.matching.posing.resolutions import TemplatePlane
-    from scs.matching.posing.turned_bank import is_round
+    from scs.matching.posing.turned_bank import MOST_POINTS, is_round
 
     height, width, _ = template
     pixels = np.broadcast_to(np.float32(0), _core(height, width, masked))
@@ -152,7 +153,10 @@ def _scan(scene: Shape, template: Shape, masked: bool, ranges: Ranges) -> float:
         windows = math.prod(max(0, round(length * factor) - side + 1) for length in scene[:2])
         angles = len(plan.angles(size))
         products = windows * math.pi / 4 * side**2 * ((1 if disc else 3) * angles + _GATHERING)
-        cost += _LEVEL + products / (_PRODUCTS if disc else _PRODUCTS_OF_WEIGHTED)
+        direct = products / (_PRODUCTS if disc else _PRODUCTS_OF_WEIGHTED)
+        transformed = angles * math.prod(scene[:2]) * factor**2 * _TRANSFORMED_ANGLE
+        by_transforms = not disc and math.pi / 4 * side**2 > MOST_POINTS
+        cost += _LEVEL + (transformed if by_transforms else direct)
     return cost
 
 
