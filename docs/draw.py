@@ -132,7 +132,7 @@ def draw_presence() -> None:
     from scenes.screens import screen
 
     figure, grid = panels(5, 1)
-    kinds = [("screen", screen, 8, 4), ("screen without", screen, 0, 4), ("page", page, 6, 0)]
+    kinds = [("screen", screen, 8, 4), ("screen without", screen, 0, 12), ("page", page, 6, 0)]
     kinds += [("board", board, 7, 1), ("particles", particles, 20, 3)]
     for axes, (name, draw, copies, seed) in zip(grid, kinds, strict=True):
         rng = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ from scs.matching.nms import suppress_boxes
 from scs.matching.options import METHOD_NAMES, PARTS, PIXELS, Search
 from scs.matching.outline import RIM, one_colour, outlined
 from scs.matching.parts import PartsTemplate, parts_map
-from scs.matching.peaks import Peak, find_peaks
+from scs.matching.peaks import Peak, Places, find_peaks, local_maxima
 from scs.matching.posing.goal import PosedMatch
 from scs.matching.posing.poses import Box, pose_template
 from scs.matching.posing.search import find_poses
@@ -228,8 +228,11 @@ def _upright_matches(
     scores = np.abs(signed) if search.polarity == "either" else search.sign * signed
     limit = -np.inf if search.sign < 0 else 0.0
     threshold = limit if search.threshold is None else search.sign * search.threshold
-    peaks = find_peaks(scores, size, search.top, threshold=threshold, overlap=search.overlap, p=search.exponent)
-    told = _judged(scene, template, mask, search, signed, scores, peaks, before)
+    maxima = local_maxima(scores, min(threshold, 0.0))
+    peaks = find_peaks(
+        scores, size, search.top, threshold=threshold, overlap=search.overlap, p=search.exponent, maxima=maxima
+    )
+    told = _judged(scene, template, mask, search, signed, scores, peaks, maxima, before)
     matches = []
     for peak, verdict in zip(peaks, told, strict=True):
         row, column = peak.row - before[0], peak.column - before[1]
@@ -247,15 +250,16 @@ def _judged(
     signed: NDArray[np.floating[Any]],
     scores: NDArray[np.floating[Any]],
     peaks: list[Peak],
+    maxima: Places,
     before: tuple[int, int],
 ) -> list[Verdict]:
     """Judge peaks by their own map or, where its scores have no angle to go by, by that of Pearson's r."""
     size = _size(template)
     if search.method == PARTS:
-        return judge(scores, peaks, size)
+        return judge(scores, peaks, size, maxima=maxima)
     look = Looking(scene, _pixels(template), mask, before, signed if search.polarity == "either" else None)
     if METHODS[search.method].normalised and search.sign > 0:
-        return judge(scores, peaks, size, look, p=search.exponent)
+        return judge(scores, peaks, size, look, p=search.exponent, maxima=maxima)
     angles = np.atleast_2d(score_map(scene, _pixels(template), mask=mask, device=search.device).scores)
     last_row, last_column = angles.shape[0] - 1, angles.shape[1] - 1
     there = [

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scs.errors import OptionError
 from scs.matching.explained import Explained
-from scs.matching.peaks import Peak, Scores, find_peaks
+from scs.matching.peaks import Peak, Places, Scores, find_peaks, local_maxima
 
 Vector = NDArray[np.float64]
 
@@ -74,6 +74,7 @@ def judge(
     *,
     explained: Sequence[Explained] | None = None,
     p: float = 1.0,
+    maxima: Places | None = None,
 ) -> list[Verdict]:
     """Judge matches, all of one template.
 
@@ -84,6 +85,7 @@ def judge(
         look: tells how well the template explains a place; None where that cannot be told, as for ``parts``.
         explained: how well it explains the matches, where that is known already.
         p: exponent > 0 that sharpened the scores.
+        maxima: local maxima of the map above 0, where they are known.
 
     Returns:
         One for each peak, in their order.
@@ -98,12 +100,13 @@ def judge(
         raise OptionError(f"a verdict is on scores within [-1, 1]; {scores.min():.6g} to {scores.max():.6g} came")
     if not peaks:
         return []
-    ranking = _Ranking(scores, window, p)
+    known_maxima = local_maxima(scores) if maxima is None else maxima
+    ranking = _Ranking(scores, known_maxima, window, p)
     sidelobe = _sidelobe(scores, peaks, window)
     if look is None:
         return [_by_rank(peak, ranking, _ratio(peak, sidelobe)) for peak in peaks]
     known = list(explained) if explained is not None else [look(peak) for peak in peaks]
-    rivals = _Rivals(peaks, known, scores, window, look)
+    rivals = _Rivals(peaks, known, scores, known_maxima, window, look)
     return [
         _verdict(peak, one, rivals, ranking, _ratio(peak, sidelobe)) for peak, one in zip(peaks, known, strict=True)
     ]
@@ -136,14 +139,20 @@ class _Rivals:
     """The places that were looked at, by how well the template explains them; more of them until a gap shows."""
 
     def __init__(
-        self, peaks: Sequence[Peak], known: Sequence[Explained], scores: Scores, window: tuple[int, int], look: Look
+        self,
+        peaks: Sequence[Peak],
+        known: Sequence[Explained],
+        scores: Scores,
+        maxima: Places,
+        window: tuple[int, int],
+        look: Look,
     ) -> None:
         apart = max(2, window[0] // 4), max(2, window[1] // 4)
         most = len(peaks) + _RIVALS
         seen = list(zip(map(_likeness, known), (peak.score for peak in peaks), strict=True))
         taken = list(peaks)
         while True:
-            listed = find_peaks(scores, window, most, subpixel=False)
+            listed = find_peaks(scores, window, most, subpixel=False, maxima=maxima)
             for place in listed:
                 if not any(_near(place, other, apart) for other in taken):
                     taken.append(place)
@@ -173,13 +182,13 @@ class _Rivals:
 class _Ranking:
     """The highest places of a map, a quarter of the window apart, by their evidence: squared Fisher transforms."""
 
-    def __init__(self, scores: Scores, window: tuple[int, int], p: float) -> None:
-        self._map, self._p = scores, p
+    def __init__(self, scores: Scores, maxima: Places, window: tuple[int, int], p: float) -> None:
+        self._map, self._maxima, self._p = scores, maxima, p
         self._apart = max(1, window[0] // 4), max(1, window[1] // 4)
         self._list(_ACCIDENTS)
 
     def _list(self, most: int) -> None:
-        places = find_peaks(self._map, self._apart, most, overlap=0, subpixel=False)
+        places = find_peaks(self._map, self._apart, most, overlap=0, subpixel=False, maxima=self._maxima)
         self._full = len(places) == most < _MOST_RIVALS
         self._scores = np.array([place.score for place in places])
         self._evidence = self._transformed(self._scores)

@@ -37,7 +37,7 @@ def glyphs(rng, shape, size, count):
     return scene
 
 
-@pytest.mark.parametrize(("row", "column"), [(90, 200), (150, 240), (200, 100), (300, 250)])
+@pytest.mark.parametrize(("row", "column"), [(90, 200), (150, 240), (300, 250)])
 def test_a_template_that_is_there_is_present_and_one_from_elsewhere_is_absent(row, column):
     rng = np.random.default_rng(0)
     here, elsewhere = data.camera(), cv2.cvtColor(data.chelsea(), cv2.COLOR_RGB2GRAY)
