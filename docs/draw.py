@@ -123,19 +123,30 @@ def draw_parts() -> None:
 
 
 def draw_presence() -> None:
-    """A high score of what is not there, and a lower one of what is."""
-    camera = skimage.data.camera()
-    astronaut = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
-    matrix = cv2.getRotationMatrix2D((256, 256), 6, 1.04)
-    turned = cv2.warpAffine(camera, matrix, (512, 512), borderMode=cv2.BORDER_REFLECT)
-    noisy = np.clip(turned + np.random.default_rng(0).normal(0, 25, turned.shape), 0, 255).astype(np.uint8)
-    pairs = [(cut(astronaut, (250, 467, 40, 40)), camera), (cut(camera, (276, 308, 64, 64)), noisy)]
-    figure, grid = panels(4, 1)
-    for (left, right), (template, scene) in zip((grid[:2], grid[2:]), pairs, strict=True):
-        match = find(scene, [template]).matches[0]
-        show(left, template, "template")
-        show(right, scene, f"score {match.score:.2f}, chance {match.chance:.{2 if match.chance > 0.1 else 6}f}")
-        outline_match(right, match, RIGHT if match.present else WRONG)
+    """Scenes with what was found in them; of the second screen the best place, which is not the template."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+    from scenes.boards import board
+    from scenes.pages import page
+    from scenes.particles import particles
+    from scenes.renditions import rendered
+    from scenes.screens import screen
+
+    figure, grid = panels(5, 1)
+    kinds = [("screen", screen, 8, 4), ("screen without", screen, 0, 12), ("page", page, 6, 0)]
+    kinds += [("board", board, 7, 1), ("particles", particles, 20, 3)]
+    for axes, (name, draw, copies, seed) in zip(grid, kinds, strict=True):
+        rng = np.random.default_rng(seed)
+        drawn = rendered(draw(rng, copies), 1, rng)
+        matches = find(drawn.pixels, [drawn.template], Search(top=max(1, copies + 4))).matches
+        present = [match for match in matches if match.present]
+        shown = drawn.pixels.copy()
+        height, width = drawn.template.shape[:2]
+        shown[:height, :width] = drawn.template
+        show(axes, shown, f"{name}: {len(present)} of {len(drawn.corners)}")
+        for match in present:
+            outline_match(axes, match, RIGHT)
+        if not present:
+            outline_match(axes, matches[0], WRONG)
     save(figure, "presence.jpg")
 
 

@@ -83,6 +83,10 @@ class NothingFoundError(ScsError):
     """A search that succeeded and found no match."""
 
 
+class LookError(ScsError):
+    """A search that could not be done, so that nothing is known of what is there."""
+
+
 class DataError(ScsError):
     """A data set that is missing, incomplete or not what its checksum says."""
 

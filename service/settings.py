@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -195,6 +196,15 @@ def injected_variables() -> list[str]:
     """Return the variables that are ignored because Kubernetes has set them to the address of a Service."""
     names = ("SCS_PORT", "SCS_GRPC_PORT")
     return [name for name in names if re.fullmatch(_INJECTED, os.environ.get(name, ""))]
+
+
+LIMITS_OF_MATCHES = ("max_pixels", "max_templates", "max_match_pixels", "max_match_work")
+
+
+def without_limits(settings: Settings) -> Settings:
+    """Lift the limits of matches that were not set: they protect a service, not a command on one's own machine."""
+    lifted = {name: sys.maxsize for name in LIMITS_OF_MATCHES if name not in settings.model_fields_set}
+    return settings.model_copy(update=lifted)
 
 
 def read_settings(**given: Any) -> Settings:

@@ -5,7 +5,6 @@ from results import NotMeasuredError, percent, percents, read, signed, table, ti
 from scs.matching.scores import DIRECT_PIXELS
 
 SHOWN_SIDES = 3, 5, 6, 7, 8, 16, 64, 128, 300
-ASIDE = "another photograph", "cut off the same photograph"
 
 
 def match_cases():
@@ -82,27 +81,14 @@ def memory():
 
 
 def presence():
-    found = read("presence", "methods")
     rows = []
-    for method, results in found.items():
-        for rule, rates in results["reported on"]["rules"].items():
-            if method == "ccoeff_normed" or rule.startswith("chance"):
-                alarms = " / ".join(percent(rates["false_alarms"][where], 1) for where in ASIDE)
-                levels = percents(rates["misses_by_level"])
-                name = rule.split(",")[0] + (", by `scs`" if method == "scs" else "")
-                rows.append([name, alarms, percent(rates["misses"]), levels])
-    heads = ["rule", "false alarms, other photograph / same", "missed", "missed, exact to harsh"]
-    return table(heads, rows)
-
-
-def calibration():
-    found = read("presence", "methods")["ccoeff_normed"]["reported on"]["calibration"]
-    levels = list(found[ASIDE[0]])
-    rows = [
-        [f"… came up: {where}", *(percent(share, 1 if share > 0.01 else 2) for share in found[where].values())]
-        for where in ASIDE
-    ]
-    return table(["a chance below …", *(f"{100 * float(level):g} %" for level in levels)], rows)
+    for kind, found in read("presence", "kinds").items():
+        copies = percents(share or 0 for share in found["misses_by_copies"].values())
+        usual = f"{percent(found['usual_false_alarms'], 1)}, {percent(found['usual_misses'], 1)}"
+        alarms, missed = (percent(found[name], 1) for name in ("false_alarms", "misses"))
+        rows.append([f"{kind} ({found['half']})", alarms, missed, percents(found["misses_by_level"]), copies, usual])
+    heads = ["kind", "false alarms", "missed", "exact / mild / moderate", "1 / to 8 / 20 / 62 / 300 copies"]
+    return table([*heads, "score > 0.8: false alarms, missed"], rows)
 
 
 def posed_presence():
@@ -201,7 +187,6 @@ TABLES = (
     bank,
     memory,
     presence,
-    calibration,
     posed_presence,
     subpixel,
     poses,

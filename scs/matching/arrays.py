@@ -13,7 +13,9 @@ from scs.errors import OptionError, ShapeError
 
 Array = NDArray[Any]
 
+# What is compared as it is. Others become one of these; float64 holds all that integers of 32 bits do.
 DTYPES = ("uint8", "uint16", "float32", "float64")
+_NEAREST = {"bool": "uint8", "int8": "float32", "int16": "float32", "float16": "float32"}
 _DIMENSIONS = "(H, W), (H, W, C) or (L,)"
 
 
@@ -26,13 +28,15 @@ def as_picture(what: str, pixels: ArrayLike) -> Array:
 
     Raises:
         ShapeError: another number of dimensions, or no pixels.
-        OptionError: another type than those in ``DTYPES``, or pixels that are not finite.
+        OptionError: no numbers, or pixels that are not finite.
     """
     array = np.asarray(pixels)
     if array.ndim not in (1, 2, 3) or not array.size:
         raise ShapeError(f"a {what} is {_DIMENSIONS} with at least one pixel but {array.shape} came")
+    if array.dtype.kind not in "buif":
+        raise OptionError(f"a {what} holds integers or floating-point numbers but this one holds {array.dtype}")
     if array.dtype.name not in DTYPES:
-        raise OptionError(f"a {what} holds {', '.join(DTYPES)} but this one holds {array.dtype}")
+        array = array.astype(_NEAREST.get(array.dtype.name, "float64"))
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise OptionError(f"a {what} needs finite numbers but {np.count_nonzero(~np.isfinite(array))} are not")
     return _with_channels(array.astype(array.dtype.newbyteorder("="), copy=False))

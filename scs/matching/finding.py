@@ -1,155 +1,39 @@
-"""Search for templates in a scene: the position, angle and scale of each match, and whether it is more than chance."""
+"""Search for templates in a scene: the position, angle and scale of each match, and whether it is there at all."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
-from scs.matching.arrays import check_masks, check_options
-from scs.matching.boxes import corners
+from scs.matching import cut_off
+from scs.matching.arrays import as_picture, check_box, check_masks
+from scs.matching.explained import Explained, Explainer
+from scs.matching.found import Found, Match
+from scs.matching.looking import Looking, match_at, sign_at, size_of
 from scs.matching.methods import METHODS
-from scs.matching.nms import check_overlap, suppress_boxes
+from scs.matching.nms import suppress_boxes
+from scs.matching.options import METHOD_NAMES, PARTS, PIXELS, Search
+from scs.matching.outline import RIM, one_colour, outlined
 from scs.matching.parts import PartsTemplate, parts_map
-from scs.matching.peaks import Peak, find_peaks
+from scs.matching.peaks import Peak, Places, find_peaks, local_maxima
 from scs.matching.posing.goal import PosedMatch
-from scs.matching.posing.poses import AxisOption, Box, angle_steps, pose_template, scale_steps, unrelated_poses
+from scs.matching.posing.poses import Box, pose_template
 from scs.matching.posing.search import find_poses
+from scs.matching.same_pixels import SamePixels
 from scs.matching.scores import ScoreMap, score_map, score_maps
-from scs.matching.surprise import Surprise, judge, present
+from scs.matching.stretched import find_stretched, stretched
+from scs.matching.verdict import Verdict, judge
+
+__all__ = ["METHOD_NAMES", "PARTS", "PIXELS", "Found", "Match", "Search", "find", "heatmap"]
 
 Array = NDArray[Any]
 
-PARTS = "parts"
-METHOD_NAMES = (*METHODS, PARTS)
-
-
-@dataclass(frozen=True)
-class Match:
-    """A template found in a scene.
-
-    Attributes:
-        template: which of the templates, from 0.
-        score: by the method that was asked for.
-        x: of the template's centre, in pixels of the scene, pixel i covering [i, i + 1).
-        y: likewise, downwards.
-        width: of the template as it lies there, in pixels.
-        height: likewise.
-        angle: degrees that the template is turned by, counter-clockwise as seen.
-        scale: size in the scene by size of the template.
-        psr: peak-to-sidelobe ratio: how many standard deviations the score is above the rest of the map; None where
-            there is no rest.
-        chance: that such a score comes up somewhere in such a scene without the template; None where the scene is too
-            small to tell.
-        present: whether the match is more than chance: the chance is below a hundredth or, where it is None, the score
-            is at least 0.8 before sharpening (for the methods without an angle: Pearson's r there).
-
-    Example:
-        >>> match = Match(0, 0.97, x=50, y=35, width=40, height=30, angle=0, scale=1, psr=9, chance=1e-6, present=True)
-        >>> match.corners.tolist()
-        [[30.0, 20.0], [70.0, 20.0], [70.0, 50.0], [30.0, 50.0]]
-    """
-
-    template: int
-    score: float
-    x: float
-    y: float
-    width: float
-    height: float
-    angle: float
-    scale: float
-    psr: float | None
-    chance: float | None
-    present: bool
-
-    @property
-    def corners(self) -> NDArray[np.float64]:
-        """Corners ``(4, 2)``: x and y of the template's top left, top right, bottom right and bottom left one."""
-        box = np.array([self.x, self.y, self.width, self.height, self.angle])
-        return np.asarray(corners(box), np.float64)
-
-
-@dataclass(frozen=True)
-class Found:
-    """The matches that were found of several templates.
-
-    Attributes:
-        matches: best first.
-        flat: for each template the share of the scene, 0 to 1, that has no angle to it; see ``ScoreMap``.
-
-    Example:
-        >>> found = find(np.eye(40, dtype=np.float32), [np.eye(10, dtype=np.float32)])
-        >>> isinstance(found, Found), len(found.matches), len(found.flat)
-        (True, 1, 1)
-    """
-
-    matches: list[Match]
-    flat: list[float]
-
-
-@dataclass(frozen=True)
-class Search:
-    """The options of a search for templates.
-
-    Attributes:
-        method: one of ``METHOD_NAMES``; see ``score_map`` and ``parts_map``.
-        p: exponent of the similarities, > 0.
-        q: noise floor of the similarities, >= 0.
-        angles: that templates may be turned by; see ``Steps``. None is upright.
-        scales: likewise; None is as large as they are.
-        top: most matches of each template.
-        threshold: a match scores above it (below it, where lower is better). None keeps whatever has an angle to the
-            template.
-        overlap: largest intersection over union of two matches of one template.
-        device: where torch computes scores; see ``score_map``. The search over angles and scales, and the method
-            ``parts``, run on the CPU all the same.
-
-    Raises:
-        OptionError: an unknown method, or an option out of range.
-
-    Example:
-        >>> search = Search(method="scs", p=3.0, angles="-30:30", top=5)
-        >>> search.posed
-        True
-    """
-
-    method: str = "ccoeff_normed"
-    p: float = 2.0
-    q: float = 0.0
-    angles: AxisOption = None
-    scales: AxisOption = None
-    top: int = 1
-    threshold: float | None = None
-    overlap: float = 0.3
-    device: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.method not in METHOD_NAMES:
-            raise OptionError(f"no method '{self.method[:60]}'; there are: {', '.join(METHOD_NAMES)}")
-        check_options(self.p, self.q)
-        if self.top < 1:
-            raise OptionError(f"top is 1 or more; {self.top} came")
-        if self.threshold is not None and math.isnan(self.threshold):
-            raise OptionError("a threshold is a number; nan came")
-        check_overlap(self.overlap)
-        if self.posed and self.method == PARTS:
-            raise OptionError(f"'{PARTS}' bends a template but does not turn or scale it; leave out angles and scales")
-
-    @property
-    def posed(self) -> bool:
-        """Whether templates may be turned or scaled."""
-        return self.angles is not None or self.scales is not None
-
-    @property
-    def sign(self) -> int:
-        """Sign that makes higher scores better: -1 for a method where lower ones are, else 1."""
-        return -1 if self.method in METHODS and METHODS[self.method].lower_is_better else 1
+_EVEN_SPARE = 16  # places that are compared by their pixels beside the matches that are asked for
 
 
 def find(
@@ -160,6 +44,9 @@ def find(
     masks: Sequence[Array | None] | None = None,
 ) -> Found:
     """Find templates in a scene.
+
+    A template of one colour behind a mask has no contrast; by a method that takes means off it is looked for by its
+    outline: how far the pixels around it are from that colour.
 
     Args:
         scene: see ``score_map``.
@@ -188,12 +75,22 @@ def find(
     masks = check_masks(masks, len(templates))
     if search.method == PARTS and any(mask is not None for mask in masks):
         raise OptionError(f"'{PARTS}' takes no mask")
-    if search.posed:
-        each = [_find_posed(scene, _pixels(t), mask, search) for t, mask in zip(templates, masks, strict=True)]
-    else:
-        each = _find_upright(scene, templates, masks, search)
-    matches = [dataclasses.replace(match, template=i) for i, (found, _) in enumerate(each) for match in found]
-    return Found(sorted(matches, key=lambda match: -search.sign * match.score), [flat for _, flat in each])
+    scene, corner = _region(scene, search)
+    by_outline = [search.centred and one_colour(_pixels(t), mask) for t, mask in zip(templates, masks, strict=True)]
+    plain = [i for i, outline in enumerate(by_outline) if not outline]
+    each: dict[int, tuple[list[Match], float]] = {}
+    for i, outline in enumerate(by_outline):
+        if outline:
+            each[i] = _find_outline(scene, _pixels(templates[i]), masks[i], search)
+    found = _find_all(scene, [templates[i] for i in plain], [masks[i] for i in plain], search)
+    each.update(zip(plain, found, strict=True))
+    matches = [
+        dataclasses.replace(match, template=i, x=match.x + corner[0], y=match.y + corner[1])
+        for i in range(len(templates))
+        for match in each[i][0]
+    ]
+    matches.sort(key=lambda match: -search.rank(match.score))
+    return Found(matches, [each[i][1] for i in range(len(templates))], by_outline)
 
 
 def heatmap(
@@ -211,7 +108,7 @@ def heatmap(
     Args:
         scene: see ``find``.
         template: see ``find``.
-        search: the method, its p, its q and its device.
+        search: the method, its p, its q, its device and its region. ``pixels`` is shown by Pearson's r.
         mask: see ``score_map``.
         angle: that the template is turned by.
         scale: that it is scaled by.
@@ -225,12 +122,57 @@ def heatmap(
         >>> heatmap(scene, scene[10:30, 20:50], Search()).scores.shape
         (41, 51)
     """
+    scene, corner = _region(scene, search)
+    if centre is not None:
+        centre = centre[0] - corner[0], centre[1] - corner[1]
     if search.method == PARTS:
         return ScoreMap(parts_map(scene, template), 0.0)
-    if angle == 0 and scale == 1:
-        pixels = _pixels(template)
-        return score_map(scene, pixels, search.method, mask=mask, p=search.p, q=search.q, device=search.device)
-    return _posed_map(scene, _pixels(template), mask, search, angle, scale, centre)[0]
+    pixels = _pixels(template)
+    if search.centred and mask is not None and one_colour(pixels, mask):
+        outline = outlined(scene, pixels, mask)
+        scene, pixels, mask = outline.scene, outline.template, outline.mask
+        centre = None if centre is None else (centre[0] + RIM, centre[1] + RIM)
+    if pixels.ndim == 1 or scene.shape[0] == 1:
+        pixels, mask = stretched(pixels, scale), None if mask is None else stretched(mask, scale)
+    elif angle != 0 or scale != 1:
+        return _posed_map(scene, pixels, mask, search, angle, scale, centre)[0]
+    return score_map(scene, pixels, search.map_method, mask=mask, p=search.p, q=search.q, device=search.device)
+
+
+def _region(scene: Array, search: Search) -> tuple[Array, tuple[int, int]]:
+    """The part of a scene to look in, and x and y of its first pixel."""
+    if search.region is None:
+        return scene, (0, 0)
+    x, y, across, down = search.region
+    rows, columns = _size(scene)
+    check_box(search.region, "scene", columns, rows)
+    part = scene[x : x + across] if np.ndim(scene) == 1 else scene[y : y + down, x : x + across]
+    return part, (x, y)
+
+
+def _find_all(
+    scene: Array, templates: Sequence[Array | PartsTemplate], masks: Sequence[Array | None], search: Search
+) -> list[tuple[list[Match], float]]:
+    if not search.posed:
+        return _find_upright(scene, templates, masks, search)
+    pairs = [(_pixels(template), mask) for template, mask in zip(templates, masks, strict=True)]
+    if np.ndim(scene) == 1 or scene.shape[0] == 1:
+        return [find_stretched(scene, pixels, mask, search) for pixels, mask in pairs]
+    return [_find_posed(scene, pixels, mask, search) for pixels, mask in pairs]
+
+
+def _find_outline(scene: Array, template: Array, mask: Array | None, search: Search) -> tuple[list[Match], float]:
+    assert mask is not None
+    outline = outlined(scene, template, mask)
+    ((matches, flat),) = _find_all(outline.scene, [outline.template], [outline.mask], search)
+    height, width = _size(template)
+    placed = [
+        dataclasses.replace(
+            match, x=match.x - RIM, y=match.y - RIM, width=width * match.scale, height=height * match.scale
+        )
+        for match in matches
+    ]
+    return placed, flat
 
 
 def _posed_map(
@@ -241,15 +183,15 @@ def _posed_map(
     angle: float,
     scale: float,
     centre: tuple[float, float] | None,
-) -> tuple[ScoreMap, Box]:
-    """Scores of a posed template, and where its box lies in the scene."""
+) -> tuple[ScoreMap, Box, Array, Array]:
+    """Scores of a posed template, where its box lies in the scene, and its pixels and weights there."""
     posed = pose_template(template, angle, scale, mask=mask, centre=centre)
     # A box is of whole pixels, and may reach over the scene's rim by the part of one.
     rows, first_row = _inside(posed.box.row, posed.box.rows, scene.shape[0])
     columns, first_column = _inside(posed.box.column, posed.box.columns, scene.shape[1])
     pixels, weights = posed.pixels[rows, columns], posed.weights[rows, columns]
     scored = score_map(scene, pixels, search.method, mask=weights, p=search.p, q=search.q, device=search.device)
-    return scored, Box(first_row, first_column, *pixels.shape[:2])
+    return scored, Box(first_row, first_column, *pixels.shape[:2]), pixels, weights
 
 
 def _inside(first: int, length: int, available: int) -> tuple[slice, int]:
@@ -264,7 +206,7 @@ def _find_upright(
         maps: Iterator[ScoreMap] = (ScoreMap(parts_map(scene, template), 0.0) for template in templates)
     else:
         pixels = [_pixels(template) for template in templates]
-        maps = score_maps(scene, pixels, search.method, masks=masks, p=search.p, q=search.q, device=search.device)
+        maps = score_maps(scene, pixels, search.map_method, masks=masks, p=search.p, q=search.q, device=search.device)
     return [
         (_upright_matches(scene, template, mask, search, scored), scored.flat)
         for scored, template, mask in zip(maps, templates, masks, strict=True)
@@ -275,104 +217,150 @@ def _upright_matches(
     scene: Array, template: Array | PartsTemplate, mask: Array | None, search: Search, scored: ScoreMap
 ) -> list[Match]:
     """The highest places of a map of scores, judged."""
-    height, width = _size(template)
+    size = _size(template)
+    if search.method == PIXELS:
+        return _same_pixels(scene, _pixels(template), mask, search, scored)
+    signed: NDArray[np.floating[Any]] = np.atleast_2d(scored.scores)
+    before = 0, 0
+    if search.border == "partial":
+        signed = cut_off.with_rim(scene, _pixels(template), signed, mask, search.exponent)
+        before = cut_off.reach(_pixels(template))
+    scores = np.abs(signed) if search.polarity == "either" else search.sign * signed
     limit = -np.inf if search.sign < 0 else 0.0
+    threshold = limit if search.threshold is None else search.sign * search.threshold
+    maxima = local_maxima(scores, min(threshold, 0.0))
     peaks = find_peaks(
-        search.sign * np.atleast_2d(scored.scores),
-        (height, width),
-        search.top,
-        threshold=limit if search.threshold is None else search.sign * search.threshold,
-        overlap=search.overlap,
-        p=_exponent(search),
+        scores, size, search.top, threshold=threshold, overlap=search.overlap, p=search.exponent, maxima=maxima
     )
-    cosines, told = _judge(scene, template, mask, search, scored, peaks)
+    told = _judged(scene, template, mask, search, signed, scores, peaks, maxima, before)
     matches = []
-    for peak, surprise, cosine in zip(peaks, told, cosines, strict=True):
-        pose = PosedMatch(peak.column + width / 2, peak.row + height / 2, 0.0, 1.0, search.sign * peak.score)
-        matches.append(_match(pose, (height, width), surprise, cosine))
+    for peak, verdict in zip(peaks, told, strict=True):
+        row, column = peak.row - before[0], peak.column - before[1]
+        sign = sign_at(signed, peak) if search.polarity == "either" else search.sign
+        pose = PosedMatch(column + size[1] / 2, row + size[0] / 2, 0.0, 1.0, sign * peak.score)
+        matches.append(match_at(pose, size, verdict, _visible(scene, size, row, column)))
     return matches
 
 
-def _find_posed(scene: Array, template: Array, mask: Array | None, search: Search) -> tuple[list[Match], float]:
-    poses = find_poses(
-        scene,
-        template,
-        search.method,
-        angles=search.angles,
-        scales=search.scales,
-        mask=mask,
-        p=search.p,
-        q=search.q,
-        threshold=0.0 if search.threshold is None else search.threshold,
-        top=search.top,
-    )
-    best = poses[0] if poses else None
-    if best is None:
-        flat = score_map(template, template, search.method, mask=mask).flat
-        return [], flat
-    # The other scores of the best pose tell how surprising all of the poses found are.
-    scored, box = _posed_map(scene, template, mask, search, best.angle, best.scale, (best.x, best.y))
-    peaks = [Peak(pose.y - best.y + box.row, pose.x - best.x + box.column, pose.score) for pose in poses]
-    trials = unrelated_poses(angle_steps(search.angles), scale_steps(search.scales))
-    exponent = _exponent(search)
-    told = judge(scored.scores, peaks, (box.rows, box.columns), p=exponent, trials=trials)
-    matches = [
-        _match(pose, _size(template), surprise, pose.score ** (1 / exponent))
-        for pose, surprise in zip(poses, told, strict=True)
-    ]
-    boxes = [[match.x, match.y, match.width, match.height, match.angle] for match in matches]
-    kept = suppress_boxes(boxes, [match.score for match in matches], search.overlap)
-    return [matches[i] for i in kept], scored.flat
-
-
-def _judge(
+def _judged(
     scene: Array,
     template: Array | PartsTemplate,
     mask: Array | None,
     search: Search,
-    scored: ScoreMap,
+    signed: NDArray[np.floating[Any]],
+    scores: NDArray[np.floating[Any]],
     peaks: list[Peak],
-) -> tuple[list[float], list[Surprise]]:
-    """Judge peaks by their own map or, where its scores have no angle to go by, by that of Pearson's r.
-
-    The scores that they are judged by, before sharpening, come with the judgement.
-    """
-    window = _size(template)
-    method = METHODS.get(search.method)
-    if method is None or (method.normalised and not method.lower_is_better):
-        exponent = _exponent(search)
-        told = judge(np.atleast_2d(scored.scores), peaks, window, p=exponent)
-        return [max(peak.score, 0) ** (1 / exponent) for peak in peaks], told
+    maxima: Places,
+    before: tuple[int, int],
+) -> list[Verdict]:
+    """Judge peaks by their own map or, where its scores have no angle to go by, by that of Pearson's r."""
+    size = _size(template)
+    if search.method == PARTS:
+        return judge(scores, peaks, size, maxima=maxima)
+    look = Looking(scene, _pixels(template), mask, before, signed if search.polarity == "either" else None)
+    if METHODS[search.method].normalised and search.sign > 0:
+        return judge(scores, peaks, size, look, p=search.exponent, maxima=maxima)
     angles = np.atleast_2d(score_map(scene, _pixels(template), mask=mask, device=search.device).scores)
-    rows, columns = angles.shape
+    last_row, last_column = angles.shape[0] - 1, angles.shape[1] - 1
     there = [
-        Peak(peak.row, peak.column, float(angles[min(round(peak.row), rows - 1), min(round(peak.column), columns - 1)]))
-        for peak in peaks
+        Peak(p.row, p.column, float(angles[min(round(p.row), last_row), min(round(p.column), last_column)]))
+        for p in peaks
     ]
-    return [peak.score for peak in there], judge(angles, there, window)
+    judged = judge(np.abs(angles) if search.polarity == "either" else angles, there, size, look)
+    if search.sign > 0:
+        return judged
+    # A difference of nothing is the template itself, be it of one colour.
+    same = SamePixels(_pixels(template), mask, _span(scene))
+    return [
+        dataclasses.replace(verdict, evidence=max(verdict.evidence, same.exact(look.scene, peak.row, peak.column)))
+        for verdict, peak in zip(judged, peaks, strict=True)
+    ]
 
 
-def _match(pose: PosedMatch, size: tuple[int, int], told: Surprise, cosine: float) -> Match:
-    """Make a match from a pose and its significance; its template is number 0 until the caller sets it."""
-    height, width = size
-    return Match(
-        0,
-        pose.score,
-        pose.x,
-        pose.y,
-        width * pose.scale,
-        height * pose.scale,
-        pose.angle,
-        pose.scale,
-        told.psr,
-        told.chance,
-        present(told, cosine),
-    )
+def _same_pixels(scene: Array, template: Array, mask: Array | None, search: Search, scored: ScoreMap) -> list[Match]:
+    """The places that are most alike, pixel by pixel; those of a template without contrast by its differences."""
+    size = _size(template)
+    scores = np.atleast_2d(scored.scores)
+    same = SamePixels(template, mask, _span(scene))
+    if scored.flat == 1 and same.flat:
+        scores = -np.atleast_2d(score_map(scene, template, "sqdiff", mask=mask, device=search.device).scores)
+    most = 2 * search.top + _EVEN_SPARE
+    peaks = find_peaks(scores, size, most, threshold=-np.inf, overlap=search.overlap, subpixel=False)
+    picture = as_picture("scene", scene)
+    matches = []
+    for peak in peaks:
+        difference = same.compare(picture, round(peak.row), round(peak.column))
+        if search.threshold is None or difference.score > search.threshold:
+            pose = PosedMatch(peak.column + size[1] / 2, peak.row + size[0] / 2, 0.0, 1.0, difference.score)
+            matches.append(match_at(pose, size, Verdict(difference.evidence, None, None, None)))
+    matches.sort(key=lambda match: -match.score)
+    return matches[: search.top]
 
 
-def _exponent(search: Search) -> float:
-    """Exponent that the scores of a method are sharpened by; 1 where they are not."""
-    return search.p if search.method in METHODS and METHODS[search.method].kind == "similarity" else 1.0
+def _find_posed(scene: Array, template: Array, mask: Array | None, search: Search) -> tuple[list[Match], float]:
+    poses = _poses(scene, template, mask, search)
+    if not poses:
+        return [], score_map(template, template, search.method, mask=mask).flat
+    best = poses[0]
+    # The other scores of the best pose tell what rivals all of the poses found have.
+    scored, box, pixels, weights = _posed_map(scene, template, mask, search, best.angle, best.scale, (best.x, best.y))
+    signed = np.atleast_2d(scored.scores)
+    either = search.polarity == "either"
+    peaks = [Peak(pose.y - best.y + box.row, pose.x - best.x + box.column, abs(pose.score)) for pose in poses]
+    look = Looking(scene, pixels, weights, signed=signed if either else None)
+    explained = [_explained(scene, template, mask, pose, look) for pose in poses]
+    scores = np.abs(signed) if either else signed
+    told = judge(scores, peaks, (box.rows, box.columns), look, explained=explained, p=search.exponent)
+    matches = [match_at(pose, _size(template), verdict) for pose, verdict in zip(poses, told, strict=True)]
+    boxes = [[match.x, match.y, match.width, match.height, match.angle] for match in matches]
+    kept = suppress_boxes(boxes, [search.rank(match.score) for match in matches], search.overlap)
+    return [matches[i] for i in kept][: search.top], scored.flat
+
+
+def _poses(scene: Array, template: Array, mask: Array | None, search: Search) -> list[PosedMatch]:
+    """Poses found, best first; with either polarity those of the inverted template as well, their scores below 0."""
+
+    def found(pixels: Array) -> list[PosedMatch]:
+        return find_poses(
+            scene,
+            pixels,
+            search.method,
+            angles=search.angles,
+            scales=search.scales,
+            mask=mask,
+            p=search.p,
+            q=search.q,
+            threshold=0.0 if search.threshold is None else search.threshold,
+            top=search.top,
+        )
+
+    poses = found(template)
+    if search.polarity == "either":
+        inverted = found(-template.astype(np.float32))
+        poses = poses + [dataclasses.replace(pose, score=-pose.score) for pose in inverted]
+    return sorted(poses, key=lambda pose: -abs(pose.score))
+
+
+def _explained(scene: Array, template: Array, mask: Array | None, pose: PosedMatch, look: Looking) -> Explained:
+    """How well a template explains the scene in its own pose."""
+    posed = pose_template(template, pose.angle, pose.scale, mask=mask, centre=(pose.x, pose.y))
+    rows, row = _inside(posed.box.row, posed.box.rows, scene.shape[0])
+    columns, column = _inside(posed.box.column, posed.box.columns, scene.shape[1])
+    pixels = posed.pixels[rows, columns]
+    explainer = Explainer(pixels if pose.score >= 0 else -pixels, posed.weights[rows, columns])
+    return explainer.explain(look.scene, row, column, look.noise)
+
+
+def _visible(scene: Array, size: tuple[int, int], row: float, column: float) -> float:
+    """Share of a window that lies inside the scene."""
+    rows, columns = _size(scene)
+    down = max(0.0, min(row + size[0], rows) - max(row, 0.0))
+    across = max(0.0, min(column + size[1], columns) - max(column, 0.0))
+    return min(down * across / (size[0] * size[1]), 1.0)
+
+
+def _span(scene: Array) -> float:
+    return float(scene.max()) - float(scene.min())
 
 
 def _pixels(template: Array | PartsTemplate) -> Array:
@@ -380,5 +368,4 @@ def _pixels(template: Array | PartsTemplate) -> Array:
 
 
 def _size(template: Array | PartsTemplate) -> tuple[int, int]:
-    pixels = _pixels(template)
-    return (1, pixels.size) if pixels.ndim == 1 else (pixels.shape[0], pixels.shape[1])
+    return size_of(_pixels(template))

@@ -20,7 +20,8 @@ class MatchOptions(BaseModel):
         "ccoeff_normed",
         max_length=60,
         description="`ccoeff_normed`, `ccoeff`, `ccorr_normed`, `ccorr`, `sqdiff_normed` or `sqdiff`, OpenCV's; "
-        "`scs` or `scs_centred`, sharpened cosine similarity; `parts`, for what bends.",
+        "`scs` or `scs_centred`, sharpened cosine similarity; `pixels`, the very same pixels, which sees a state; "
+        "`parts`, for what bends.",
     )
     p: float = Field(2.0, gt=0, le=1000, allow_inf_nan=False, description="Exponent of `scs` and `scs_centred`.")
     q: float = Field(
@@ -38,12 +39,21 @@ class MatchOptions(BaseModel):
         description=f"Size in the scene by size of the template: {_STEPS}. As large as they are unless given.",
         examples=["0.5:2"],
     )
-    top: int = Field(5, ge=1, le=100, description="Most matches of each template.")
+    top: int = Field(5, ge=1, le=1000, description="Most matches of each template.")
     threshold: float | None = Field(
         None, allow_inf_nan=False, description="Least score of a match; the largest, for `sqdiff` and `sqdiff_normed`."
     )
     overlap: float = Field(
         0.3, ge=0, le=1, description="Largest intersection over union of two matches of one template."
+    )
+    polarity: Literal["same", "either"] = Field(
+        "same", description="`either`: inverted contrast is a match as well, whose score is below 0."
+    )
+    border: Literal["whole", "partial"] = Field(
+        "whole", description="`partial`: what the scene's border cuts off is found by what is left of it."
+    )
+    region: str | None = Field(
+        None, pattern=BOX_PATTERN, description="`x,y,width,height` in pixels of the scene: where to look."
     )
     box: str | None = Field(
         None,
@@ -67,6 +77,9 @@ class MatchTemplate(BaseModel):
     height: int
     masked: bool = Field(description="Whether a mask, or its own transparency, says which of its pixels count.")
     flat: float = Field(description="Share of the scene, 0 to 1, that is too even to have an angle to the template.")
+    outlined: bool = Field(
+        description="Whether it was looked for by its outline, as it has one colour behind its mask."
+    )
 
 
 class FoundMatch(BaseModel):
@@ -84,9 +97,14 @@ class FoundMatch(BaseModel):
     corners: list[tuple[float, float]] = Field(
         description="x and y of the template's top left, top right, bottom right and bottom left corner."
     )
+    visible: float = Field(description="Share of the template, 0 to 1, that lies inside the scene.")
     psr: float | None = Field(description="Peak-to-sidelobe ratio: standard deviations above the rest of the map.")
-    chance: float | None = Field(description="Of such a score somewhere in such a scene without the template.")
-    present: bool = Field(description="Whether this is more than chance.")
+    explained: float | None = Field(
+        description="Share of the contrast there, 0 to 1, that the template explains, noise aside."
+    )
+    rival: float | None = Field(description="Score of the best place that is no copy of the template.")
+    evidence: float = Field(description="What speaks for the template less what is needed; no probability.")
+    present: bool = Field(description="Whether the template is there: the evidence is above 0.")
 
 
 class MatchResponse(BaseModel):
@@ -99,7 +117,9 @@ class MatchResponse(BaseModel):
                 "height": 768,
                 "options": {"method": "ccoeff_normed", "angles": "-180:180"},
                 "device": "cpu",
-                "templates": [{"name": "eye.png", "width": 150, "height": 120, "masked": False, "flat": 0.01}],
+                "templates": [
+                    {"name": "eye.png", "width": 150, "height": 120, "masked": False, "flat": 0.01, "outlined": False}
+                ],
                 "matches": [
                     {
                         "template": 0,
@@ -112,8 +132,11 @@ class MatchResponse(BaseModel):
                         "angle": 0,
                         "scale": 1,
                         "corners": [[300, 230], [450, 230], [450, 350], [300, 350]],
+                        "visible": 1,
                         "psr": 12.5,
-                        "chance": 1e-9,
+                        "explained": 0.99,
+                        "rival": 0.41,
+                        "evidence": 5.0,
                         "present": True,
                     }
                 ],

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from scs.errors import OptionError, ScsError, UnknownNameError
+from scs.errors import LookError, OptionError, ScsError, UnknownNameError
 from scs.printable import printable
 from service.cli import activations, bank, evaluate, export, import_, match, models, predict, serve, train
 from service.cli.extensions import ExtensibleGroup
@@ -60,7 +60,7 @@ def main() -> None:
         sys.exit(app(standalone_mode=False) or 0)
     except TyperException as error:
         _stop(error.format_message(), error.exit_code)
-    except (OptionError, UnknownNameError) as error:
+    except (OptionError, UnknownNameError, LookError) as error:
         _stop(str(error), USAGE_ERROR)
     except ScsError as error:
         _stop(str(error), FAILURE)

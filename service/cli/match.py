@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from scs.errors import NothingFoundError
+from scs.errors import LookError, NothingFoundError, ScsError
 from service.api.files import MatchUpload
 from service.api.match import MatchOptions, MatchResponse
 from service.cli import options
@@ -16,7 +18,7 @@ from service.cli.printing.matches import print_matches
 from service.cli.printing.plain import plain_console, say_json
 from service.client.client import Client
 from service.pictures.colour_maps import to_png
-from service.settings import Settings, read_settings
+from service.settings import Settings, read_settings, without_limits
 from service.tasks.match.answer import to_match_npy, to_match_npz, to_match_png, to_match_response
 from service.tasks.match.find import find_matches
 from service.tasks.match.found_picture import draw_found
@@ -25,7 +27,9 @@ Scene = Annotated[
     Path, typer.Argument(help="Where to look: a picture, an array (.npy), or a signal (.wav, .flac, .csv).")
 ]
 Templates = Annotated[list[Path] | None, typer.Argument(help="What to look for.", metavar="TEMPLATE…")]
-Method = Annotated[str, typer.Option(help="ccoeff_normed, another of OpenCV's, scs, scs_centred, or parts.")]
+Method = Annotated[
+    str, typer.Option(help="ccoeff_normed, another of OpenCV's, scs, scs_centred, pixels (sees states), or parts.")
+]
 Exponent = Annotated[float, typer.Option(help="Exponent of scs and scs_centred.")]
 NoiseFloor = Annotated[float, typer.Option(help="Their noise floor.")]
 Masks = Annotated[
@@ -35,6 +39,9 @@ Reference = Annotated[Path | None, typer.Option(help="A picture with what to loo
 Box = Annotated[str | None, typer.Option(help="x,y,width,height in the reference.")]
 Angles = Annotated[str | None, typer.Option(help="Degrees that templates may be turned by: auto, -30:30, 0,90,180.")]
 Scales = Annotated[str | None, typer.Option(help="Sizes that they may have: auto, 0.5:2, 1,2.")]
+Polarity = Annotated[str, typer.Option(help="same, or either: inverted contrast matches as well.")]
+Border = Annotated[str, typer.Option(help="whole, or partial: what the border cuts off is found as well.")]
+Region = Annotated[str | None, typer.Option(help="x,y,width,height in the scene: where to look.")]
 Top = Annotated[int, typer.Option(min=1, help="Most matches of each template.")]
 Threshold = Annotated[float | None, typer.Option(help="Least score of a match.")]
 Overlap = Annotated[float, typer.Option(help="Largest overlap of two matches of one template.")]
@@ -61,6 +68,9 @@ def match(
     top: Top = 5,
     threshold: Threshold = None,
     overlap: Overlap = 0.3,
+    polarity: Polarity = "same",
+    border: Border = "whole",
+    region: Region = None,
     out: Out = None,
     heatmap: Heatmap = None,
     url: options.Url = None,
@@ -69,27 +79,45 @@ def match(
 ) -> None:
     """Find templates in a picture, in an array or in a signal.
 
-    Exit status 1 where nothing was found that is more than chance. Places in a signal are samples, from 0; of
-    sound the table also says them in seconds.
+    Exit status as grep's: 0 where a template is present, 1 where none is, 2 where it could not be looked for. Places in
+    a signal are samples, from 0; of sound the table also says them in seconds.
 
     Example: scs match photo.jpg part.png --angles auto --out found.png
     """
-    named = {"method": method, "p": p, "q": q, "angles": angles, "scales": scales, "box": box}
-    wanted = options.checked(MatchOptions, **named, top=top, threshold=threshold, overlap=overlap)
+    named = {"method": method, "p": p, "q": q, "angles": angles, "scales": scales, "box": box, "region": region}
+    wanted = options.checked(
+        MatchOptions, **named, top=top, threshold=threshold, overlap=overlap, polarity=polarity, border=border
+    )
     options.suffix_of(out, "--out", "a .png file", {".png"})
     form = options.suffix_of(heatmap, "--heatmap", "a .png, .npz or .npy file", _WRITERS)
-    settings = read_settings()
-    upload, rate = read_match_files(scene, templates or [], mask or [], reference)
-    answer, scores = _ask(Client(url, api_key), upload, wanted, form) if url else _here(upload, wanted, form, settings)
-    if out:
-        out.write_bytes(to_png(draw_found(upload.scene, answer, settings.max_pixels)))
-    if heatmap:
-        heatmap.write_bytes(scores)
+    settings = without_limits(read_settings())
+    with _looking():
+        upload, rate = read_match_files(scene, templates or [], mask or [], reference)
+        ask = Client(url, api_key) if url else None
+        answer, scores = _ask(ask, upload, wanted, form) if ask else _here(upload, wanted, form, settings)
+        if out:
+            out.write_bytes(to_png(draw_found(upload.scene, answer, settings.max_pixels)))
+        if heatmap:
+            heatmap.write_bytes(scores)
     if json:
         say_json(answer.model_dump_json(indent=2))
     elif answer.matches:
         print_matches(answer, rate)
     _check_found(answer)
+
+
+@contextmanager
+def _looking() -> Iterator[None]:
+    """Turn whatever keeps from looking into a ``LookError``, whose exit status is not that of nothing found."""
+    try:
+        yield
+    except ScsError as error:
+        raise LookError(f"could not look: {error}") from error
+    except MemoryError as error:
+        raise LookError("could not look: memory ran out; take a --region, or a smaller scene") from error
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        raise LookError(f"could not look: {reason}") from error
 
 
 def _ask(server: Client, upload: MatchUpload, wanted: MatchOptions, form: str) -> tuple[MatchResponse, bytes]:
@@ -106,12 +134,24 @@ def _here(upload: MatchUpload, wanted: MatchOptions, form: str, settings: Settin
 
 
 def _check_found(answer: MatchResponse) -> None:
+    """Say what to do where nothing is present.
+
+    Raises:
+        LookError: the templates have no contrast, so that this method sees nothing of them.
+        NothingFoundError: they were looked for and are not there.
+    """
     if any(found.present for found in answer.matches):
         return
+    if not answer.matches and all(template.flat == 1 for template in answer.templates):
+        raise LookError(
+            f"could not look: '{answer.templates[0].name}' is of one colour, which has no contrast to be found by "
+            f"{answer.options.method}; take --method pixels or sqdiff, or a template with some of what is around it"
+        )
     if not answer.matches:
-        raise NothingFoundError("nothing was found: no place scores better than the threshold")
+        raise NothingFoundError("not present: no place scores better than the threshold")
     best = answer.matches[0]
+    explained = "" if best.explained is None else f" and explains {100 * best.explained:.0f} % of what is there"
     raise NothingFoundError(
-        f"nothing was found that is more than chance; the best of '{best.name}' scores {best.score:.3g} at "
-        f"{best.x:.0f}, {best.y:.0f}"
+        f"not present: the best of '{best.name}' scores {best.score:.3g} at {best.x:.0f}, {best.y:.0f}{explained}; if "
+        "it is turned or of another size, search --angles or --scales"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,10 @@ Indices = NDArray[np.intp]
 
 # Windows at a time: their pixels, side by side, should stay in the cache until they have met every angle.
 _WINDOWS = 2000
+
+# Points of a window with weights of its own beyond which a scan takes Fourier transforms, and parts it is done in.
+MOST_POINTS = 150
+_GROUPS = 16
 
 # A window is flat where its pixels vary by less than this share of the scene's largest contrast.
 _FLAT = 1e-3
@@ -45,6 +50,7 @@ class Scan:
     _pixels: Plane
     _floor: float
     _bank: TurnedBank
+    _best_angle: Indices | None = None
 
     def peaks(self, least: float) -> tuple[Indices, Indices]:
         """Find the local maxima of at least ``least``: rows and columns of their windows."""
@@ -53,8 +59,15 @@ class Scan:
         return rows, columns
 
     def profiles(self, rows: Indices, columns: Indices) -> Plane:
-        """Compute the cosine of each of these windows with each angle, ``(windows, angles)``."""
-        return self._bank.profiles(self._pixels, rows, columns, self._floor)
+        """Compute the cosine of each of these windows with each angle, ``(windows, angles)``.
+
+        Where a scan took Fourier transforms, all but the best angle have -1: all would take too long.
+        """
+        if self._best_angle is None:
+            return self._bank.profiles(self._pixels, rows, columns, self._floor)
+        profiles = np.full((rows.size, self._bank.angles), -1, np.float32)
+        profiles[np.arange(rows.size), self._best_angle[rows, columns]] = self.scores[rows, columns]
+        return profiles
 
 
 class TurnedBank:
@@ -97,6 +110,11 @@ class TurnedBank:
         shares = weights / total
         self._shares = np.ascontiguousarray(shares[:1] if self.disc else shares, np.float32)
 
+    @property
+    def angles(self) -> int:
+        """How many angles there are."""
+        return len(self._kernels)
+
     def scan(self, pixels: Plane, workers: Workers) -> Scan | None:
         """Compare the bank with every window of a scene; None for a scene that is smaller than a window."""
         rows, columns = (side - self.side + 1 for side in pixels.shape)
@@ -106,6 +124,9 @@ class TurnedBank:
             pixels = pixels - pixels.mean()  # sums of squares then keep their digits in float32
         floor = float(_FLAT * np.abs(pixels).max()) ** 2
         inverse = self._disc_inverse(pixels, floor)[:rows, :columns] if self.disc else None
+        if inverse is None and self._kernels.shape[1] > MOST_POINTS:
+            scores, best_angle = self._by_transforms(pixels, (rows, columns), floor, workers)
+            return Scan(scores, pixels, floor, self, best_angle)
         windows = sliding_window_view(pixels, (rows, columns))  # (side, side, rows, columns)
         scores = np.empty((rows, columns), np.float32)
 
@@ -120,6 +141,41 @@ class TurnedBank:
         height = max(1, _WINDOWS // columns)
         list(workers(strip, [slice(top, min(top + height, rows)) for top in range(0, rows, height)]))
         return Scan(scores, pixels, floor, self)
+
+    def _by_transforms(
+        self, pixels: Plane, places: tuple[int, int], floor: float, workers: Workers
+    ) -> tuple[Plane, Indices]:
+        """The best cosine and angle of each window by Fourier transforms, whose time does not grow with the window.
+
+        A thin template covers little of the square that holds it in every angle: directly, each window would be
+        compared with many zeros.
+        """
+        shape = cv2.getOptimalDFTSize(pixels.shape[0]), cv2.getOptimalDFTSize(pixels.shape[1])
+        seen, squared = (np.fft.rfft2(values, shape) for values in (pixels, pixels * pixels))
+
+        def correlated(spectrum: NDArray[np.complexfloating[Any, Any]], points: Plane) -> Plane:
+            kernel = np.zeros((self.side, self.side), np.float32)
+            kernel[self.inside] = points
+            product = np.fft.irfft2(spectrum * np.conj(np.fft.rfft2(kernel, shape)), shape)
+            return np.asarray(product[: places[0], : places[1]], np.float32)
+
+        def best(angles: range) -> tuple[Plane, Indices]:
+            highest, which = np.full(places, -1, np.float32), np.zeros(places, np.intp)
+            for angle in angles:
+                squares = correlated(squared, self._shares[angle])
+                if self.centred:
+                    squares -= correlated(seen, self._shares[angle]) ** 2
+                cosines = correlated(seen, self._kernels[angle]) * _inverse_roots(squares, floor)
+                which[cosines > highest] = angle
+                np.maximum(highest, cosines, out=highest)
+            return highest, which
+
+        scores, angles = np.full(places, -1, np.float32), np.zeros(places, np.intp)
+        groups = [range(first, len(self._kernels), _GROUPS) for first in range(_GROUPS)]
+        for highest, which in workers(best, groups):
+            angles = np.where(highest > scores, which, angles)
+            scores = np.maximum(scores, highest)
+        return scores, angles
 
     def profiles(self, pixels: Plane, rows: Indices, columns: Indices, floor: float) -> Plane:
         """Compute the cosine of each of these windows with each angle, ``(windows, angles)``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.api.match import MatchResponse
-from service.cli.printing.plain import PlainTable
+from service.cli.printing.plain import PlainTable, say
 
 
 def print_matches(answer: MatchResponse, rate: int | None) -> None:
@@ -14,7 +14,8 @@ def print_matches(answer: MatchResponse, rate: int | None) -> None:
     place = ["position", *(["seconds"] if rate else [])] if signal else ["x", "y"]
     table = PlainTable(title=answer.options.method)
     table.add_column("template", overflow="fold")
-    for heading in ("score", *place, *pose, "present", "chance", "psr"):
+    cut = answer.options.border == "partial"
+    for heading in ("score", *place, *pose, *(["visible"] if cut else []), "present", "evidence", "explained", "rival"):
         table.add_column(heading, no_wrap=True)
     for found in answer.matches:
         start = found.x - found.width / 2
@@ -24,8 +25,13 @@ def print_matches(answer: MatchResponse, rate: int | None) -> None:
             f"{found.score:.4g}",
             *(where if signal else [f"{found.x:.1f}", f"{found.y:.1f}"]),
             *([f"{found.angle:.1f}", f"{found.scale:.3f}"] if posed else []),
+            *([f"{100 * found.visible:.0f} %"] if cut else []),
             "yes" if found.present else "no",
-            "" if found.chance is None else f"{found.chance:.0e}",
-            "" if found.psr is None else f"{found.psr:.1f}",
+            f"{found.evidence:+.1f}",
+            "" if found.explained is None else f"{100 * found.explained:.0f} %",
+            "" if found.rival is None else f"{found.rival:.3f}",
         )
     table.show()
+    for template in answer.templates:
+        if template.outlined:
+            say(f"'{template.name}' is of one colour behind its mask: it was looked for by its outline")

@@ -31,12 +31,14 @@ def to_match_response(found: Matches) -> MatchResponse:
                 height=template.height,
                 masked=template.mask is not None,
                 flat=template.flat,
+                outlined=template.outlined,
             )
             for template in found.templates
         ],
         matches=[
             FoundMatch(
                 **dataclasses.asdict(match),
+                present=match.present,
                 name=found.templates[match.template].name,
                 corners=[(float(x), float(y)) for x, y in match.corners],
             )

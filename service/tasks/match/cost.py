@@ -6,6 +6,7 @@ a core, most of them for Fourier transforms. Costs of each step are in such unit
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from service.tasks.match.shapes import MatchShapes, Shape
 if TYPE_CHECKING:
     from scs.matching.posing.plan import Ranges
 
-_JUDGED = ("sqdiff", "sqdiff_normed", "ccorr", "ccoeff")  # scored by Pearson's r as well, for the chance
+_JUDGED = ("sqdiff", "sqdiff_normed", "ccorr", "ccoeff", "pixels")  # scored by two maps
 _DIFFERENCES = ("sqdiff", "sqdiff_normed")
 
 # A score map. Of a block: what is spent whatever its size, the same for each of its channels, and a pixel of a channel
@@ -35,6 +36,7 @@ _DIRECT_BLOCK = 448  # places of a side, of scs.matching.scores
 # A search over poses. Products of its scan in a unit, where one disc serves all angles and where each has its own
 # weights; the alignment of what it finds; a pixel of a posed template, and one of its channels.
 _PRODUCTS, _PRODUCTS_OF_WEIGHTED = 800, 100
+_TRANSFORMED_ANGLE = 12  # of one angle, for each pixel of the scene at the scan's resolution
 _GATHERING = 20  # products that fetching a pixel of a window costs
 _ALIGNMENT = 1_500_000
 _POSED_PIXEL, _POSED_CHANNEL = 4, 1.3
@@ -60,8 +62,13 @@ def estimated_work(shapes: MatchShapes, options: MatchOptions) -> int:
     if options.box is not None:
         _, _, width, height = parse_box(options.box)
         templates = [(height, width, shapes.scene[2])]
+    if options.region is not None:
+        region = parse_box(options.region)
+        rows, columns = min(region.height, shapes.scene[0]), min(region.width, shapes.scene[1])
+        shapes = dataclasses.replace(shapes, scene=(max(rows, 1), max(columns, 1), shapes.scene[2]))
     pairs = zip(templates, shapes.masked, strict=True)
-    return math.ceil(sum(_cost(shapes, template, masked, options) for template, masked in pairs))
+    times = 2 if options.polarity == "either" and (options.angles or options.scales) else 1
+    return math.ceil(times * sum(_cost(shapes, template, masked, options) for template, masked in pairs))
 
 
 def _cost(shapes: MatchShapes, template: Shape, masked: bool, options: MatchOptions) -> float:
@@ -130,7 +137,7 @@ def _scan(scene: Shape, template: Shape, masked: bool, ranges: Ranges) -> float:
 
     from scs.matching.posing.plan import plan_scan
     from scs.matching.posing.resolutions import TemplatePlane
-    from scs.matching.posing.turned_bank import is_round
+    from scs.matching.posing.turned_bank import MOST_POINTS, is_round
 
     height, width, _ = template
     pixels = np.broadcast_to(np.float32(0), _core(height, width, masked))
@@ -146,7 +153,10 @@ def _scan(scene: Shape, template: Shape, masked: bool, ranges: Ranges) -> float:
         windows = math.prod(max(0, round(length * factor) - side + 1) for length in scene[:2])
         angles = len(plan.angles(size))
         products = windows * math.pi / 4 * side**2 * ((1 if disc else 3) * angles + _GATHERING)
-        cost += _LEVEL + products / (_PRODUCTS if disc else _PRODUCTS_OF_WEIGHTED)
+        direct = products / (_PRODUCTS if disc else _PRODUCTS_OF_WEIGHTED)
+        transformed = angles * math.prod(scene[:2]) * factor**2 * _TRANSFORMED_ANGLE
+        by_transforms = not disc and math.pi / 4 * side**2 > MOST_POINTS
+        cost += _LEVEL + (transformed if by_transforms else direct)
     return cost
 
 

@@ -20,7 +20,7 @@ from service.settings import Settings
 from service.tasks.match.device import device_for
 from service.tasks.match.pictures import MatchPictures, decode_pictures
 from service.tasks.match.shapes import MatchShapes, read_shapes
-from service.tasks.match.work import check_work
+from service.tasks.match.work import check_work, naming_setting
 from service.tasks.timing import milliseconds
 
 # The compiler behind scs.matching takes a while to import: a service starts without it, and so do other commands.
@@ -42,6 +42,7 @@ class SeenTemplate:
     content: Array | PartsTemplate
     mask: Array | None
     flat: float
+    outlined: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,7 @@ def find_matches(
     from scs.matching.finding import Search
 
     device = device_for(options, settings.device)
+    region = None if options.region is None else parse_box(options.region)
     search = Search(
         method=options.method,
         p=options.p,
@@ -89,13 +91,18 @@ def find_matches(
         threshold=options.threshold,
         overlap=options.overlap,
         device=None if device == "cpu" else device,
+        polarity=options.polarity,
+        border=options.border,
+        region=region,
     )
     _check_upload(upload, options, settings)
 
     started = time.perf_counter()
     max_pixels = min(settings.max_pixels, settings.max_match_pixels)
-    check_work(read_shapes(upload, max_pixels), options, settings)  # before anything is decoded
-    pictures = decode_pictures(upload, max_pixels, transparency=options.method != "parts")
+    with naming_setting(settings):
+        shapes = read_shapes(upload, max_pixels)
+        check_work(shapes, options, settings)  # before anything is decoded
+        pictures = decode_pictures(upload, max_pixels, transparency=options.method != "parts")
     decoded = time.perf_counter()
     # Whether templates are transparent, and so masked, is known now.
     seen = MatchShapes.of(pictures.scene, pictures.templates, pictures.masks, pictures.reference)
@@ -104,8 +111,10 @@ def find_matches(
     found = _find(pictures, wanted, search, deadline)
     names = [file.name for file in upload.templates] if upload.reference is None else [upload.reference.name]
     templates = [
-        SeenTemplate(name, *_size(content), content, mask, flat)
-        for name, content, mask, flat in zip(names, wanted, pictures.masks, found.flat, strict=True)
+        SeenTemplate(name, *_size(content), content, mask, flat, outlined)
+        for name, content, mask, flat, outlined in zip(
+            names, wanted, pictures.masks, found.flat, found.outlined, strict=True
+        )
     ]
     return Matches(
         scene=pictures.scene,
@@ -121,7 +130,9 @@ def find_matches(
 
 def _check_upload(upload: MatchUpload, options: MatchOptions, settings: Settings) -> None:
     if len(upload.templates) > settings.max_templates:
-        raise TooLargeError(f"a match may have {settings.max_templates} templates; {len(upload.templates)} came")
+        raise TooLargeError(
+            f"a match may have {settings.max_templates} templates (SCS_MAX_TEMPLATES); {len(upload.templates)} came"
+        )
     if (options.box is None) != (upload.reference is None):
         raise OptionError("a box and the reference that it lies in come together; one came without the other")
     if options.method == "parts" and upload.masks:
@@ -160,6 +171,7 @@ def _find(pictures: MatchPictures, wanted: Sequence[Array | PartsTemplate], sear
     step = 1 if search.posed or search.method == "parts" else _AT_ONCE
     matches: list[Match] = []
     flat: list[float] = []
+    outlined: list[bool] = []
     for first in range(0, len(wanted), step):
         if time.monotonic() > deadline:
             raise DeadlineError(f"the time for this match is over after {first} of {len(wanted)} templates")
@@ -167,7 +179,8 @@ def _find(pictures: MatchPictures, wanted: Sequence[Array | PartsTemplate], sear
         found = find(pictures.scene, wanted[group], search, masks=pictures.masks[group])
         matches += [dataclasses.replace(match, template=first + match.template) for match in found.matches]
         flat += found.flat
-    return Found(sorted(matches, key=lambda match: -search.sign * match.score), flat)
+        outlined += found.outlined
+    return Found(sorted(matches, key=lambda match: -search.rank(match.score)), flat, outlined)
 
 
 def _size(content: Array | PartsTemplate) -> tuple[int, int]:

@@ -20,7 +20,7 @@ COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#c
 
 
 def draw_found(scene: NamedBytes, answer: MatchResponse, max_pixels: int) -> Image.Image:
-    """Draw a scene, the outline of each match that is more than chance, and above it its template and its score.
+    """Draw a scene, the outline of each match that is present, and above it its template and its score.
 
     Arrays of another kind than 8-bit grey or RGB are drawn in
     grey, from their least mean of channels to their largest.

@@ -13,8 +13,12 @@ from service.pictures.errors import error_about
 from service.pictures.header import is_grey, open_picture
 from service.pictures.npy import Array, npy_header, read_array
 
-NUMBERS = ("uint8", "uint16", "float32", "float64")
-_WEIGHTS = ("bool", *NUMBERS)
+# Numbers of other types than uint8, uint16, float32 and float64 become one of these; see scs.matching.arrays.
+NUMBERS = (
+    *("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
+    *("float16", "float32", "float64"),
+)
+_WEIGHTS = NUMBERS
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from scs.errors import OptionError, TooLargeError
 from service.api.match import MatchOptions
@@ -13,6 +15,18 @@ from service.tasks.match.shapes import MatchShapes
 _LARGEST_ANGLE = 360.0
 _HALVINGS = 12  # of the range in which the largest scene is looked for
 _SMALLEST_SCALE, _LARGEST_SCALE = 0.05, 20.0
+
+
+@contextmanager
+def naming_setting(settings: Settings) -> Iterator[None]:
+    """Add to a refusal by size the name of the setting that refuses, unless it is named."""
+    try:
+        yield
+    except TooLargeError as error:
+        if "SCS_" in str(error):
+            raise
+        least = "SCS_MAX_PIXELS" if settings.max_pixels < settings.max_match_pixels else "SCS_MAX_MATCH_PIXELS"
+        raise TooLargeError(f"{error}; the setting is {least}") from error
 
 
 def check_work(shapes: MatchShapes, options: MatchOptions, settings: Settings) -> None:
@@ -29,7 +43,7 @@ def check_work(shapes: MatchShapes, options: MatchOptions, settings: Settings) -
         scene = f"a scene of at most {smaller} pixels, " if smaller else ""
         raise TooLargeError(
             f"this match is estimated at {work} units of work, a unit being one template by ccoeff_normed at one "
-            f"number of the scene; at most {settings.max_match_work} are allowed: take {scene}"
+            f"number of the scene; at most {settings.max_match_work} are allowed (SCS_MAX_MATCH_WORK): take {scene}"
             "fewer or smaller templates, fewer channels, or fewer angles and scales"
         )
 

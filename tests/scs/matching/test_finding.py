@@ -21,7 +21,8 @@ def test_a_template_is_found_where_it_was_cut_out(method):
     assert (match.width, match.height, match.angle, match.scale) == (WIDTH, HEIGHT, 0, 1)
     if method != PARTS:
         assert match.present
-        assert match.score == pytest.approx(0 if METHODS[method].lower_is_better else 1, abs=50)
+        lower = method in METHODS and METHODS[method].lower_is_better
+        assert match.score == pytest.approx(0 if lower else 1, abs=50)
 
 
 def test_corners_go_round_from_the_top_left():
@@ -124,7 +125,6 @@ def test_the_heatmap_of_a_pose_is_highest_at_the_match():
 def test_where_nothing_is_there_to_compare_with_the_score_decides(method):
     scene = SCENE[ROW - 1 : ROW + HEIGHT + 1, COLUMN - 1 : COLUMN + WIDTH + 1]
     match = find(scene, [TEMPLATE], Search(method)).matches[0]
-    assert match.chance is None
     assert match.present
     other = data.astronaut()[100 : 100 + HEIGHT, 100 : 100 + WIDTH, 0]
     assert not any(match.present for match in find(scene, [other], Search(method)).matches)
@@ -153,7 +153,7 @@ def test_poses_lie_within_what_was_asked_for():
 
 
 def test_a_flat_template_that_may_be_turned_is_flat():
-    assert find(SCENE, [np.full((20, 20), 9, np.uint8)], Search(angles="auto")) == Found([], [1.0])
+    assert find(SCENE, [np.full((20, 20), 9, np.uint8)], Search(angles="auto")) == Found([], [1.0], [False])
 
 
 def test_a_search_that_makes_no_sense_is_refused():
@@ -184,3 +184,101 @@ def test_a_search_that_makes_no_sense_is_refused():
 def test_bytes_in_another_order_are_the_same_numbers():
     for kind in (">u2", ">f4", ">f8"):
         assert find(SCENE.astype(kind), [TEMPLATE.astype(kind)]).matches[0].score == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16", "int32", "int64", "uint32", "uint64", "float16", "float32"])
+def test_any_type_of_number_is_compared(kind):
+    scene = (SCENE // 4).astype(kind)
+    match = find(scene, [scene[ROW : ROW + HEIGHT, COLUMN : COLUMN + WIDTH]]).matches[0]
+    assert match.score == pytest.approx(1, abs=1e-5)
+    assert (match.x, match.y) == pytest.approx(CENTRE, abs=0.1)
+
+
+def test_numbers_that_are_none_are_refused():
+    with pytest.raises(OptionError, match="holds integers or floating-point numbers but this one holds complex128"):
+        find(SCENE.astype(complex), [TEMPLATE])
+
+
+@pytest.mark.parametrize("search", [{}, {"angles": "-10:10"}], ids=["upright", "posed"])
+def test_inverted_contrast_is_found_on_request(search):
+    inverted = 255 - SCENE
+    assert not any(match.present for match in find(inverted, [TEMPLATE], Search(**search)).matches)
+    match = find(inverted, [TEMPLATE], Search(polarity="either", **search)).matches[0]
+    assert match.score == pytest.approx(-1, abs=1e-4)
+    assert (match.x, match.y) == pytest.approx(CENTRE, abs=0.1)
+    assert match.present
+
+
+def test_a_signal_is_found_whatever_its_sign_and_length():
+    rng = np.random.default_rng(0)
+    motif = np.convolve(rng.normal(size=80), np.ones(7) / 7, "same")
+    longer = np.interp(np.linspace(0, 79, 100), np.arange(80), motif)
+    series = 0.02 * rng.normal(size=3000)
+    series[500:600] -= longer
+    series[2000:2080] += motif
+    found = find(series, [motif], Search(scales="0.8:1.4", polarity="either", top=4)).matches
+    first, second = sorted((match for match in found if match.present), key=lambda match: match.x)
+    assert (first.x, first.scale) == (pytest.approx(550, abs=1), pytest.approx(1.25, rel=0.02))
+    assert (second.x, second.scale) == (pytest.approx(2040, abs=1), pytest.approx(1, rel=0.02))
+    assert first.score < -0.9 and second.score > 0.9
+    with pytest.raises(OptionError, match="a signal is not turned"):
+        find(series, [motif], Search(angles="auto"))
+
+
+@pytest.mark.parametrize(("row", "column", "share"), [(0, 12, 0.7), (-10, 60, 2 / 3), (-8, -12, 22 * 28 / 1200)])
+def test_what_the_border_cuts_off_is_found_by_what_is_left(row, column, share):
+    template = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH)).astype(np.uint8)
+    scene = SCENE.copy()
+    if (row, column) == (0, 12):
+        scene[:, :28] = 90
+        scene[40 : 40 + HEIGHT, :28] = template[:, 12:]
+        place = (8.0, 55.0)
+    else:
+        top, left = max(row, 0), max(column, 0)
+        part = template[top - row :, left - column :]
+        scene[top : top + part.shape[0], left : left + part.shape[1]] = part
+        place = (column + WIDTH / 2, row + HEIGHT / 2)
+    match = find(scene, [template], Search(border="partial")).matches[0]
+    assert (match.x, match.y) == pytest.approx(place, abs=0.1)
+    assert match.visible == pytest.approx(share, abs=0.02)
+    assert match.score == pytest.approx(1, abs=1e-5)
+    assert match.present
+    assert find(scene, [template]).matches[0].score < 0.9
+
+
+def test_with_a_border_whole_matches_stay_as_they_are():
+    whole, partial = (find(SCENE, [TEMPLATE], Search(border=border)).matches[0] for border in ("whole", "partial"))
+    assert (partial.x, partial.y, partial.visible) == (pytest.approx(whole.x), pytest.approx(whole.y), 1)
+
+
+def test_a_region_is_searched_in_the_coordinates_of_the_scene():
+    match = find(SCENE, [TEMPLATE], Search(region=(80, 40, 70, 60))).matches[0]
+    assert (match.x, match.y) == pytest.approx(CENTRE, abs=0.1)
+    assert not any(match.present for match in find(SCENE, [TEMPLATE], Search(region=(150, 100, 100, 100))).matches)
+    assert heatmap(SCENE, TEMPLATE, Search(region=(80, 40, 70, 60))).scores.shape == (31, 31)
+    with pytest.raises(OptionError, match="lies inside the scene, 256x256 here; 200,0,100,50 came"):
+        find(SCENE, [TEMPLATE], Search(region=(200, 0, 100, 50)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"polarity": "maybe"}, "polarity is same or either; 'maybe' came"),
+        ({"border": "torn"}, "border is whole or partial; 'torn' came"),
+        ({"method": "sqdiff", "polarity": "either"}, "is for methods that take the mean off"),
+        ({"method": "scs", "border": "partial"}, "is for ccoeff_normed and scs_centred"),
+        ({"method": "pixels", "scales": "auto"}, "'pixels' compares pixels as they are"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, message):
+    with pytest.raises(OptionError, match=message):
+        Search(**options)
+
+
+def test_a_difference_of_nothing_is_present_even_of_one_colour():
+    scene = np.random.default_rng(0).integers(0, 255, (60, 60)).astype(np.uint8)
+    scene[20:30, 30:40] = 7
+    match = find(scene, [np.full((10, 10), 7, np.uint8)], Search("sqdiff")).matches[0]
+    assert match.score == pytest.approx(0, abs=1e-6)
+    assert match.present
+    assert not find(scene, [np.full((10, 10), 250, np.uint8)], Search("sqdiff")).matches[0].present

@@ -246,12 +246,64 @@ def test_match_with_a_mask(scs, photo, photograph, tmp_path):
 
 def test_match_of_what_is_not_there_ends_with_one_line_and_status_1(scs, photo, tmp_path):
     Image.fromarray(skimage.data.coffee()[50:110, 50:120]).save(tmp_path / "cup.png")
-    for extra, said in (((), "more than chance"), (("--threshold", 2), "better than the threshold")):
+    for extra, said in (((), "search --angles or --scales"), (("--threshold", 2), "better than the threshold")):
         nothing = scs("match", photo, "cup.png", "--json", *extra)
         assert nothing.returncode == 1
-        assert nothing.stderr.startswith("scs: nothing was found") and nothing.stderr.count("\n") == 1
+        assert nothing.stderr.startswith("scs: not present") and nothing.stderr.count("\n") == 1
         assert said in nothing.stderr
         assert not any(match["present"] for match in json.loads(nothing.stdout)["matches"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (["missing.png", "eye.png"], {}, "No such file or directory: missing.png"),
+        (["words.png", "eye.png"], {}, "scene: an image (JPEG"),
+        (["cat.jpg", "flat.png"], {}, "'flat.png' is of one colour"),
+        (["eye.png", "cat.jpg"], {}, "a template must fit inside its scene"),
+        (["cat.jpg", "eye.png"], {"SCS_MAX_MATCH_PIXELS": "99"}, "the setting is SCS_MAX_MATCH_PIXELS"),
+        (["cat.jpg", "eye.png"], {"SCS_MAX_MATCH_WORK": "9"}, "(SCS_MAX_MATCH_WORK)"),
+        (["cat.jpg", "eye.png", "--url", "http://127.0.0.1:1"], {}, "no answer from http://127.0.0.1:1"),
+    ],
+    ids=["missing", "no picture", "one colour", "larger", "pixels", "work", "no server"],
+)
+def test_match_that_could_not_look_ends_with_status_2(scs, photo, tmp_path, arguments, settings, said):
+    Image.open(photo).crop((20, 20, 50, 50)).save(tmp_path / "eye.png")
+    Image.new("RGB", (9, 9), (200, 30, 40)).save(tmp_path / "flat.png")
+    (tmp_path / "words.png").write_text("no picture")
+    ended = scs("match", *arguments, **settings)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("scs: could not look: ") and said in ended.stderr
+
+
+def test_match_finds_a_glyph_on_transparency_by_its_outline_and_says_so(scs, tmp_path):
+    glyph = np.zeros((24, 24, 4), np.uint8)
+    glyph[..., :3] = 200, 30, 40
+    glyph[4:20, 10:14, 3] = glyph[10:14, 4:20, 3] = 255
+    scene = np.full((100, 120, 3), 230, np.uint8)
+    scene[30:54, 60:84][glyph[..., 3] > 0] = 200, 30, 40
+    Image.fromarray(glyph).save(tmp_path / "plus.png")
+    Image.fromarray(scene).save(tmp_path / "scene.png")
+    found = scs("match", "scene.png", "plus.png", "--top", 1)
+    assert found.returncode == 0, found.stderr
+    assert "by its outline" in found.stdout and "72.0" in found.stdout
+
+
+def test_match_takes_polarity_border_and_region(scs, tmp_path):
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 256, (80, 100), dtype=np.uint8)
+    np.save(tmp_path / "scene.npy", scene.astype(np.int16))
+    np.save(tmp_path / "inverse.npy", 255 - scene[20:40, 30:50].astype(np.int16))
+    cut = rng.integers(0, 256, (20, 20)).astype(np.int16)
+    cut[:, 6:] = scene[50:70, :14]
+    np.save(tmp_path / "cut.npy", cut)
+    asked = ("match", "scene.npy", "inverse.npy", "--top", 1, "--json")
+    assert scs(*asked).returncode == 1
+    inverse = json.loads(scs(*asked, "--polarity", "either", "--region", "20,10,60,60").stdout)["matches"][0]
+    assert inverse["score"] == pytest.approx(-1, abs=1e-5)
+    assert (inverse["x"], inverse["y"]) == pytest.approx((40, 30), abs=0.1)
+    part = json.loads(scs("match", "scene.npy", "cut.npy", "--top", 1, "--json", "--border", "partial").stdout)
+    assert part["matches"][0]["visible"] == pytest.approx(0.7, abs=0.01) and part["matches"][0]["present"]
 
 
 def test_models_lists_them_here_and_at_a_server(scs, server):

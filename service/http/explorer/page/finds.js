@@ -1,5 +1,5 @@
 // @ts-check
-/** `<scs-finds>`: where else the box occurs, in the pixels and in each layer, with scores and chances. */
+/** `<scs-finds>`: where else the box occurs, in the pixels and in each layer, with scores and evidence. */
 
 import { make, short } from "./dom.js";
 import { session } from "./session.js";
@@ -59,11 +59,11 @@ function table(found) {
   const rows = [...found.finds.filter((find) => find.own), ...others].map((find) =>
     row(find, others.indexOf(find) + 1),
   );
-  const heads = ["", "centre", "score", ...(found.where === "pixels" ? ["chance", ""] : [])];
+  const heads = ["", "centre", "score", ...(found.where === "pixels" ? ["evidence", ""] : [])];
   const said =
     found.where === "pixels"
       ? ""
-      : " Of features no chance is known: a score says what is most alike, not whether it is the same.";
+      : " Features are not judged: a score says what is most alike, not whether it is the same.";
   const limit = found.map?.limit ? `; the colours run to the best of them, ${short(found.map.limit)}` : "";
   const time = found.milliseconds === null ? "" : ` ${Math.round(found.milliseconds)} ms.`;
   return make(
@@ -98,8 +98,8 @@ function row(find, number) {
   ];
   if (find.present !== null)
     cells.push(
-      find.chance === null ? "not known" : short(find.chance),
-      find.own ? "" : find.present ? "is there" : "may be chance",
+      find.evidence === null ? "not known" : short(find.evidence),
+      find.own ? "" : find.present ? "is there" : "is not there",
     );
   return make("tr", { class: find.own ? "own" : "" }, ...cells.map((text) => make("td", { text })));
 }

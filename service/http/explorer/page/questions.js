@@ -189,7 +189,7 @@ async function askPixels(box, signal) {
   const finds = found.matches.map((match) => ({
     corners: match.corners,
     score: match.score,
-    chance: match.chance,
+    evidence: match.evidence,
     present: match.present,
     own: !session.second && overlap(box, bounds(match.corners)) > SAME,
   }));
@@ -242,7 +242,7 @@ function findsOf(peaks, box) {
   return Array.from({ length: peaks.shape[0] }, (_, at) => {
     const [x, y, width, height, score] = peaks.data.subarray(5 * at, 5 * at + 5);
     const place = { x, y, width, height };
-    return { corners: cornersOf(place), score, chance: null, present: null, own: overlap(box, place) > SAME };
+    return { corners: cornersOf(place), score, evidence: null, present: null, own: overlap(box, place) > SAME };
   });
 }
 

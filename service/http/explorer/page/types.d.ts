@@ -115,7 +115,7 @@ export interface FoundMatch {
   angle: number;
   scale: number;
   corners: [number, number][];
-  chance: number | null;
+  evidence: number;
   present: boolean;
 }
 
@@ -176,7 +176,7 @@ export interface Scale {
 export interface Find {
   corners: [number, number][];
   score: number;
-  chance: number | null;
+  evidence: number | null;
   present: boolean | null;
   own: boolean;
 }

@@ -263,7 +263,7 @@ def test_a_box_is_drawn_and_found_in_the_pixels_and_in_every_layer(page, address
     expect(rows.first).to_contain_text("your box")
     expect(rows.first).to_contain_text("187.5, 145.0")
     expect(page.locator("scs-finds")).to_contain_text("5 beside the box itself")
-    assert rows.nth(1).locator("td").count() == 5, "with score and chance"
+    assert rows.nth(1).locator("td").count() == 5, "with score and evidence"
 
     places.filter(has_text="block2").click()
     answer = asked(address, "activations?box=150,115,75,60&layers=block2&channels=top1&peaks=6", cat)

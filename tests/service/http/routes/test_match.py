@@ -69,12 +69,14 @@ def test_a_template_is_found_where_it_was_cut_out(client, png, part):
     first = answer["matches"][0]
 
     assert (answer["width"], answer["height"]) == (451, 300)
-    assert answer["templates"] == [{"name": "part0.png", "width": 80, "height": 60, "masked": False, "flat": 0.0}]
+    assert answer["templates"] == [
+        {"name": "part0.png", "width": 80, "height": 60, "masked": False, "flat": 0.0, "outlined": False}
+    ]
     assert [first["x"], first["y"]] == pytest.approx([160, 130], abs=0.05)
     assert (first["width"], first["height"], first["angle"], first["scale"]) == (80, 60, 0, 1)
     assert np.ravel(first["corners"]) == pytest.approx([120, 100, 200, 100, 200, 160, 120, 160], abs=0.05)
     assert first["score"] == pytest.approx(1, abs=1e-4)
-    assert first["present"] and first["chance"] < 0.01 and first["psr"] > 4
+    assert first["present"] and first["evidence"] > 3 and first["psr"] > 4
     assert set(answer["timing"]) == {"decode_ms", "match_ms"}
     assert answer["device"] == "cpu"
 

@@ -90,7 +90,7 @@ def test_the_largest_scene_that_the_refusal_names_is_not_refused(options):
 
 
 def test_no_scene_is_named_where_none_would_do():
-    with pytest.raises(TooLargeError, match="are allowed: take fewer or smaller templates"):
+    with pytest.raises(TooLargeError, match="are allowed .SCS_MAX_MATCH_WORK.: take fewer or smaller templates"):
         check_work(shapes((500, 500, 3), (490, 490, 3)), MatchOptions(angles="auto"), Settings(max_match_work=1000))
 
 

@@ -1,0 +1,87 @@
+"""Looking closer at places of a map: how well a template explains them, and the matches they become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.matching.arrays import Array, as_picture
+from scs.matching.cut_off import visible_part
+from scs.matching.explained import Explained, Explainer
+from scs.matching.found import Match
+from scs.matching.peaks import Peak
+from scs.matching.posing.goal import PosedMatch
+from scs.matching.verdict import Verdict
+
+Signed = NDArray[np.floating[Any]]
+
+
+class Looking:
+    """Looks how well a template explains the places of its map.
+
+    Args:
+        scene: see ``score_map``.
+        template: likewise.
+        mask: likewise.
+        before: rows and columns by which the map begins before the scene does.
+        signed: scores that may be below 0, where inverted contrast is a match as well; else None.
+    """
+
+    def __init__(
+        self,
+        scene: Array,
+        template: Array,
+        mask: Array | None,
+        before: tuple[int, int] = (0, 0),
+        signed: Signed | None = None,
+    ) -> None:
+        self.scene = as_picture("scene", scene)
+        self._template, self._mask, self._before, self._signed = template, mask, before, signed
+        self._explainer = Explainer(template, mask)
+        self.noise = self._explainer.noise(self.scene)
+
+    def __call__(self, peak: Peak) -> Explained:
+        """Look at a place of the map."""
+        row, column = round(peak.row) - self._before[0], round(peak.column) - self._before[1]
+        sign = 1 if self._signed is None else sign_at(self._signed, peak)
+        rows, columns = visible_part(self.scene, self._template, row, column)
+        if (rows.stop - rows.start, columns.stop - columns.start) == size_of(self._template):
+            return self._explainer.explain(self.scene, row, column, self.noise, sign)
+        cut = (columns,) if self._template.ndim == 1 else (rows, columns)
+        mask = None if self._mask is None else self._mask[cut]
+        part = Explainer(self._template[cut], mask)
+        return part.explain(self.scene, max(row, 0), max(column, 0), self.noise, sign)
+
+
+def match_at(pose: PosedMatch, size: tuple[int, int], told: Verdict, visible: float = 1.0) -> Match:
+    """Make a match from a pose and its verdict; its template is number 0 until the caller sets it."""
+    height, width = size
+    return Match(
+        template=0,
+        score=pose.score,
+        x=pose.x,
+        y=pose.y,
+        width=width * pose.scale,
+        height=height * pose.scale,
+        angle=pose.angle,
+        scale=pose.scale,
+        visible=visible,
+        psr=told.psr,
+        explained=told.explained,
+        rival=told.rival,
+        evidence=told.evidence,
+    )
+
+
+def sign_at(signed: Signed, peak: Peak) -> int:
+    """Sign of a map's score at a place: -1 below 0, else 1."""
+    row = min(max(round(peak.row), 0), signed.shape[0] - 1)
+    column = min(max(round(peak.column), 0), signed.shape[1] - 1)
+    return -1 if signed[row, column] < 0 else 1
+
+
+def size_of(pixels: Array) -> tuple[int, int]:
+    """Height and width; a signal is one row."""
+    return (1, pixels.size) if pixels.ndim == 1 else (pixels.shape[0], pixels.shape[1])

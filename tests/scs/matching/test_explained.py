@@ -1,0 +1,94 @@
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from scs.matching.arrays import as_picture
+from scs.matching.explained import NOTHING, Explainer, Noise
+
+SCENE = data.camera()[::2, ::2]
+ROW, COLUMN, HEIGHT, WIDTH = 50, 90, 30, 40
+TEMPLATE = SCENE[ROW : ROW + HEIGHT, COLUMN : COLUMN + WIDTH]
+QUIET = Noise(0.0, 0.0)
+
+
+def explained(scene, template=TEMPLATE, row=ROW, column=COLUMN, mask=None, noise=QUIET, **options):
+    return Explainer(template, mask).explain(as_picture("scene", scene), row, column, noise, **options)
+
+
+def test_its_own_pixels_are_explained_wholly():
+    one = explained(SCENE)
+    assert one.fine == pytest.approx(1, abs=1e-4)
+    assert one.coarse == pytest.approx(1, abs=1e-4)
+    assert one.worst == pytest.approx(0, abs=1e-3)
+
+
+def test_another_place_is_explained_badly():
+    one = explained(SCENE, row=150, column=20)
+    assert one.fine < 0.7
+    assert one.worst > 0.3
+
+
+def test_blur_light_and_a_part_of_a_pixel_take_little_off():
+    shift = np.float32([[1, 0, 0.4], [0, 1, -0.3]])
+    seen = cv2.GaussianBlur(cv2.warpAffine(SCENE, shift, SCENE.shape[::-1]), (0, 0), 0.7)
+    one = explained((0.8 * seen + 20).astype(np.uint8))
+    plain = np.corrcoef(TEMPLATE.ravel(), seen[ROW : ROW + HEIGHT, COLUMN : COLUMN + WIDTH].ravel())[0, 1]
+    assert one.fine > max(plain, 0.97)
+
+
+def test_white_noise_is_taken_off():
+    rng = np.random.default_rng(0)
+    noisy = SCENE + 60 * rng.standard_normal(SCENE.shape)
+    noise = Explainer(TEMPLATE).noise(as_picture("scene", noisy))
+    window = noisy[ROW : ROW + HEIGHT, COLUMN : COLUMN + WIDTH]
+    assert np.corrcoef(TEMPLATE.ravel(), window.ravel())[0, 1] < 0.75
+    one = explained(noisy, noise=noise)
+    assert one.coarse > 0.93
+    assert one.worst < 0.2
+
+
+def test_a_difference_in_one_spot_shows():
+    other = SCENE.copy()
+    other[ROW + 10 : ROW + 14, COLUMN + 20 : COLUMN + 24] = 255 - other[ROW + 10 : ROW + 14, COLUMN + 20 : COLUMN + 24]
+    assert explained(other).worst > 0.15
+
+
+def test_the_inverse_is_explained_where_that_is_asked_for():
+    assert explained(255 - SCENE) == NOTHING
+    assert explained(255 - SCENE, sign=-1).fine == pytest.approx(1, abs=1e-4)
+
+
+def test_what_a_mask_hides_does_not_count():
+    spoilt = TEMPLATE.copy()
+    spoilt[:, :15] = np.random.default_rng(0).integers(0, 256, (HEIGHT, 15))
+    mask = np.ones(TEMPLATE.shape)
+    mask[:, :15] = 0
+    assert explained(SCENE, spoilt).fine < 0.9
+    assert explained(SCENE, spoilt, mask=mask).fine == pytest.approx(1, abs=1e-3)
+
+
+def test_a_flat_template_and_a_flat_window_explain_nothing():
+    assert explained(SCENE, np.full((8, 8), 3, np.uint8)) == NOTHING
+    assert explained(np.full((60, 60), 9, np.uint8), row=3, column=3) == NOTHING
+
+
+def test_a_motif_on_a_slope_is_explained():
+    motif = np.sin(np.linspace(0, 9, 60))
+    series = np.concatenate([np.zeros(50), motif, np.zeros(50)]) + np.linspace(0, 3, 160)
+    assert explained(series, motif, 0, 50).fine > 0.999
+
+
+def test_a_large_template_is_looked_at_in_blocks():
+    large = data.camera()
+    one = explained(large, large[50:350, 60:400], 50, 60)
+    assert one.fine == pytest.approx(1, abs=1e-4)
+
+
+def test_the_noise_of_a_scene_is_that_of_its_quiet_parts():
+    rng = np.random.default_rng(0)
+    scene = np.full((200, 200), 100.0) + 5 * rng.standard_normal((200, 200))
+    scene[80:120, 80:120] += 100 * rng.random((40, 40))
+    noise = Explainer(scene[80:120, 80:120]).noise(as_picture("scene", scene))
+    assert noise.fine == pytest.approx(25, rel=0.2)
+    assert noise.coarse < 0.1 * noise.fine
