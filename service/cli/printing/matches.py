@@ -15,7 +15,15 @@ def print_matches(answer: MatchResponse, rate: int | None) -> None:
     table = PlainTable(title=answer.options.method)
     table.add_column("template", overflow="fold")
     cut = answer.options.border == "partial"
-    for heading in ("score", *place, *pose, *(["visible"] if cut else []), "present", "evidence", "explained", "rival"):
+    for heading in (
+        "score",
+        *place,
+        *pose,
+        *(["visible"] if cut else []),
+        "present",
+        "evidence",
+        *([] if posed else ["explained"]),
+    ):
         table.add_column(heading, no_wrap=True)
     for found in answer.matches:
         start = found.x - found.width / 2
@@ -28,8 +36,7 @@ def print_matches(answer: MatchResponse, rate: int | None) -> None:
             *([f"{100 * found.visible:.0f} %"] if cut else []),
             "yes" if found.present else "no",
             f"{found.evidence:+.1f}",
-            "" if found.explained is None else f"{100 * found.explained:.0f} %",
-            "" if found.rival is None else f"{found.rival:.3f}",
+            *([] if posed else ["" if found.explained is None else f"{100 * found.explained:.0f} %"]),
         )
     table.show()
     for template in answer.templates:
