@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.arrays import Array, as_picture, as_weights
+from scs.matching.arrays import Array, as_picture, as_weights, magnitude
 
 Plane = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -66,13 +66,15 @@ class Explainer:
     Args:
         template: ``(h, w)``, ``(h, w, C)`` or ``(l,)``.
         mask: weights of its pixels, or None; see ``scs.matching.scores.score_map``.
+        unit: what the scenes' values are divided by, so that their squares stay within float32.
 
     Source:
         Simard, LeCun and Denker, "Efficient Pattern Recognition Using a New Transformation Distance" (1993).
     """
 
-    def __init__(self, template: Array, mask: Array | None = None) -> None:
+    def __init__(self, template: Array, mask: Array | None = None, unit: float = 1.0) -> None:
         pixels = as_picture("template", template)
+        pixels, self._unit = _in_units(pixels, magnitude(pixels)), unit
         self.size = pixels.shape[:2]
         weights = None if mask is None else np.moveaxis(as_weights(mask, pixels.shape), 0, 2)
         self._block = max(1, math.isqrt(self.size[0] * self.size[1] // _MOST_PIXELS))
@@ -174,8 +176,8 @@ class Explainer:
 
     def _least_energy(self, scene: Array) -> float:
         """Energy of a window below which it has no contrast, but for rounding."""
-        largest = float(np.abs(scene[:: max(1, scene.shape[0] // 8), :: max(1, scene.shape[1] // 64)]).max())
-        return _FLAT * largest**2
+        some = scene[:: max(1, scene.shape[0] // 8), :: max(1, scene.shape[1] // 64)]
+        return _FLAT * (max(float(some.max()), -float(some.min())) / self._unit) ** 2
 
     def _most_changes(self) -> tuple[Vector, Vector]:
         """Largest changes of each kind, forwards and backwards."""
@@ -227,7 +229,7 @@ class Explainer:
         height, width = self.size
         row = min(max(row, 0), scene.shape[0] - height)
         column = min(max(column, 0), scene.shape[1] - width)
-        return self._reduced(scene[row : row + height, column : column + width])
+        return self._reduced(_in_units(scene[row : row + height, column : column + width], self._unit))
 
     def _reduced(self, pixels: Array) -> Plane:
         values: Plane = np.asarray(pixels, np.float32)
@@ -263,3 +265,7 @@ class Explainer:
         else:
             finest = (left[:-1, :-1] - left[1:, :-1] - left[:-1, 1:] + left[1:, 1:]) / 2
         return float(np.square(finest).mean()) if finest.size else 0.0
+
+
+def _in_units(pixels: Array, unit: float) -> Array:
+    return pixels if unit == 1 else pixels / unit

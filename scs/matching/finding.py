@@ -347,7 +347,7 @@ def _explained(scene: Array, template: Array, mask: Array | None, pose: PosedMat
     rows, row = _inside(posed.box.row, posed.box.rows, scene.shape[0])
     columns, column = _inside(posed.box.column, posed.box.columns, scene.shape[1])
     pixels = posed.pixels[rows, columns]
-    explainer = Explainer(pixels if pose.score >= 0 else -pixels, posed.weights[rows, columns])
+    explainer = Explainer(pixels if pose.score >= 0 else -pixels, posed.weights[rows, columns], look.unit)
     return explainer.explain(look.scene, row, column, look.noise)
 
 

@@ -74,9 +74,8 @@ class Found:
         outlined: for each template whether it was looked for by its outline, as it has one colour behind its mask.
 
     Example:
-        >>> found = find(np.eye(40, dtype=np.float32), [np.eye(10, dtype=np.float32)])
-        >>> isinstance(found, Found), len(found.matches), len(found.flat)
-        (True, 1, 1)
+        >>> Found([], flat=[1.0], outlined=[False]).matches
+        []
     """
 
     matches: list[Match]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.arrays import Array, as_picture
+from scs.matching.arrays import Array, as_picture, magnitude
 from scs.matching.cut_off import visible_part
 from scs.matching.explained import Explained, Explainer
 from scs.matching.found import Match
@@ -39,7 +39,8 @@ class Looking:
     ) -> None:
         self.scene = as_picture("scene", scene)
         self._template, self._mask, self._before, self._signed = template, mask, before, signed
-        self._explainer = Explainer(template, mask)
+        self.unit = magnitude(self.scene)
+        self._explainer = Explainer(template, mask, self.unit)
         self.noise = self._explainer.noise(self.scene)
 
     def __call__(self, peak: Peak) -> Explained:
@@ -51,7 +52,7 @@ class Looking:
             return self._explainer.explain(self.scene, row, column, self.noise, sign)
         cut = (columns,) if self._template.ndim == 1 else (rows, columns)
         mask = None if self._mask is None else self._mask[cut]
-        part = Explainer(self._template[cut], mask)
+        part = Explainer(self._template[cut], mask, self.unit)
         return part.explain(self.scene, max(row, 0), max(column, 0), self.noise, sign)
 
 

@@ -47,7 +47,9 @@ class SamePixels:
     """
 
     def __init__(self, template: Array, mask: Array | None, span: float) -> None:
-        self._template = as_picture("template", template).astype(np.float64)
+        self._unit = 2.0 ** math.floor(math.log2(span)) if span else 1.0  # so that squares stay in range
+        self._template = as_picture("template", template).astype(np.float64) / self._unit
+        span /= self._unit
         shape = self._template.shape
         weights = np.ones(shape) if mask is None else np.moveaxis(as_weights(mask, shape), 0, 2)
         self._weights = weights / weights.max()
@@ -61,13 +63,14 @@ class SamePixels:
         """Evidence where no pixel of a window differs from the template, else minus infinity."""
         height, width = self._template.shape[:2]
         first, left = round(row), round(column)
-        apart = (scene[first : first + height, left : left + width] - self._template) * self._weights
+        window = scene[first : first + height, left : left + width].astype(np.float64) / self._unit
+        apart = (window - self._template) * self._weights
         return _EXACT if not apart.any() else -math.inf
 
     def compare(self, scene: Array, row: int, column: int) -> Difference:
         """Compare the template with a window of a scene ``(H, W, C)``."""
         height, width = self._template.shape[:2]
-        window = scene[row : row + height, column : column + width].astype(np.float64)
+        window = scene[row : row + height, column : column + width].astype(np.float64) / self._unit
         level = float((self._shares * (window - self._template)).sum())
         mean = float((self._shares * self._template).sum())
         flat = self._template - mean

@@ -61,7 +61,7 @@ def without_torch(monkeypatch):
 @pytest.fixture
 def cuda_client(monkeypatch):
     """The service with ``SCS_DEVICE=cuda``, its networks on the CPU."""
-    monkeypatch.setattr(service.services, "choose_device", lambda wish: "cpu")
+    monkeypatch.setattr(service.services, "choose_device", lambda wish, obstacle_of: "cpu")
     monkeypatch.setattr(service.workers.pools, "HAS_PROCESSES", False)  # what stands for a GPU is in this process
     return lambda: TestClient(create_app(Settings(device="cuda")))
 
