@@ -153,13 +153,10 @@ class WorkerPool:
     def _do(self, task: _Task) -> None:
         """Have work done by a worker, on a thread."""
         try:
-            worker = self._idle.pop()
-        except IndexError:
-            try:
-                worker = Worker()
-            except ScsError as error:
-                task.deliver(Outcome(error=error))
-                return
+            worker = self._take_worker()
+        except ScsError as error:
+            task.deliver(Outcome(error=error))
+            return
         if not task.begin(worker):
             self._idle.append(worker)
             return
@@ -173,6 +170,17 @@ class WorkerPool:
             worker.end()
         else:
             self._idle.append(worker)
+
+    def _take_worker(self) -> Worker:
+        """Return an idle worker, unless it was killed meanwhile, or a new one."""
+        while True:
+            try:
+                worker = self._idle.pop()
+            except IndexError:
+                return Worker()
+            if worker.is_there():
+                return worker
+            worker.end()
 
     def _done(self, done: asyncio.Future[None]) -> None:
         self._running -= 1

@@ -41,6 +41,16 @@ class Worker:
             return None
         return outcome
 
+    def is_there(self) -> bool:
+        """Return whether the process is still there, while it has nothing to do."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)  # nothing comes unasked but the end
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
     def kill(self) -> None:
         """Kill the process; whoever waits for its work learns so at once."""
         self._child.kill()

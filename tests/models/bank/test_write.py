@@ -188,7 +188,12 @@ def test_the_card_says_what_a_service_needs_to_know(written):
     assert card.input.smallest_size == (card.input.width, card.input.height) == (30, 24)
     assert card.input.channels == 3 and not card.input.resize
     (layer,) = card.layers
-    assert layer.receptive_field.model_dump() == {"size": 24, "width": 30, "stride": 1, "offset": 0}
+    assert layer.receptive_field.model_dump(exclude_defaults=True) == {
+        "size": 24,
+        "width": 30,
+        "stride": 1,
+        "offset": 0,
+    }
     assert (layer.name, layer.channels, layer.signed) == ("templates", 3, False)
     assert card.class_map is None and card.accuracy is None
 

@@ -121,14 +121,14 @@ def test_the_card_describes_the_file(entry, runs, shapes):
     assert card.sha256 == hashlib.sha256(content).hexdigest()
     assert (card.family, card.labels) == (NAMES[entry.name], ["disc", "bar", "cross"])
     assert card.parameters == sum(p.numel() for p in network.parameters())
-    assert card.input.model_dump() == {"width": 16, "height": 16, "channels": 3, "smallest": 4, "resize": True}
+    assert card.input.model_dump(exclude_defaults=True) == {"width": 16, "height": 16, "channels": 3, "smallest": 4}
     assert card.accuracy == evaluate(model, shapes).card("shapes", "drawn for the tests")
 
     maps = model.layers(draw((1, 16, 16)), [layer.name for layer in card.layers])
     assert {layer.name: layer.channels for layer in card.layers} == {
         name: values.shape[1] for name, values in maps.items() if name != "logits"
     }
-    assert {layer.name: layer.receptive_field.model_dump(exclude_none=True) for layer in card.layers} == {
+    assert {layer.name: layer.receptive_field.model_dump(exclude_defaults=True) for layer in card.layers} == {
         name: vars(field) for name, field in receptive_fields(network).items()
     }
     assert {layer.name for layer in card.layers if not layer.signed} == {

@@ -165,10 +165,9 @@ def test_a_worker_keeps_a_model_unless_it_is_large(tmp_path, monkeypatch, most, 
     assert len(loaded) == kept
 
 
-@pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 9])
-def test_a_graph_of_a_fixed_batch_takes_any_number_of_images(tmp_path, batch, count):
-    put_pixels(tmp_path, "fixed", 6, 5, batch=batch)
+def test_a_graph_of_a_fixed_batch_takes_any_number_of_images(tmp_path, count):
+    put_pixels(tmp_path, "fixed", 6, 5, batch=4)
     entry = find(tmp_path, "fixed")
     model = load_model(entry.verified_bytes(), entry.card(), "cpu")
     images = np.random.default_rng(count).integers(0, 256, (count, 5, 6, 3), np.uint8)

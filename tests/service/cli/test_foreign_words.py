@@ -29,6 +29,11 @@ FILES = {
 }
 
 
+def slow(name):
+    """A case for whoever has the time: each starts the command line several times."""
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
 def scs(*arguments, **variables):
     command = [sys.executable, "-m", "service.cli", *arguments]
     environment = {**os.environ, "COLUMNS": "200", "PYTHONUTF8": "1", **variables}
@@ -58,7 +63,7 @@ def picture(tmp_path, encode, photograph):
     return path
 
 
-@pytest.mark.parametrize("name", LABELS)
+@pytest.mark.parametrize("name", ["escape", *(slow(name) for name in LABELS if name != "escape")])
 def test_labels_and_descriptions_are_shown(folder, picture, name, tmp_path):
     given = ("--model", name, "--repository", str(folder))
     shown = LABELS[name][1]
@@ -72,7 +77,7 @@ def test_labels_and_descriptions_are_shown(folder, picture, name, tmp_path):
     assert LABELS[name][0] in [each["label"] for each in json.loads(out)["predictions"][0]["classes"]]
 
 
-@pytest.mark.parametrize("name", FILES, ids=FILES.values())
+@pytest.mark.parametrize("name", [b"bad\xff.png", *(slow(name) for name in FILES if name != b"bad\xff.png")])
 def test_names_of_files_are_shown(picture, name):
     path = os.path.join(os.fsencode(picture.parent), name)
     os.link(picture, path)

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import signal
 import sys
 import time
 
@@ -56,6 +57,17 @@ def test_a_result_comes_from_another_process_and_the_next_from_the_same(in_pool)
 
     (first, *others), _ = in_pool(test)
     assert first != os.getpid() and set(others) == {first}
+
+
+def test_a_worker_that_was_killed_while_it_was_idle_fails_nobody(in_pool):
+    async def test(pool):
+        first = await pool.run(soon(), chores.process)
+        os.kill(first, signal.SIGKILL)
+        await gone(first)
+        return first, await pool.run(soon(), chores.process)
+
+    (first, second), _ = in_pool(test)
+    assert second not in (first, os.getpid())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs priorities of processes: Linux")
