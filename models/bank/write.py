@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,15 +13,14 @@ import numpy as np
 from models.bank.graph import BankLayer, Template, build_graph, group_by_size, kernel_of
 from models.cards import catalogue
 from models.cards.card import (
-    CARD_FILE,
     NAME_PATTERN,
     BankCard,
     InputCard,
     LayerCard,
     ModelCard,
     ReceptiveFieldCard,
-    write_card,
 )
+from models.cards.write import write_version
 from models.runtime.load import RunnableModel, load_model
 from scs.errors import ExportError, OptionError, ShapeError
 from scs.matching.methods import METHODS, Method
@@ -80,7 +76,7 @@ def write_bank(
     content = build_graph(templates, chosen, p, q).SerializeToString()
     card = _card(name, version, content, templates, method, p, q)
     _check_itself(load_model(content, card, "cpu"), templates, card, chosen)
-    _write(repository / name / str(version), content, card)
+    write_version(repository / name / str(version), content, card)
     return card
 
 
@@ -178,17 +174,3 @@ def _check_itself(model: RunnableModel, templates: Sequence[Template], card: Mod
                 raise ExportError(
                     f"'{template.label}' needs the score {expected:.6f} with itself but has {came:.6f}; nothing written"
                 )
-
-
-def _write(folder: Path, content: bytes, card: ModelCard) -> None:
-    """Write file and card beside where they belong, then move them there as one."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
-    try:
-        (unfinished / card.file_name).write_bytes(content)
-        write_card(card, unfinished / CARD_FILE)
-        unfinished.chmod(0o755)
-        os.rename(unfinished, folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise

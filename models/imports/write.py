@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 
-from models.cards.card import CARD_FILE, NAME_PATTERN, write_card
+from models.cards.card import NAME_PATTERN
+from models.cards.write import write_version
 from models.imports.importing import Imported
 from scs.errors import OptionError
 
@@ -29,14 +27,5 @@ def write(imported: Imported, repository: Path) -> Path:
     folder = repository / card.name / str(card.version)
     if folder.exists():
         raise OptionError(f"a version is a number that is not taken; {card.name} {card.version} is there")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
-    try:
-        (unfinished / card.file_name).write_bytes(imported.content)
-        write_card(card, unfinished / CARD_FILE)
-        unfinished.chmod(0o755)
-        os.rename(unfinished, folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+    write_version(folder, imported.content, card)
     return folder

@@ -66,9 +66,9 @@ class PictureFile(ABC):
             Numbers ``(H, W)`` or ``(H, W, 3)``, the least of them where one is missing, and ``(H, W)``, where none is.
 
         Raises:
-            ImageError: it is damaged.
+            ImageError: it is damaged, or of a kind that holds no such numbers.
         """
-        raise NotImplementedError(f"a {self.kind} holds no numbers")
+        raise ImageError(f"numbers without an agreed range were needed; the {self.kind} image holds none")
 
     @property
     def upright_size(self) -> Size:

@@ -220,7 +220,7 @@ def test_a_writing_that_is_cut_short_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(card, path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("models.bank.write.write_card", interrupt)
+    monkeypatch.setattr("models.cards.write.write_card", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_bank("bank", some(scene_of(False)), tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [] == list(entries(tmp_path))
