@@ -289,7 +289,7 @@ def _check_channels(in_channels: int, out_channels: int, groups: int) -> None:
 def _starts_of_p(p: float | Sequence[float], kernels: int) -> list[float]:
     starts = [float(p)] * kernels if isinstance(p, int | float) else [float(one) for one in p]
     if len(starts) != kernels:
-        raise ShapeError(f"p is one number or one per kernel, {kernels} here; {len(starts)} came")
+        raise OptionError(f"p is one number or one per kernel, {kernels} here; {len(starts)} came")
     if not all(0 < one < math.inf for one in starts):
         raise OptionError(f"p starts above 0; {p} came")
     return starts

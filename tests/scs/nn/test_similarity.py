@@ -137,6 +137,15 @@ def test_half_precision_takes_the_norm_of_patches_whose_energy_it_could_not_hold
     )
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("scale", [0, 1e-30, 1e18, 1e19, 3e37])
+def test_however_large_or_small_values_are_similarities_stay_within_one_and_have_a_slope(scale, layout):
+    x = (scale * draw(1, 3, 6, 6, dtype=torch.float32)).to(memory_format=layout).requires_grad_()
+    y = sharpened_cosine_similarity(x, draw(4, 3, 3, 3, seed=1, dtype=torch.float32))
+    y.sum().backward()
+    assert y.abs().max() <= 1 and x.grad.isfinite().all()
+
+
 def test_the_published_keras_layer_can_be_expressed():
     """R. Pisoni's layer: 3x3, "same", exponents softmax(p) over the kernels, noise floor q² / 10 on both norms."""
     x, w = draw(2, 3, 8, 8), draw(5, 3, 3, 3, seed=1)
