@@ -10,7 +10,7 @@
 Example:
     >>> import scs
     >>> len(scs.__all__)
-    24
+    25
     >>> scs.Search(method="scs").p
     2.0
 """
@@ -29,6 +29,7 @@ _PLACES = {
     "sharpened_cosine_similarity": ("scs.nn.similarity", "layers"),
     "SharpenedCosineSimilarity1d": ("scs.nn.layers", "layers"),
     "SharpenedCosineSimilarity2d": ("scs.nn.layers", "layers"),
+    "SharpenedCosineSimilarity3d": ("scs.nn.layers", "layers"),
     "max_abs_pool": ("scs.nn.pooling", "layers"),
     "MaxAbsPool1d": ("scs.nn.layers", "layers"),
     "MaxAbsPool2d": ("scs.nn.layers", "layers"),

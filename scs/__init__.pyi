@@ -15,6 +15,7 @@ from scs.nn.layers import MaxAbsPool1d as MaxAbsPool1d
 from scs.nn.layers import MaxAbsPool2d as MaxAbsPool2d
 from scs.nn.layers import SharpenedCosineSimilarity1d as SharpenedCosineSimilarity1d
 from scs.nn.layers import SharpenedCosineSimilarity2d as SharpenedCosineSimilarity2d
+from scs.nn.layers import SharpenedCosineSimilarity3d as SharpenedCosineSimilarity3d
 from scs.nn.pooling import max_abs_pool as max_abs_pool
 from scs.nn.similarity import sharpened_cosine_similarity as sharpened_cosine_similarity
 from service.api.activations import ActivationOptions as ActivationOptions
@@ -42,6 +43,7 @@ __all__ = [
     "Search",
     "SharpenedCosineSimilarity1d",
     "SharpenedCosineSimilarity2d",
+    "SharpenedCosineSimilarity3d",
     "Upload",
     "export",
     "find",

@@ -26,6 +26,10 @@ class OptionError(ScsError, ValueError):
     """An option that is well-formed but names nothing, or asks for something impossible."""
 
 
+class DtypeError(OptionError, RuntimeError):
+    """Arrays of a type that cannot be computed with, or of two; a RuntimeError, too, as torch's layers raise."""
+
+
 class FixedSizeError(OptionError):
     """A picture of another size than the one that a network takes."""
 

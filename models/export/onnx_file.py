@@ -71,10 +71,18 @@ class _OnnxSimilarity(nn.Module):
             "group": layer.groups,
         }
         self.layer = layer
+        self.weight: Tensor
+        self.scale: Tensor | None
         self.p: Tensor
         self.q: Tensor
         self.register_buffer("p", layer.p.detach())
         self.register_buffer("q", layer.q.detach())
+        weight, scale = layer.kernels.detach(), None
+        if not layer.mute_kernels:  # the op adds q to the norm of kernels, which are 1 here, and that is given back
+            weight = weight / weight.flatten(1).norm(dim=1).clamp_min(1e-6).view(-1, 1, 1, 1)
+            scale = ((1 + self.q) ** self.p).view(-1, 1, 1)
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
 
     def forward(self, x: Tensor) -> Tensor:
         pads, kernel, dilations, strides = (
@@ -86,13 +94,17 @@ class _OnnxSimilarity(nn.Module):
         ]
         y = torch.onnx.ops.symbolic(
             f"{onnx_op.DOMAIN}::{onnx_op.SIMILARITY}",
-            (x, self.layer.weight, self.p, self.q),
+            (x, self.weight, self.p, self.q),
             self.attributes,
             dtype=x.dtype,
             shape=(x.shape[0], self.layer.out_channels, *size),
             version=onnx_op.VERSION,
         )
-        return y if self.layer.gain is None else y * self.layer.gain
+        if self.scale is not None:
+            y = y * self.scale
+        if self.layer.gain is not None:
+            y = y * self.layer.gain
+        return y if self.layer.bias is None else y + self.layer.bias.view(-1, 1, 1)
 
 
 def with_onnx_op(network: nn.Module) -> nn.Module:

@@ -6,6 +6,7 @@ ends with the same weights as one that was never stopped.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -109,10 +110,10 @@ def train(
         The trained network, in evaluation mode.
 
     Raises:
-        DataError: the folder holds a checkpoint of another recipe or seed, or there are too few images for a batch or
-            steps for a schedule.
+        DataError: the folder holds a training of another recipe, seed or data, or there are too few images for a
+            batch or steps for a schedule.
     """
-    identity = {"recipe": asdict(recipe), "seed": seed}
+    identity = {"recipe": asdict(recipe), "seed": seed, "data": _fingerprint(dataset)}
     if (folder / RESULT).exists():
         return _finished(folder, identity)
     folder.mkdir(parents=True, exist_ok=True)
@@ -261,19 +262,32 @@ def _resume(
         return 0
     checkpoint = torch.load(folder / CHECKPOINT, weights_only=True)
     checkpoint["recipe"].setdefault("blur", False)
-    if {key: checkpoint[key] for key in identity} != identity:
-        raise DataError(f"'{folder}' holds a training with another recipe or seed; name another folder or empty it")
+    if {key: checkpoint.get(key, identity[key]) for key in identity} != identity:
+        raise DataError(
+            f"'{folder}' holds a training with another recipe, seed or data; name another folder or empty it"
+        )
     network.load_state_dict(checkpoint["model"])
     optimiser.load_state_dict(checkpoint["optimiser"])
     schedule.load_state_dict(checkpoint["schedule"])
     return int(checkpoint["epoch"])
 
 
+def _fingerprint(dataset: Dataset) -> str:
+    """Return the SHA-256 of all images, labels and classes. Runs that do not have it, being older, are not compared."""
+    digest = hashlib.sha256(json.dumps(dataset.classes).encode())
+    for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def _finished(folder: Path, identity: dict[str, Any]) -> Network:
     """Load the network of a finished training, whose files stay as they are."""
     network, result = load_network(folder)
-    if {key: result[key] for key in identity} != json.loads(json.dumps(identity)):
-        raise DataError(f"'{folder}' holds a training with another recipe or seed; name another folder or empty it")
+    if {key: result.get(key, identity[key]) for key in identity} != json.loads(json.dumps(identity)):
+        raise DataError(
+            f"'{folder}' holds a training with another recipe, seed or data; name another folder or empty it"
+        )
     return network
 
 

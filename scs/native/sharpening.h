@@ -21,6 +21,8 @@ SCS_INLINE void reciprocal_norms(const Vec* energy, float q, Vec* reciprocal) {
     Vec floored[COUNT];
     for (int i = 0; i < COUNT; i++) floored[i] = energy[i] + ENERGY_FLOOR;
     reciprocals_of_root_plus<COUNT>(floored, q, reciprocal);
+    // Energies beyond float32 make similarities 0, as in torch and ONNX; the estimates above make NaN of infinity.
+    for (int i = 0; i < COUNT; i++) reciprocal[i] = floored[i] == __builtin_inff() ? Vec{} : reciprocal[i];
 }
 
 struct Sharpening {

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scs.errors import OptionError
+from scs.errors import OptionError, ShapeError
+from scs.nn.channels_last import tracing
 from scs.nn.pooling import max_abs_pool
-from scs.nn.similarity import Padding, PaddingMode, per_axis, sharpened_cosine_similarity
+from scs.nn.similarity import Padding, PaddingMode, per_axis, resolve_padding, sharpened_cosine_similarity
 
 # Below an exponent of 1 the slope at zero grows without bound and noise is amplified, not sharpened.
 P_MIN = 1.0
 
 
 class _SharpenedCosineSimilarity(nn.Module):
-    """What the layer for signals and the layer for images share; see :class:`SharpenedCosineSimilarity2d`."""
+    """What the layers for signals, images and volumes share; see :class:`SharpenedCosineSimilarity2d`."""
 
     axes: int
+    # Of layers that were pickled before there were these.
+    p_min = P_MIN
+    shared_weights = False
+    mute_kernels = True
+    raw_q: nn.Parameter | None
+    gain: nn.Parameter | None
+    bias: nn.Parameter | None
 
     def __init__(
         self,
@@ -31,56 +40,85 @@ class _SharpenedCosineSimilarity(nn.Module):
         padding: Padding = 0,
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
-        *,
+        bias: bool = False,
         padding_mode: PaddingMode = "zeros",
-        p: float = 2.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        p: float | Sequence[float] = 2.0,
         q: float = 0.1,
         gain: bool = False,
+        shared_weights: bool = False,
+        mute_kernels: bool = True,
     ) -> None:
         super().__init__()
-        if p <= P_MIN:
-            raise OptionError(f"p starts above {P_MIN}, where it stays; {p} came")
-        if q <= 0:
-            raise OptionError(f"q starts above 0, where it stays; {q} came")
-        if in_channels % groups or out_channels % groups:
-            raise OptionError(f"groups divides both channel counts; {groups} came for {in_channels} and {out_channels}")
+        _check_channels(in_channels, out_channels, groups)
+        if padding_mode not in get_args(PaddingMode):
+            raise OptionError(f"padding_mode is one of {', '.join(get_args(PaddingMode))}; '{padding_mode}' came")
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = per_axis(kernel_size, self.axes, "kernel_size")
         self.stride = per_axis(stride, self.axes, "stride")
         self.dilation = per_axis(dilation, self.axes, "dilation")
         self.padding, self.padding_mode = padding, padding_mode
-        self._p_at_start, self._q_at_start = p, q
+        resolve_padding(padding, self.kernel_size, self.dilation)
+        self.shared_weights, self.mute_kernels = shared_weights, mute_kernels
+        kernels = out_channels // groups if shared_weights else out_channels
+        self._p_at_start, self._q_at_start = _starts_of_p(p, kernels), _start_of_q(q)
+        self.p_min = P_MIN if min(self._p_at_start) > P_MIN else 0.0
 
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
-        self.raw_p = nn.Parameter(torch.empty(out_channels))
-        self.raw_q = nn.Parameter(torch.empty(()))
-        self.gain = nn.Parameter(torch.empty(())) if gain else None
+        def parameter(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+
+        self.weight = parameter(kernels, in_channels // groups, *self.kernel_size)
+        self.raw_p = parameter(kernels)
+        self.register_parameter("raw_q", parameter() if q else None)
+        self.register_parameter("gain", parameter() if gain else None)
+        self.register_parameter("bias", parameter(out_channels) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the kernels from torch's generator and put p, q and the gain back to where they start."""
+        """Draw the kernels from torch's generator and put p, q, the gain and the bias back to where they start."""
         fan_in = self.weight[0].numel()
         nn.init.normal_(self.weight, std=1 / math.sqrt(fan_in))  # a kernel's norm is 1, about
-        nn.init.constant_(self.raw_p, _inverse_softplus(self._p_at_start - P_MIN))
-        nn.init.constant_(self.raw_q, _inverse_softplus(self._q_at_start))
+        starts = self._p_at_start
+        with torch.no_grad():
+            self.raw_p.copy_(torch.tensor([_inverse_softplus(p - self.p_min) for p in starts], dtype=torch.float64))
+        if self.raw_q is not None:
+            nn.init.constant_(self.raw_q, _inverse_softplus(self._q_at_start))
         if self.gain is not None:
-            nn.init.constant_(self.gain, fan_in ** (self._p_at_start / 2))  # random cosines are about fan_in ** -0.5
+            mean = sum(starts) / len(starts)
+            nn.init.constant_(self.gain, fan_in ** (mean / 2))  # random cosines are about fan_in ** -0.5
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     @property
     def p(self) -> Tensor:
-        """Exponents ``(K,)``, each above ``P_MIN``."""
-        return P_MIN + F.softplus(self.raw_p)
+        """Exponents ``(K,)``, each above ``p_min``: 1, or 0 for a layer that started at 1 or below."""
+        return self._for_every_group(self.p_min + F.softplus(self.raw_p))
 
     @property
     def q(self) -> Tensor:
-        """The noise floor, one number above 0."""
-        return F.softplus(self.raw_q)
+        """The noise floor, one number above 0; 0, and not learned, for a layer that started there."""
+        return self.raw_p.new_zeros(()) if self.raw_q is None else F.softplus(self.raw_q)
+
+    @property
+    def kernels(self) -> Tensor:
+        """All K kernels: ``weight``, or with shared weights, as often as there are groups."""
+        return self._for_every_group(self.weight)
+
+    def _for_every_group(self, x: Tensor) -> Tensor:
+        return x.repeat(self.groups, *[1] * (x.ndim - 1)) if self.shared_weights else x
 
     def forward(self, x: Tensor) -> Tensor:
         """Compare every patch of ``x`` with every kernel; ``(N, C, …)`` to ``(N, K, …)``."""
+        axes = self.weight.ndim - 2
+        fits = x.ndim in (axes + 1, axes + 2) and (tracing() or x.shape[-axes - 1] == self.in_channels)
+        if not fits:
+            needed = f"(N, {self.in_channels}{', …' * axes})"
+            raise ShapeError(f"the layer takes {needed}, or one without N; {tuple(x.shape)} came")
         y = sharpened_cosine_similarity(
             x,
-            self.weight,
+            self.kernels,
             self.p,
             self.q,
             stride=self.stride,
@@ -88,14 +126,38 @@ class _SharpenedCosineSimilarity(nn.Module):
             padding_mode=self.padding_mode,
             dilation=self.dilation,
             groups=self.groups,
+            mute_kernels=self.mute_kernels,
         )
-        return y if self.gain is None else y * self.gain
+        if self.gain is not None:
+            y = y * self.gain
+        return y if self.bias is None else y + self.bias.to(y.dtype).view(-1, *[1] * axes)
+
+    def __prepare_scriptable__(self) -> None:
+        """Refuse ``torch.jit.script``, which cannot read this layer.
+
+        Raises:
+            OptionError: always.
+        """
+        raise OptionError(
+            f"{type(self).__name__} cannot be scripted; torch.jit.trace, torch.export and compile take it"
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a pickled layer, also of a version that had no bias, and one exponent to start from."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._parameters.setdefault("bias", None)
+        if isinstance(self._p_at_start, float):
+            self._p_at_start = [self._p_at_start] * len(self.raw_p)
 
     def extra_repr(self) -> str:
         """Return the settings of this layer for a printed network."""
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, gain={self.gain is not None}"
+            f"padding={self.padding!r}, dilation={self.dilation}, groups={self.groups}, "
+            f"padding_mode={self.padding_mode!r}, bias={self.bias is not None}, gain={self.gain is not None}, "
+            f"p>{self.p_min:g}, q{'=0' if self.raw_q is None else '>0'}"
+            + ", shared_weights=True" * self.shared_weights
+            + ", mute_kernels=False" * (not self.mute_kernels)
         )
 
 
@@ -116,6 +178,7 @@ class SharpenedCosineSimilarity2d(_SharpenedCosineSimilarity):
 
     Kernels, one exponent ``p`` per kernel and one noise floor ``q`` are learned. ``p`` and ``q`` are softplus functions
     of the parameters ``raw_p`` and ``raw_q``, so that every step of an optimiser leaves them in range (p > 1, q > 0).
+    Arguments come in the order of ``torch.nn.Conv2d``'s.
 
     Args:
         in_channels: C, channels of the images ``(N, C, H, W)``.
@@ -125,14 +188,22 @@ class SharpenedCosineSimilarity2d(_SharpenedCosineSimilarity):
         padding: pixels added on each side, or ``"valid"``, ``"same"``, ``"full"``.
         dilation: pixels between neighbouring taps of a kernel.
         groups: groups of channels and kernels that do not see each other; ``in_channels`` for a depthwise layer.
-        padding_mode: ``"zeros"`` or ``"circular"``.
-        p: where every exponent starts, above 1.
-        q: where the noise floor starts, above 0.
+        bias: learn a number per kernel that is added at the end; not, unless asked for.
+        padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+        device: where the parameters are made.
+        dtype: their type.
+        p: where the exponents start, above 0; one number, or one per kernel. They stay above 1, or where one starts
+            at 1 or below, above 0.
+        q: where the noise floor starts and stays, above 0; with 0 it is 0 and is not learned.
         gain: learn one factor on the whole output. Cosines of random kernels are small and powers of them smaller; the
-            factor starts where it makes up for that, so that a deep stack without normalisation keeps its scale.
+            factor starts where it makes up for that, so that a deep stack without normalisation keeps its scale. With
+            neither, each layer keeps about ``(C * kH * kW) ** (-p / 2)`` of the scale: a few of them are silent.
+        shared_weights: every group has the same kernels and exponents; ``weight`` is ``(K / groups, …)``.
+        mute_kernels: add q to the norm of the kernels, too, which mutes faint kernels; else only to that of patches.
 
     Raises:
-        OptionError: p, q or groups out of range.
+        OptionError: an argument out of range.
+        DtypeError: images of another type than the parameters', where autocast is off.
         ShapeError: an image that does not fit the kernels.
 
     Source:
@@ -145,6 +216,18 @@ class SharpenedCosineSimilarity2d(_SharpenedCosineSimilarity):
     """
 
     axes = 2
+
+
+class SharpenedCosineSimilarity3d(_SharpenedCosineSimilarity):
+    """Sharpened cosine similarity as a layer for volumes ``(N, C, D, H, W)``; see :class:`SharpenedCosineSimilarity2d`.
+
+    Example:
+        >>> layer = SharpenedCosineSimilarity3d(1, 8, kernel_size=3, padding="same")
+        >>> layer(torch.zeros(1, 1, 6, 24, 32)).shape
+        torch.Size([1, 8, 6, 24, 32])
+    """
+
+    axes = 3
 
 
 class MaxAbsPool1d(nn.Module):
@@ -192,6 +275,30 @@ class MaxAbsPool2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pool ``(N, C, H, W)`` to ``(N, C, H', W')``, ``H' = (H + 2 * padding - kernel_size) // stride + 1``."""
         return max_abs_pool(x, self.kernel_size, self.stride, self.padding)
+
+
+def _check_channels(in_channels: int, out_channels: int, groups: int) -> None:
+    if min(in_channels, out_channels, groups) < 1:
+        raise OptionError(
+            f"channels, kernels and groups are 1 or more; {in_channels}, {out_channels} and {groups} came"
+        )
+    if in_channels % groups or out_channels % groups:
+        raise OptionError(f"groups divides both channel counts; {groups} came for {in_channels} and {out_channels}")
+
+
+def _starts_of_p(p: float | Sequence[float], kernels: int) -> list[float]:
+    starts = [float(p)] * kernels if isinstance(p, int | float) else [float(one) for one in p]
+    if len(starts) != kernels:
+        raise OptionError(f"p is one number or one per kernel, {kernels} here; {len(starts)} came")
+    if not all(0 < one < math.inf for one in starts):
+        raise OptionError(f"p starts above 0; {p} came")
+    return starts
+
+
+def _start_of_q(q: float) -> float:
+    if not 0 <= q < math.inf:
+        raise OptionError(f"q starts at 0 or above; {q} came")
+    return q
 
 
 def _inverse_softplus(y: float) -> float:

@@ -7,10 +7,9 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from scs.nn import training_loops
-from scs.nn.channels_last import as_pixels, loops_serve, torch_follows, use_torch_threads
+from scs.nn.channels_last import as_pixels, loops_serve, plain_gradient, torch_follows, use_torch_threads
 
 _PIXELS_A_PART = 4096  # of a sum over all pixels; enough to be worth a thread's while
 
@@ -19,8 +18,8 @@ def sharpen_cosines(dot: Tensor, reciprocal: Tensor, exponent: Tensor, eps: floa
     """Compute ``a * (|a| + eps) ** exponent`` of the cosines ``a = dot * reciprocal``.
 
     Eager training has a gradient of its own, which keeps what it needs and takes no power again; on the CPU, float32
-    images with the channels last take it through compiled loops. Where torch compiles or traces, it gets the formula,
-    which it fuses by itself.
+    images with the channels last take it through compiled loops. Where torch has to follow (it compiles, traces or
+    transforms), it gets the formula.
 
     Args:
         dot: ``(N, K, …)``, products of patches with kernels.
@@ -29,7 +28,7 @@ def sharpen_cosines(dot: Tensor, reciprocal: Tensor, exponent: Tensor, eps: floa
         eps: keeps the logarithm finite at zero.
 
     Returns:
-        ``(N, K, …)``. It can be differentiated once.
+        ``(N, K, …)``. It can be differentiated any number of times.
     """
     if torch_follows():
         cosine = dot * reciprocal
@@ -41,6 +40,7 @@ class _Sharpening(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dot: Tensor, reciprocal: Tensor, exponent: Tensor, eps: float) -> Tensor:
         ctx.eps = eps
+        # Besides the inputs, which a second derivative needs, kept is only what is dear to compute.
         ctx.by_loops = reciprocal.shape[1] == 1 and exponent.dtype == torch.float32 and loops_serve(dot, reciprocal)
         if ctx.by_loops:
             ctx.save_for_backward(dot, reciprocal, exponent)
@@ -48,25 +48,39 @@ class _Sharpening(torch.autograd.Function):
         cosine = dot * reciprocal
         logarithm = cosine.abs().add_(eps).log_()
         factor = (logarithm * _beside(exponent, dot)).exp_()
-        ctx.save_for_backward(cosine, logarithm, factor, reciprocal, exponent)
+        ctx.save_for_backward(dot, reciprocal, exponent, logarithm, factor)
         return cosine * factor
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        dot, reciprocal, exponent, *rest = ctx.saved_tensors
+        if not plain_gradient(grad) or (ctx.by_loops and not loops_serve(dot)):
+            return *_gradients_by_formula(grad, dot, reciprocal, exponent, ctx.eps), None
         if ctx.by_loops:
-            dot, reciprocal, exponent = ctx.saved_tensors
             return *_gradients_by_loops(grad, dot, reciprocal, exponent, ctx.eps), None
-        cosine, logarithm, factor, reciprocal, exponent = ctx.saved_tensors
+        logarithm, factor = rest
+        cosine = dot * reciprocal
         through = grad * factor
         product = through * cosine
         to_exponent = _sum_to(product * logarithm, exponent)
         above_zero = torch.full_like(cosine, ctx.eps).copysign_(cosine).add_(cosine)
         to_cosine = through.add_(product.div_(above_zero).mul_(_beside(exponent, grad)))
-        to_reciprocal = to_cosine * cosine
-        if reciprocal.shape[1] == 1:
-            to_reciprocal = to_reciprocal.sum(1, keepdim=True)
-        return to_cosine * reciprocal, to_reciprocal.div_(reciprocal), to_exponent, None
+        to_reciprocal = _sum_to_groups(to_cosine * dot, reciprocal)
+        return to_cosine * reciprocal, to_reciprocal, to_exponent, None
+
+
+def _gradients_by_formula(
+    grad: Tensor, dot: Tensor, reciprocal: Tensor, exponent: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the gradients by operations that torch differentiates and transforms in their turn."""
+    beside = _beside(exponent, dot)
+    cosine = dot * reciprocal
+    above_zero = cosine.abs() + eps
+    logarithm = torch.log(above_zero)
+    through = grad * torch.exp(beside * logarithm)
+    to_cosine = through * (1 + beside * cosine.abs() / above_zero)
+    to_exponent = _sum_to(through * cosine * logarithm, exponent)
+    return to_cosine * reciprocal, _sum_to_groups(to_cosine * dot, reciprocal), to_exponent
 
 
 def _sharpen_by_loops(dot: Tensor, reciprocal: Tensor, exponent: Tensor, eps: float) -> Tensor:
@@ -111,3 +125,7 @@ def _beside(exponent: Tensor, dot: Tensor) -> Tensor:
 
 def _sum_to(x: Tensor, exponent: Tensor) -> Tensor:
     return x.sum([0, *range(2, x.ndim)]) if exponent.ndim else x.sum()
+
+
+def _sum_to_groups(x: Tensor, reciprocal: Tensor) -> Tensor:
+    return x.sum(1, keepdim=True) if reciprocal.shape[1] == 1 else x

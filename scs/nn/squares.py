@@ -6,10 +6,9 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from scs.nn import training_loops
-from scs.nn.channels_last import as_pixels, loops_serve, use_torch_threads
+from scs.nn.channels_last import as_pixels, loops_serve, plain_gradient, use_torch_threads
 
 
 def sum_squares(x: Tensor) -> Tensor:
@@ -21,8 +20,7 @@ def sum_squares(x: Tensor) -> Tensor:
 
 class _SumSquares(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
+    def forward(x: Tensor) -> Tensor:
         # Of one channel both formats are the same memory; torch pools it several times as fast as contiguous.
         sums = torch.empty_like(x[:, :1], memory_format=torch.contiguous_format)
         use_torch_threads()
@@ -30,9 +28,15 @@ class _SumSquares(torch.autograd.Function):
         return sums
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
+        if not (plain_gradient(grad) and loops_serve(x)):
+            doubled: Tensor = 2 * grad * x
+            return doubled
         to_x = torch.empty_like(x)
         use_torch_threads()
         grad = grad.contiguous(memory_format=torch.channels_last)

@@ -174,3 +174,18 @@ def leaves_cuda_nothing_it_lacks(content, tmp_path):
     nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
     assert {node.op_type for node in nodes} <= CUDA_OPS
     assert {node.domain for node in nodes} == {""}
+
+
+@pytest.mark.parametrize("options", [{"mute_kernels": False, "q": 0.3, "bias": True}, {"p": 0.5, "q": 0.0}])
+def test_what_else_a_layer_may_have_agrees_with_the_network(options):
+    torch.manual_seed(0)
+    layer = SharpenedCosineSimilarity2d(3, 8, 3, padding="same", gain=True, **options)
+    if layer.bias is not None:
+        torch.nn.init.normal_(layer.bias)
+    network, images = untrained(layer), draw((8, 15, 22))
+    session = ort.InferenceSession(export_onnx(network), providers=["CPUExecutionProvider"])
+    images = images[decided(network, images)]
+    assert len(images) > 0
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images))
+    np.testing.assert_allclose(session.run(None, {"image": images})[0], expected, rtol=1e-3, atol=1e-6)

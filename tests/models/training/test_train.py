@@ -1,9 +1,11 @@
 """A training survives a kill, learns, and leaves behind what it was."""
 
+import dataclasses
 import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,8 +115,18 @@ def test_a_training_from_before_there_was_a_blur_is_one_without(shapes, uninterr
 @pytest.mark.parametrize("changes, seed", [({"shift": 2}, 0), ({}, 1)], ids=["recipe", "seed"])
 def test_a_folder_with_another_training_is_refused(changes, seed, shapes, uninterrupted):
     _, folder = uninterrupted["scs"]
-    with pytest.raises(DataError, match="holds a training with another recipe or seed"):
+    with pytest.raises(DataError, match="holds a training with another recipe, seed or data"):
         train(quick(**changes), shapes, folder, seed)
+
+
+@pytest.mark.parametrize("file", ["result.json", "checkpoint.pt"])
+def test_a_folder_trained_on_other_data_is_refused(file, shapes, uninterrupted, tmp_path):
+    shutil.copytree(uninterrupted["scs"][1], tmp_path, dirs_exist_ok=True)
+    if file == "checkpoint.pt":
+        (tmp_path / "result.json").unlink()
+    black = dataclasses.replace(shapes, train_images=np.zeros_like(shapes.train_images))
+    with pytest.raises(DataError, match="another recipe, seed or data"):
+        train(quick(), black, tmp_path)
 
 
 def test_too_few_images_for_a_batch_are_refused(shapes, tmp_path):
@@ -153,6 +165,7 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
         for name, (images, labels) in {"validation": parts.validation, "test": parts.test}.items()
     }
     assert re.fullmatch("[0-9a-f]{40}", result.pop("git_commit") or "0" * 40)
+    assert re.fullmatch("[0-9a-f]{64}", result.pop("data"))
     assert result == {
         "recipe": {
             "dataset": "shapes",
@@ -225,5 +238,5 @@ def test_a_finished_training_stays_as_it_is(shapes, tmp_path):
     before = (tmp_path / "result.json").read_bytes()
     train(recipe, shapes, tmp_path)
     assert (tmp_path / "result.json").read_bytes() == before
-    with pytest.raises(DataError, match="another recipe or seed"):
+    with pytest.raises(DataError, match="another recipe, seed or data"):
         train(recipe, shapes, tmp_path, seed=1)

@@ -107,7 +107,18 @@ def test_pooling_a_signal_with_stride_and_padding():
 
 
 @pytest.mark.parametrize(
-    "options, said", [({"p": 1.0}, "p starts above"), ({"q": 0.0}, "q starts above"), ({"groups": 2}, "groups divides")]
+    "options, said",
+    [
+        ({"p": 0.0}, "p starts above 0; 0.0 came"),
+        ({"p": [2.0, 2.0]}, "4 here; 2 came"),
+        ({"q": -0.1}, "q starts at 0 or above"),
+        ({"groups": 2}, "groups divides"),
+        ({"groups": 0}, "1 or more"),
+        ({"padding": "sane"}, "'sane' came"),
+        ({"padding": -1}, "padding is a whole number, 0 or more"),
+        ({"stride": 0}, "stride is a whole number, 1 or more"),
+        ({"padding_mode": "mirror"}, "'mirror' came"),
+    ],
 )
 def test_a_start_out_of_range_is_refused(options, said):
     with pytest.raises(OptionError, match=said):

@@ -52,7 +52,9 @@ def test_it_agrees_with_the_definition(stride, dilation, groups):
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("mode, numpys", [("zeros", "constant"), ("circular", "wrap")])
+@pytest.mark.parametrize(
+    "mode, numpys", [("zeros", "constant"), ("circular", "wrap"), ("reflect", "reflect"), ("replicate", "edge")]
+)
 @pytest.mark.parametrize(
     "padding, pads",
     [("valid", ((0, 0), (0, 0))), ("same", ((1, 1), (0, 1))), ("full", ((2, 2), (1, 1))), (1, ((1, 1), (1, 1)))],
@@ -135,6 +137,15 @@ def test_half_precision_takes_the_norm_of_patches_whose_energy_it_could_not_hold
     )
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("scale", [0, 1e-30, 1e18, 1e19, 3e37])
+def test_however_large_or_small_values_are_similarities_stay_within_one_and_have_a_slope(scale, layout):
+    x = (scale * draw(1, 3, 6, 6, dtype=torch.float32)).to(memory_format=layout).requires_grad_()
+    y = sharpened_cosine_similarity(x, draw(4, 3, 3, 3, seed=1, dtype=torch.float32))
+    y.sum().backward()
+    assert y.abs().max() <= 1 and x.grad.isfinite().all()
+
+
 def test_the_published_keras_layer_can_be_expressed():
     """R. Pisoni's layer: 3x3, "same", exponents softmax(p) over the kernels, noise floor q² / 10 on both norms."""
     x, w = draw(2, 3, 8, 8), draw(5, 3, 3, 3, seed=1)
@@ -171,10 +182,12 @@ def test_the_published_pytorch_layer_can_be_expressed():
 @pytest.mark.parametrize(
     "x, w, p, groups, said",
     [
-        ((1, 2, 5), (3, 2, 3, 3), 2.0, 1, r"x is \(1, 2, 5\), w is \(3, 2, 3, 3\)"),
+        ((2, 5), (3, 2, 3, 3), 2.0, 1, r"x is \(2, 5\), w is \(3, 2, 3, 3\)"),
         ((1, 2, 5, 5), (3, 4, 3, 3), 2.0, 1, r"x is \(1, 2, 5, 5\), w is \(3, 4, 3, 3\)"),
         ((1, 4, 5, 5), (3, 2, 3, 3), 2.0, 2, "whole groups"),
         ((1, 2, 5, 5), (3, 2, 3, 3), torch.ones(2), 1, r"p is \(2,\)"),
+        ((1, 2, 5, 5), (3, 2, 6, 3), 2.0, 1, r"they reach over \(6, 3\) and it has \(5, 5\)"),
+        ((1, 2, 5, 5), (0, 2, 3, 3), 2.0, 1, "one kernel or more"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(x, w, p, groups, said):
@@ -186,8 +199,12 @@ def test_options_that_name_nothing_are_refused():
     x = torch.zeros(1, 1, 4, 4)
     with pytest.raises(OptionError, match="'sane' came"):
         sharpened_cosine_similarity(x, x, padding="sane")
-    with pytest.raises(OptionError, match="'reflect' came"):
-        sharpened_cosine_similarity(x, x, padding=1, padding_mode="reflect")
+    with pytest.raises(OptionError, match="'mirror' came"):
+        sharpened_cosine_similarity(x, x, padding=1, padding_mode="mirror")
+    with pytest.raises(OptionError, match="p is above 0; 0 came"):
+        sharpened_cosine_similarity(x, x, 0)
+    with pytest.raises(OptionError, match="q is 0 or more; -1 came"):
+        sharpened_cosine_similarity(x, x, q=-1)
     with pytest.raises(ShapeError, match="3 came"):
         sharpened_cosine_similarity(x, x, stride=(1, 2, 3))
     with pytest.raises(ShapeError, match="at most once"):

@@ -452,3 +452,12 @@ def test_eight_threads_get_the_answers_that_one_gets(with_library):
         together = list(pool.map(lambda i: model.logits(images[2 * (i % 8) : 2 * (i % 8) + 2]), range(64)))
     for i, answer in enumerate(together):
         np.testing.assert_array_equal(answer, alone[i % 8])
+
+
+@pytest.mark.parametrize("name", ["dense", "depthwise", "pointwise"])
+def test_patches_whose_energy_float32_cannot_hold_are_similar_to_nothing(name, instruction_set, native_library):
+    case = CASES[name]
+    given = draw(case)
+    x = np.full_like(given["x"], 1e20)
+    y = session(call(case, given | {"x": None}), native_library).run(None, {"x": x})[0]
+    assert (np.abs(y) == 0).any() and (np.abs(y) <= 1).all(), "and no NaN"
