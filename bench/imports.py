@@ -20,9 +20,10 @@ import torch
 from onnx import TensorProto, helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
-from models.imports.importing import Wish, import_network
+from models.imports.importing import import_network
 from models.imports.original import Original, read_original
 from models.imports.sources import open_source
+from models.imports.wish import Wish
 from scs.errors import ScsError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
