@@ -14,6 +14,7 @@ from models.imports.found import Found
 from models.imports.layers import Chosen
 from models.imports.trial import open_model, with_outputs
 from models.runtime.load import RunnableModel
+from scs.errors import ModelError
 
 Array = NDArray[Any]
 
@@ -31,6 +32,8 @@ def compare(
     for picture in pictures:
         given = source.shaped(found.preprocess.apply(np.repeat(picture, rows, 0)))
         expected = session.run([tensor], {source.name: given})[0][:1].astype(np.float64)
+        if not np.isfinite(expected).all():
+            raise ModelError("the network needs to answer with finite numbers; on noise it answers NaN or infinity")
         if logits is None:
             assert last is not None
             came = _as_tensor(model.layers(picture, [last.name])[last.name], last)
@@ -46,7 +49,8 @@ def _first_axis(model: onnx.ModelProto) -> int:
     """Return how many pictures a file takes at a time; one where it takes any number."""
     weights = {tensor.name for tensor in model.graph.initializer}
     value = next(value for value in model.graph.input if value.name not in weights)
-    return max(1, int(value.type.tensor_type.shape.dim[0].dim_value))
+    dims = value.type.tensor_type.shape.dim
+    return max(1, int(dims[0].dim_value)) if dims else 1
 
 
 def _as_logits(values: Array, kind: str) -> Array:

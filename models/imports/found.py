@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import inliner
 
+from models.imports.chance import refuse_chance
 from models.imports.class_maps import Head, find_head
 from models.imports.graphs import FLOATS, Graph
 from models.imports.interface import Source, find_output, find_source
@@ -71,7 +72,8 @@ def find_out(original: Original, wish: Wish) -> Found:
     has_classes = bool(labels) and (bool(wish.labels) or _could_be_classes(original.model, shapes, len(labels or ())))
     output, is_ambiguous = find_output(original.model, shapes, labels if has_classes else None, wish.output)
     logits = _logits(first, source, preprocess, images, output, shapes) if has_classes else None
-    freed = free(original.model, source, logits.tensor if logits else output)
+    refuse_chance(first, [logits.tensor] if logits else [value.name for value in original.model.graph.output])
+    freed = free(original.model, source, logits.tensor if logits else _tensor_behind(first, output, shapes))
 
     graph = Graph(freed.model, source.name)
     measured = measure(graph, freed.source.shaped(preprocess.apply(noise(freed.source, freed.source.batch or 2))))
@@ -98,6 +100,18 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a model without functions of its own but those of the SCS op, which the service knows."""
     own = [(function.domain, function.name) for function in model.functions if function.domain == DOMAIN]
     return model if len(own) == len(model.functions) else inliner.inline_selected_functions(model, own, exclude=True)
+
+
+def _tensor_behind(graph: Graph, output: str, shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return an output, or the last tensor of floats before it where it is a sequence, a map or text."""
+    name, node = output, graph.makers.get(output)
+    while node is not None and (name not in shapes or graph.type_of(name) not in FLOATS):
+        inputs = graph.valued_inputs(node)
+        if not inputs:
+            return output
+        name = inputs[0]
+        node = graph.makers.get(name)
+    return name
 
 
 def _preprocess_for(source: Source, prepared: Preprocess | None, wish: Wish, name: str) -> Preprocess:
