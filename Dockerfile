@@ -1,4 +1,5 @@
 # docker build .                  serves on the CPU
+# docker build --build-arg NETWORKS=efficientnet-lite0 .   also has networks by name; SCS_DEFAULT_MODEL says which is asked
 # docker build --target gpu .     serves on an NVIDIA GPU; the host needs the driver and the NVIDIA Container Toolkit
 
 # One base for every stage: a venv runs only on the Python that made it. To pin it, give its digest:
@@ -12,8 +13,17 @@ RUN python3 -m venv --without-pip /opt/scs
 WORKDIR /src
 COPY . .
 
+# Networks that `scs import` knows by name, beside the models of this folder. Torch, which exports them, stays in this stage.
+FROM source AS networks
+ARG NETWORKS=""
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem if [ -n "$NETWORKS" ]; then \
+    pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu '.[cpu,train,models]' \
+    && for network in $NETWORKS; do (cd / && /opt/scs/bin/scs import "$network" --repository /networks) || exit 1; done \
+    && cp -r /networks/. models/repository/; fi
+
 # The two secrets are optional: a pip configuration and a certificate bundle, for networks that need their own.
 FROM source AS build-gpu
+COPY --from=networks /src/models/repository models/repository
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[gpu,grpc,otel]'
 
 # The C++ kernels. The compiler stays in this stage.
@@ -24,6 +34,7 @@ COPY models/onnx/native /src/models/onnx/native
 RUN python3 /src/models/onnx/native/build.py
 
 FROM source AS build-cpu
+COPY --from=networks /src/models/repository models/repository
 COPY --from=native /src/models/onnx/native/libscs.so models/onnx/native/
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf --mount=type=secret,id=ca_bundle,target=/run/secrets/ca.pem pip --python /opt/scs/bin/python install --no-cache-dir --constraint constraints.txt '.[cpu,grpc,otel]'
 

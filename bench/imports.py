@@ -1,8 +1,8 @@
 """What ``scs import`` finds in networks as people export them: a row for each, agreement and class map included.
 
 Writes bench/results/imports.json. Needs scs-serve[train]; a network whose package is missing says so and is left out:
-scs-serve[models] for EfficientNet-Lite0, torchvision for its networks with random weights, rapidocr-onnxruntime and
-nudenet for their files.
+scs-serve[models] for EfficientNet-Lite0, torchvision and timm for their networks with random weights, scikit-learn and
+skl2onnx for the digits, rapidocr-onnxruntime and nudenet for their files.
 
     python bench/imports.py
 """
@@ -20,9 +20,12 @@ import torch
 from onnx import TensorProto, helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
-from models.imports.importing import Wish, import_network
+import scs
+from models.imports.importing import import_network
 from models.imports.original import Original, read_original
 from models.imports.sources import open_source
+from models.imports.torch_sources import export_whole
+from models.imports.wish import Wish
 from scs.errors import ScsError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -76,9 +79,49 @@ def quantised(folder):
     return read_original(folder / "qdq.onnx")
 
 
+def torchvision_models():
+    """torchvision's networks, also beside a torch that its operators are not built for: no classifier needs those."""
+    try:
+        return importlib.import_module("torchvision.models")
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        KEPT.append(library)
+        return importlib.import_module("torchvision.models")
+
+
+KEPT = []  # a library's operators go with it
+
+
+def of_timm(name):
+    def made(folder):
+        torchvision_models()
+        timm = importlib.import_module("timm")
+        return export_whole(timm.create_model(name, pretrained=False), name, (224, 224))
+
+    return made
+
+
+def with_scs_layers(folder):
+    torch.manual_seed(0)
+    layers = [scs.SharpenedCosineSimilarity2d(3, 16, 3, padding=1), scs.SharpenedCosineSimilarity2d(16, 32, 3)]
+    head = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(32, 5)]
+    return export_whole(torch.nn.Sequential(*layers, *head), "scs", (32, 32))
+
+
+def digits(folder):
+    """Logistic regression on the 64 pixels of scikit-learn's digits, written by skl2onnx."""
+    data, linear, skl2onnx = map(importlib.import_module, ("sklearn.datasets", "sklearn.linear_model", "skl2onnx"))
+    pixels, labels = data.load_digits(return_X_y=True)
+    model = linear.LogisticRegression(max_iter=200).fit(pixels.astype("float32"), labels)
+    onnx.save(skl2onnx.to_onnx(model, pixels[:1].astype("float32")), folder / "digits.onnx")
+    return read_original(folder / "digits.onnx")
+
+
 def of_torchvision(name, dynamo):
     def made(folder):
-        models = importlib.import_module("torchvision.models")
+        models = torchvision_models()
         return read_original(export(models.get_model(name).eval(), folder / f"{name}.onnx", side=224, dynamo=dynamo))
 
     return made
@@ -96,6 +139,9 @@ NETWORKS = {
         for name in ("resnet18", "mobilenet_v3_small")
         for dynamo in (False, True)
     },
+    "ViT-Tiny (timm), newer exporter": (of_timm("vit_tiny_patch16_224"), THOUSAND),
+    "SCS layers of a user's own": (with_scs_layers, FIVE),
+    "digits (scikit-learn)": (digits, Wish(labels=[*"0123456789"], preprocess="scale=1/16", size=(8, 8))),
     "residual, older exporter, batch 4": (small(Residual, batch=4), FIVE),
     "residual, newer exporter": (small(Residual, dynamo=True), FIVE),
     "residual, operator set 9": (small(Residual, opset_version=9), FIVE),
@@ -108,6 +154,10 @@ NETWORKS = {
             package("rapidocr_onnxruntime") / "models" / "ch_ppocr_mobile_v2.0_cls_infer.onnx"
         ),
         Wish(labels=["0", "180"], preprocess="tf", size=(192, 48)),
+    ),
+    "PP-OCR's detector, without labels": (
+        lambda folder: read_original(package("rapidocr_onnxruntime") / "models" / "ch_PP-OCRv4_det_infer.onnx"),
+        Wish(preprocess="imagenet", size=(320, 320)),
     ),
     "NudeNet's detector": (lambda folder: read_original(package("nudenet") / "320n.onnx"), Wish()),
 }

@@ -39,3 +39,13 @@ def test_models_of_ones_own_are_served_from_a_volume():
     environment = dict(entry.partition("=")[::2] for entry in SERVICES["scs"]["environment"])
     assert environment["SCS_MODEL_REPOSITORY"] == "${MODELS:+/models}"
     assert any(volume.endswith(":/models:ro") for volume in SERVICES["scs"]["volumes"])
+
+
+def test_networks_by_name_are_asked_for_by_one_argument_in_every_image():
+    dockerfile = (Path(__file__).parent.parent / "Dockerfile").read_text()
+    stages = dockerfile.split("\nFROM ")
+    brought = [stage for stage in stages if "COPY --from=networks /src/models/repository models/repository" in stage]
+    assert [stage.split()[2] for stage in brought] == ["build-gpu", "build-cpu"]
+    (networks,) = [stage for stage in stages if stage.startswith("source AS networks")]
+    assert "ARG NETWORKS" in networks and "scs import" in networks
+    assert SERVICES["scs"]["build"]["args"]["NETWORKS"] == "${NETWORKS:-}"

@@ -148,7 +148,8 @@ class Composer:
         """Add the output of the logits, none of them for a network without classes, and return the model."""
         if logits is None:
             # No numbers for each picture: what asks for them finds none, and nothing of the network is run for it.
-            flat = self.add("Flatten", IMAGE, axis=1)
+            # Flatten takes uint8 from operator set 9 on.
+            flat = self.add("Flatten", self.add("Cast", IMAGE, to=TensorProto.FLOAT), axis=1)
             none = self.add("Gather", flat, self.constant(np.array([], np.int64)), axis=1)
             self._node("Cast", [none], LOGITS, to=TensorProto.FLOAT)
         else:

@@ -18,6 +18,7 @@ from scs.errors import ModelError, OptionError
 Layout = Literal["NCHW", "NHWC", "rows"]
 Size = tuple[int, int]  # width, height
 _TYPES: dict[int, np.dtype[Any]] = {**FLOATS, onnx.TensorProto.UINT8: np.dtype(np.uint8)}
+_MOST_NUMBERS = 2**26  # of pictures that are given at a time: half a gigabyte while they are made
 _TRIED: tuple[tuple[Layout, Literal[1, 3]], ...] = (("NCHW", 3), ("NHWC", 3), ("NCHW", 1), ("NHWC", 1))
 
 
@@ -69,14 +70,18 @@ def find_source(model: onnx.ModelProto, size: Size | None, usual: Size | None) -
     value = _only_input(model)
     kind = value.type.tensor_type
     if kind.elem_type not in _TYPES:
-        name = onnx.TensorProto.DataType.Name(kind.elem_type)
-        raise ModelError(f"the input '{value.name}' needs to take uint8 or floats; it takes {name}")
-    dims = [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim]
+        name = "" if not kind.elem_type else onnx.TensorProto.DataType.Name(kind.elem_type)
+        raise ModelError(
+            f"the input '{value.name}' needs to take uint8 or floats, as pictures are; it takes {name or 'no tensor'}: "
+            "export the network in float32, or with a Cast from float in front"
+        )
+    dims = [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim] if kind.HasField("shape") else [None] * 4
     if len(dims) == 2:
         return _source_of_rows(value.name, _TYPES[kind.elem_type], dims, size)
     if len(dims) != 4:
         raise ModelError(
-            f"the input '{value.name}' needs four dimensions, pictures (N, C, H, W) or (N, H, W, C); it has {dims}: "
+            f"the input '{value.name}' needs four dimensions, pictures (N, C, H, W) or (N, H, W, C); it takes "
+            f"{_written(dims)}: "
             "export the network with a picture as its example"
         )
     dtype, batch = _TYPES[kind.elem_type], dims[0]
@@ -99,10 +104,20 @@ def find_source(model: onnx.ModelProto, size: Size | None, usual: Size | None) -
             batch,
             bool(width and height),
         )
+        if (found.batch or 1) * found.width * found.height * channels > _MOST_NUMBERS:
+            raise ModelError(
+                f"a batch needs to have at most {_MOST_NUMBERS:,} numbers; '{value.name}' takes {_written(dims)}: "
+                "export the network for smaller pictures, one by one"
+            )
         obstacle = _obstacle(model, found)
         if obstacle is None:
             return found
     raise ModelError(f"the network does not run on a picture of {found.width}x{found.height} pixels: {obstacle}")
+
+
+def _written(dims: Sequence[int | None]) -> str:
+    """Return a shape in words, ``?`` for what is free."""
+    return "x".join("?" if side is None else str(side) for side in dims) or "one number"
 
 
 def _only_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
@@ -131,7 +146,7 @@ def _layouts(dims: Sequence[int | None], name: str) -> list[tuple[Layout, Litera
     ]
     if not fitting:
         raise ModelError(
-            f"a picture has 1 or 3 channels, second or last of the axes; '{name}' takes {'x'.join(map(str, dims))}: "
+            f"a picture has 1 or 3 channels, second or last of the axes; '{name}' takes {_written(dims)}: "
             "put what makes these channels of a picture into the network, and export both"
         )
     return said or fitting
@@ -155,6 +170,8 @@ def _obstacle(model: onnx.ModelProto, source: Source) -> str | None:
     session = open_model(model)
     try:
         session.run(None, {source.name: source.shaped(blank)})
+    except ModelError:  # it ran, without an end
+        raise
     except Exception as error:  # the runtime raises a class of its own for each cause
         return first_line(error)
     return None
@@ -174,7 +191,8 @@ def find_output(
     Raises:
         UnknownNameError, OptionError: there is none of that name, or none with as many numbers as there are labels.
     """
-    made = {value.name: shapes.get(value.name, ()) for value in model.graph.output}
+    zipped = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "ZipMap"}
+    made = {value.name: shapes.get(zipped.get(value.name, value.name), ()) for value in model.graph.output}
     if wanted is not None:
         if wanted not in shapes:
             raise OptionError(f"no tensor '{wanted[:60]}' in the network; its outputs are {_described(made)}")
@@ -184,9 +202,11 @@ def find_output(
         count = len(labels)
         fits = [name for name in flat if made[name][1] == count or (count == 2 and made[name][1] == 1)]
         if not fits:
+            inside = [name for name, shape in shapes.items() if len(shape) == 2 and shape[1] == count]
+            instead = f"--output {inside[-1]} names a tensor inside that has" if inside else "without labels"
+            rest = " as many" if inside else " it is served for its layers"
             raise OptionError(
-                f"{count} labels need an output of as many numbers; the network has {_described(made)}; without labels "
-                "it is served for its layers"
+                f"{count} labels need an output of as many numbers; the network has {_described(made)}; {instead}{rest}"
             )
         named = [name for name in fits if "logit" in name.lower()]
         return (named or fits)[0], len(fits) > 1

@@ -63,7 +63,9 @@ def find_logits(graph: Graph, output: str, values: NDArray[Any] | None) -> Logit
         several = node.op_type == "Sigmoid" and not is_single
         return Logits(before, "one_sided" if is_single else "logits", cut, is_multi_label=several)
     is_zipped = any(each.op_type == "ZipMap" for each in graph.ancestors([output])[-1:])
-    if values is None or is_zipped:
+    if values is None and not is_zipped:
+        return Logits(name, "logits", f"before the {graph.makers[output].op_type} at the end")
+    if values is None:
         return Logits(name, "probabilities", "the logarithm of the probabilities")
     rows = values.reshape(len(values), -1).astype(np.float64)
     if rows.shape[1] > 1 and (rows >= 0).all() and np.abs(rows.sum(1) - 1).max() < _SUMS_TO:

@@ -10,6 +10,7 @@ import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
 from models.imports import hints
+from models.imports.file_kinds import kind_of
 from models.imports.labels import labels_of, unique
 from models.imports.preprocess import Preprocess
 from scs.errors import ModelError
@@ -97,10 +98,13 @@ def load_whole(file: Path) -> onnx.ModelProto:
     """
     try:
         model = onnx.load(str(file), load_external_data=False)
-    except Exception as error:  # of protobuf
-        raise ModelError(f"'{file.name}' is not an ONNX file: {str(error)[:120]}") from None
+    except OSError as error:
+        raise ModelError(f"'{file.name}' cannot be read: {error.strerror}") from None
+    except Exception:  # of protobuf, whose words say nothing of the file
+        raise ModelError(f"an import needs an ONNX file; '{file.name}' is {kind_of(file)}") from None
     if not model.graph.node:
-        raise ModelError(f"'{file.name}' is not an ONNX file, or has a graph without nodes")
+        kind = "an ONNX file without nodes" if model.graph.ByteSize() else kind_of(file)
+        raise ModelError(f"an import needs an ONNX file with a network; '{file.name}' is {kind}")
     try:
         load_external_data_for_model(model, str(file.parent))
     except Exception as error:  # of onnx: missing, outside the folder, too short

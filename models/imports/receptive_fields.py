@@ -86,6 +86,7 @@ class _Fields:
             **dict.fromkeys(_ALONG, self._along),
             "Concat": self._concat,
             "ConvTranspose": self._transposed_convolution,
+            "DynamicQuantizeLinear": lambda node: replace(self._view(node), everywhere=True),
             "DepthToSpace": self._depth_to_space,
             "Gather": self._gather,
             "Gemm": self._product,

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from models.imports.graphs import Graph
 from models.imports.interface import Source
-from models.imports.trial import open_model
+from models.imports.trial import Trial, open_model
 from scs.errors import ModelError
 
 Array = NDArray[Any]
@@ -140,7 +139,7 @@ def _is_batch_right(model: onnx.ModelProto, candidate: onnx.ModelProto, source: 
     )
 
 
-def _session(model: onnx.ModelProto, output: str) -> ort.InferenceSession:
+def _session(model: onnx.ModelProto, output: str) -> Trial:
     if output in {value.name for value in model.graph.output}:
         return open_model(model)
     copy = onnx.ModelProto()

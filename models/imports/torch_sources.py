@@ -115,7 +115,19 @@ def _open_timm(name: str, size: tuple[int, int] | None) -> Original:
         raise ModelError(f"timm has no '{name[:60]}' with weights here: {str(error)[:160]}") from None
     prepared = from_timm(network.pretrained_cfg, "timm's pretrained_cfg")
     original = export_whole(network, name, size or prepared.size or _DEFAULT_SIZE)
-    return original.with_what_came(None, "", prepared, str(network.pretrained_cfg.get("license") or "unknown"))
+    labels = _labels_of_timm(timm, network)
+    return original.with_what_came(
+        labels, "timm" if labels else "", prepared, str(network.pretrained_cfg.get("license") or "unknown")
+    )
+
+
+def _labels_of_timm(timm: Any, network: nn.Module) -> list[str] | None:
+    """Return the names of ImageNet's classes where timm says that a network's are these; None for a backbone."""
+    subset = timm.data.infer_imagenet_subset(network)
+    if subset is None:
+        return None
+    info = timm.data.ImageNetInfo(subset)
+    return [str(info.index_to_description(number)) for number in range(info.num_classes())]
 
 
 def _open_torchvision(name: str, size: tuple[int, int] | None) -> Original:

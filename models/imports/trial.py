@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from scs.errors import ModelError
 Array = NDArray[Any]
 
 _SEQUENCES = {"ZipMap", "SequenceConstruct", "SequenceEmpty", "SplitToSequence", "SequenceInsert", "SequenceErase"}
+_LONGEST_RUN_S = 60  # far more than any network of pictures takes
 _FATAL = 4  # the least that the runtime logs: a trial that fails is an answer, not an error
 _MOST_VALUES = 4096  # numbers of a constant that the analysis may look at: axes, pads, shapes
 
@@ -36,20 +38,69 @@ class Measured:
     values: dict[str, Array]
 
 
-def open_model(model: onnx.ModelProto) -> ort.InferenceSession:
+class Trial:
+    """A session whose runs end: a loop without an end is a mistake of a file, not a reason to wait.
+
+    Args:
+        session: of the runtime.
+    """
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+
+    @property
+    def source(self) -> str:
+        """The name of the first input."""
+        return str(self._session.get_inputs()[0].name)
+
+    def run(self, names: Sequence[str] | None, given: dict[str, Array]) -> list[Any]:
+        """Run the session, and return the tensors named; all outputs for None.
+
+        Raises:
+            ModelError: it does not end in time.
+            Exception: of the runtime's own, where it does not take what is given.
+        """
+        options = ort.RunOptions()
+        stop = threading.Timer(_LONGEST_RUN_S, setattr, (options, "terminate", True))
+        stop.daemon = True
+        stop.start()
+        try:
+            return list(self._session.run(names, given, options))
+        except Exception:  # the runtime raises a class of its own for each cause
+            if options.terminate:
+                raise ModelError(
+                    f"the network needs to answer within {_LONGEST_RUN_S} s and did not: a loop of it may have no end"
+                ) from None
+            raise
+        finally:
+            stop.cancel()
+
+
+def open_model(model: onnx.ModelProto) -> Trial:
     """Open a session for a model in memory.
 
     Raises:
-        ModelError: the runtime does not take it; the message says what it misses.
+        ModelError: the runtime does not take it; the message says what it misses, and what would work.
     """
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL
     options.enable_cpu_mem_arena = False
     options.intra_op_num_threads = usable_cores()
     try:
-        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return Trial(ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
     except Exception as error:  # the runtime raises a class of its own for each cause
-        raise ModelError(f"ONNX Runtime cannot load the file: {first_line(error)}") from None
+        raise ModelError(f"ONNX Runtime cannot load the file: {first_line(error)}{_remedy(str(error))}") from None
+
+
+def _remedy(said: str) -> str:
+    """Return the nearest thing that would work, after what the runtime said; nothing where that is not known."""
+    if "NOT_IMPLEMENTED" in said:
+        return "; export it in float32 and for an operator set from 9 on"
+    if "is not a registered function/op" in said or "No Op registered" in said:
+        return "; export it with the operators of ONNX alone"
+    if "opset" in said.lower() or "IR version" in said:
+        return f"; export it for an operator set from 9 to {onnx.defs.onnx_opset_version() - 1} or an older one"
+    return ""
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str], keep: bool = False) -> onnx.ModelProto:
@@ -70,7 +121,7 @@ def run(model: onnx.ModelProto, images: Array, names: Sequence[str]) -> list[Arr
         Exception: of the runtime's own, where it does not take these images.
     """
     session = open_model(with_outputs(model, names))
-    return list(session.run(list(names), {session.get_inputs()[0].name: images}))
+    return session.run(list(names), {session.source: images})
 
 
 def measure(graph: Graph, images: Array) -> Measured:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.cards.card import NAME_PATTERN
 from models.cards.write import write_version
-from models.imports.importing import Imported
+from models.imports.checking import Imported
 from scs.errors import OptionError
 
 

@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 
 from models.cards.card import InputCard
+from models.imports.checking import Examples, Imported
 from models.imports.examples import Example
-from models.imports.importing import Examples, Imported, Wish, import_network, next_version
+from models.imports.importing import import_network, next_version
 from models.imports.labels import read_labels
 from models.imports.sources import open_source
+from models.imports.wish import Wish
 from models.imports.write import model_name, write
 from scs.errors import OptionError
 from service.cli import options

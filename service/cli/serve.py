@@ -64,8 +64,8 @@ def serve(
 @contextmanager
 def _imported(source: str, labels: Path | None, preprocess: str | None, size: str | None) -> Iterator[dict[str, Any]]:
     """Import a network to a repository that is gone at the end, and give the settings that serve it."""
-    from models.imports.importing import Wish
     from models.imports.labels import read_labels
+    from models.imports.wish import Wish
     from models.imports.write import write
     from service.cli.import_ import find_out, parse_size
 

@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 import scs
-from models.imports.importing import Wish, import_network
+from models.imports.importing import import_network
 from models.imports.original import read_original
+from models.imports.wish import Wish
 from models.onnx.op import SIMILARITY
 from models.runtime.load import load_model
 from scs.errors import OptionError

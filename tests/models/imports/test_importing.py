@@ -8,9 +8,11 @@ import torch
 from onnx import TensorProto, helper
 
 from models.cards.card import ModelCard
+from models.imports.checking import Imported
 from models.imports.examples import Example
-from models.imports.importing import Imported, Wish, import_network
+from models.imports.importing import import_network
 from models.imports.original import read_original
+from models.imports.wish import Wish
 from models.imports.write import model_name, write
 from models.runtime.load import load_model
 from scs.errors import ModelError, OptionError, UnknownNameError
