@@ -16,6 +16,7 @@ from models.evaluation.calibration import Calibration, calibration_of
 from models.runtime.load import Array, RunnableModel
 
 _BATCH = 200
+_BATCH_PIXELS = 200 * 64 * 64  # fewer images of more than 64 pixels a side: their maps take memory
 _Z_95 = 1.959963984540054
 
 
@@ -92,7 +93,8 @@ def logits_of(model: RunnableModel, images: Images, on_images: Callable[[int], N
         images: at least one.
         on_images: called with the number of images done so far.
     """
-    batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+    count = max(1, min(_BATCH, _BATCH_PIXELS // (images.shape[1] * images.shape[2])))
+    batches = [images[start : start + count] for start in range(0, len(images), count)]
     found: list[Array] = []
     with ThreadPoolExecutor(model.concurrent_runs) as pool:
         for logits in pool.map(model.logits, batches):

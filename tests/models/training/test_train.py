@@ -1,5 +1,6 @@
 """A training survives a kill, learns, and leaves behind what it was."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -31,7 +32,7 @@ def quick(family="scs", **changes):
 def log_of(folder):
     """The lines of the log, less the time they took."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{key: value for key, value in line.items() if not key.endswith("seconds")} for line in lines]
 
 
 def assert_same_weights(ours, theirs):
@@ -111,9 +112,9 @@ def test_a_training_from_before_there_was_a_blur_is_one_without(shapes, uninterr
 
 
 @pytest.mark.parametrize("changes, seed", [({"shift": 2}, 0), ({}, 1)], ids=["recipe", "seed"])
-def test_a_folder_with_another_training_is_refused(changes, seed, shapes, uninterrupted):
+def test_a_folder_with_another_training_is_refused(changes, seed, shapes, uninterrupted, request):
     _, folder = uninterrupted["scs"]
-    with pytest.raises(DataError, match="holds a training with another recipe or seed"):
+    with pytest.raises(DataError, match=f"holds a training with another {request.node.callspec.id};"):
         train(quick(**changes), shapes, folder, seed)
 
 
@@ -170,6 +171,8 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
             "blur": False,
         },
         "seed": 1,
+        "data": shapes.sha256,
+        "own": None,
         "note": "drawn for the tests",
         "classes": ["disc", "bar", "cross"],
         "channels": 3,
@@ -225,5 +228,8 @@ def test_a_finished_training_stays_as_it_is(shapes, tmp_path):
     before = (tmp_path / "result.json").read_bytes()
     train(recipe, shapes, tmp_path)
     assert (tmp_path / "result.json").read_bytes() == before
-    with pytest.raises(DataError, match="another recipe or seed"):
+    with pytest.raises(DataError, match="another seed"):
         train(recipe, shapes, tmp_path, seed=1)
+    other = dataclasses.replace(shapes, train_labels=shapes.train_labels[::-1])
+    with pytest.raises(DataError, match="with other data;"):
+        train(recipe, other, tmp_path)
