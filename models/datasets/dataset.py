@@ -25,6 +25,8 @@ from scs.errors import DataError
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
+_FEWEST = 8  # images that are measured, however large
+
 
 @dataclass(frozen=True)
 class OwnData:
@@ -84,6 +86,12 @@ class Dataset:
 def evenly(entries: NDArray[Any], most: int) -> NDArray[Any]:
     """At most so many images or labels, evenly spread, for a file may be sorted by class."""
     return entries[:: max(1, len(entries) // most)][:most]
+
+
+def affordable(most: int, images: Images) -> int:
+    """Return how many of some images may be measured, where so many of 32x32 pixels may: fewer of larger ones."""
+    height, width = images.shape[1:3]
+    return max(_FEWEST, min(most, most * 32 * 32 // int(height * width)))
 
 
 def data_folder(folder: Path | None = None) -> Path | None:

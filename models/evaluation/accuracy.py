@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from models.cards.card import AccuracyCard
 from models.datasets.dataset import Dataset, Images, Labels
-from models.evaluation.calibration import Calibration, calibration_of
+from models.evaluation.calibration import Calibration, calibration_of, log_softmax
 from models.runtime.load import Array, RunnableModel
 
 _BATCH = 200
@@ -101,6 +101,19 @@ def logits_of(model: RunnableModel, images: Images, on_images: Callable[[int], N
             found.append(logits)
             on_images(sum(map(len, found)))
     return np.concatenate(found)
+
+
+def most_wrong(logits: Array, labels: Labels, most: int) -> list[int]:
+    """Return which images were put into another class, those first that the model is surest of.
+
+    Args:
+        logits: ``(N, classes)``.
+        labels: ``(N,)``, the true classes.
+        most: how many to return at most.
+    """
+    wrong = np.flatnonzero(logits.argmax(1) != labels)
+    surest = np.argsort(-log_softmax(logits[wrong]).max(1), kind="stable") if len(wrong) else wrong
+    return [int(number) for number in wrong[surest][:most]]
 
 
 def judge(logits: Array, labels: Labels, classes: tuple[str, ...]) -> Evaluation:

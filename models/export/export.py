@@ -26,7 +26,7 @@ from models.cards.card import (
     TrainingCard,
     write_card,
 )
-from models.datasets.dataset import Dataset, evenly
+from models.datasets.dataset import Dataset, affordable, evenly
 from models.evaluation.accuracy import evaluate
 from models.evaluation.equivariance import MOST_IMAGES, equivariance_error
 from models.export.fine_tuned_file import check_tuned, export_fine_tuned, tuned_card
@@ -42,7 +42,6 @@ from models.training.train import load_network
 from scs.errors import DataError, OptionError
 
 _REAL_IMAGES = 256
-_FEWEST_IMAGES = 8
 
 
 def export_runs(
@@ -95,7 +94,7 @@ def export_runs(
         content, card, model = _trained(network, name, version, dataset, file_format, compose)
     measured = evaluate(model, dataset).card(dataset.name, str(best["note"]))
     card = card.model_copy(update={"accuracy": measured, "training": training})
-    shown = evenly(dataset.test_images, _within(MOST_IMAGES, dataset))
+    shown = evenly(dataset.test_images, affordable(MOST_IMAGES, dataset.test_images))
     if not isinstance(network, FineTuned) and len(shown) > 1:
         (shifted,) = equivariance_error(model, card, shown)
         card = card.model_copy(update={"equivariance": shifted.card(dataset.name)})
@@ -137,13 +136,7 @@ def _input_card(dataset: Dataset, base: InputCard) -> InputCard:
 
 
 def _real(dataset: Dataset) -> Images:
-    return np.ascontiguousarray(evenly(dataset.test_images, _within(_REAL_IMAGES, dataset)))
-
-
-def _within(most: int, dataset: Dataset) -> int:
-    """Return how many images of a data set are looked at where so many of 32x32 would be."""
-    height, width = dataset.test_images.shape[1:3]
-    return max(_FEWEST_IMAGES, min(most, most * 32 * 32 // int(height * width)))
+    return np.ascontiguousarray(evenly(dataset.test_images, affordable(_REAL_IMAGES, dataset.test_images)))
 
 
 def _training_card(best: dict[str, Any], tried: list[dict[str, Any]]) -> TrainingCard:
