@@ -66,11 +66,9 @@ def _rows(path: Path) -> Iterator[_Row]:
             delimiter = ";" if first.count(";") > first.count(",") else ","
             table = csv.DictReader(file, delimiter=delimiter, strict=True)
             columns = [name.strip().lower() for name in table.fieldnames or []]
-            if missing := [name for name in ("path", "label") if name not in columns]:
-                came = ", ".join(name[:40] for name in columns[:10]) or "none"
-                raise DataError(
-                    f"{path.name} needs the columns path and label; {' and '.join(missing)} came not: {came}"
-                )
+            if not {"path", "label"} <= {*columns}:
+                came = ", ".join(name[:40] for name in columns[:10]) or "nothing"
+                raise DataError(f"{path.name} needs the columns path and label; it has {came}")
             table.fieldnames = columns
             for row in table:
                 yield _row(path, {key: (value or "").strip() for key, value in row.items() if key}, table.line_num)

@@ -125,6 +125,11 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
         )
     arrays = read_arrays(path)
     classes = _checked_classes(path, arrays.get("classes", np.array(published.classes)))
+    if len(classes) != len(published.classes):
+        raise DataError(
+            f"{path} should hold the {len(published.classes)} classes of {name}, but holds {len(classes)}: train "
+            "pictures of your own under a name of your own"
+        )
     splits = [_checked_split(path, arrays, split, published.image_shape, len(classes)) for split in ("train", "test")]
     return Dataset(name, *splits[0], *splits[1], classes)
 

@@ -54,8 +54,8 @@ def _draw(data: LabelledPictures, found: Split, missing: Sequence[SplitName], se
         own = [i for i in found["train"] if data.pictures[i].label == label]
         if len(own) <= len(missing):
             raise DataError(
-                f"a class needs {len(missing) + 1} pictures or more, one to train on and one for each of "
-                f"{' and '.join(missing)}; '{name[:60]}' of {data.name} has {len(own)}"
+                f"a class needs {len(missing) + 1} pictures to train on or more, since one goes into each missing part "
+                f"({', '.join(missing)}); '{name[:60]}' of {data.name} has {len(own)}"
             )
         order = np.random.default_rng([seed, label]).permutation(own).tolist()
         count = max(1, round(SHARE * len(own)))

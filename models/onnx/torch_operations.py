@@ -43,7 +43,9 @@ def _convolution(
     auto_pad: bytes = b"NOTSET",
     **_: Any,
 ) -> Tensor:
-    pads = _chosen_pads(x, w.shape[2:], strides, dilations, pads, auto_pad)
+    top, left, *after = pads = _chosen_pads(x, w.shape[2:], strides, dilations, pads, auto_pad)
+    if [top, left] == after:  # no copy of the maps
+        return F.conv2d(x, w, bias, list(strides), [top, left], list(dilations), group)
     return F.conv2d(_padded(x, pads), w, bias, list(strides), 0, list(dilations), group)
 
 

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from models.training.allocator import keep_freed_memory
 from models.training.recipes import RECIPES, recipe_for
-from scs.errors import MissingPackageError
+from scs.errors import DataError, MissingPackageError
 from service.cli import options
 from service.cli.dataset import open_dataset
 from service.cli.import_ import parse_size
@@ -118,6 +118,11 @@ def train(
     if name in RECIPES or data is None:
         fixed = recipe_for(name)
         asked.refuse_for(name)
+        if data is not None and not download and not (data / f"{fixed.dataset}.npz").is_file():
+            raise DataError(
+                f"{name} is trained on {fixed.dataset}.npz, which is not in {data}; pictures of your own make a model "
+                "with a name of your own"
+            )
         prepared = Prepared(fixed, open_dataset(fixed.dataset, data, download))
     else:
         prepared = prepare(name, data, asked, settings_for(repository))

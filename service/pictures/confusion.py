@@ -12,7 +12,7 @@ from service.pictures.sheet import BODY, FAINT, GAP, HEADING, INK, MARGIN, SOFT,
 
 _MOST_CLASSES = 30  # of more, those that are confused most
 _CELL = (58, 34)  # pixels
-_NAME = 220  # pixels of a class's name
+_LONGEST_NAME, _GAP = 210, 10  # pixels of a class's name, and between it and the cells
 _RIGHT, _WRONG = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
 
 
@@ -29,18 +29,19 @@ def draw_confusion(counts: NDArray[np.int64], labels: Sequence[str], title: str)
         title: above it.
     """
     shown = _shown(counts)
-    image = Image.new("RGB", (_NAME + len(shown) * _CELL[0], _NAME + len(shown) * _CELL[1]), WHITE)
+    names = [lettering(_short(labels[number]), BODY, INK, _LONGEST_NAME) for number in shown]
+    edge = max(name.width for name in names) + _GAP
+    image = Image.new("RGB", (edge + len(shown) * _CELL[0], edge + len(shown) * _CELL[1]), WHITE)
     draw = ImageDraw.Draw(image)
-    for place, number in enumerate(shown):
-        name = lettering(_short(labels[number]), BODY, INK, _NAME - 10)
-        row, column = _NAME + place * _CELL[1], _NAME + place * _CELL[0]
-        image.paste(name, (_NAME - 10 - name.width, row + (_CELL[1] - name.height) // 2))
+    for place, (number, name) in enumerate(zip(shown, names, strict=True)):
+        row, column = edge + place * _CELL[1], edge + place * _CELL[0]
+        image.paste(name, (edge - _GAP - name.width, row + (_CELL[1] - name.height) // 2))
         turned = name.rotate(90, expand=True)
-        image.paste(turned, (column + (_CELL[0] - turned.width) // 2, _NAME - 10 - turned.height))
+        image.paste(turned, (column + (_CELL[0] - turned.width) // 2, edge - _GAP - turned.height))
         for other, predicted in enumerate(shown):
             _cell(
                 draw,
-                (_NAME + other * _CELL[0], row),
+                (edge + other * _CELL[0], row),
                 int(counts[number, predicted]),
                 int(counts[number].sum()),
                 number == predicted,
