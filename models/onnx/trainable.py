@@ -109,9 +109,12 @@ def part_of(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
 
 
 def _learnt_names(graph: onnx.GraphProto) -> set[str]:
-    return {
-        node.input[place] for node in graph.node for place in _LEARNT.get(node.op_type, ()) if place < len(node.input)
-    }
+    """Return the names of the weights that are learnt: constants that are read as such and as nothing else."""
+    learnt, others = set(), set()
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            (learnt if place in _LEARNT.get(node.op_type, ()) else others).add(name)
+    return learnt - others
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, Tensor]:
