@@ -133,7 +133,10 @@ MISTAKES = {
     "no file": (lambda at: text(at / "a.csv", "path,label\nx.png,a\n"), "files that are not there: x.png"),
     "strange split": (lambda at: text(at / "a.csv", "path,label,split\nx,a,b\n"), "train, val or test; line 2 .* 'b'"),
     "no arrays": (lambda at: text(at / "a.npz", "no"), "should be an .npz file"),
-    "other arrays": (lambda at: (np.savez(at / "a.npz", z=[1]), at / "a.npz")[1], "should hold x and y, .*; it holds z"),
+    "other arrays": (
+        lambda at: (np.savez(at / "a.npz", z=[1]), at / "a.npz")[1],
+        "should hold x and y, .* holds z",
+    ),
     "no labels": (lambda at: (np.savez(at / "a.npz", x=[1]), at / "a.npz")[1], "should hold x and y, but has no y"),
     "floats": (lambda at: arrays_of(at / "a.npz", x=np.zeros((6, 4, 4))), r"uint8, but is \(6, 4, 4\) float64"),
     "few labels": (lambda at: arrays_of(at / "a.npz", y=np.zeros(5, int)), r"each of the 6 images .* \(5,\) int64"),

@@ -10,7 +10,7 @@ from models.onnx.torch_operations import OPERATIONS
 from models.onnx.trainable import TrainableGraph
 from scs.errors import ModelError
 
-# Bodies of graphs from x (2, 4, 6, 5) to y; w is (4, 4, 3, 3), v and m (4), s a number; m and s > 0. Whole numbers are written in place.
+# Bodies of graphs from x (2, 4, 6, 5) to y; w is (4, 4, 3, 3), v and m are (4), s is a number; m and s are above 0.
 CASES = {
     "Conv": "y = Conv (x, w)",
     "Conv padded alike": "y = Conv <pads = [1, 2, 1, 2], strides = [2, 1]> (x, w, v)",
