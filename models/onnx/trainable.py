@@ -110,7 +110,8 @@ def part_of(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
 
 def _learnt_names(graph: onnx.GraphProto) -> set[str]:
     """Return the names of the weights that are learnt: constants that are read as such and as nothing else."""
-    learnt, others = set(), set()
+    learnt: set[str] = set()
+    others: set[str] = set()
     for node in graph.node:
         for place, name in enumerate(node.input):
             (learnt if place in _LEARNT.get(node.op_type, ()) else others).add(name)

@@ -11,8 +11,7 @@ import typer
 from models.cards import catalogue
 from models.cards.card import ModelCard
 from models.cards.catalogue import Entry
-from models.datasets.dataset import Dataset, data_folder
-from models.datasets.labelled import LabelledPicture
+from models.datasets.dataset import data_folder
 from models.datasets.own import open_own
 from models.datasets.published import DATASETS
 from models.training.allocator import keep_freed_memory
@@ -21,7 +20,7 @@ from service.cli import options
 from service.cli.dataset import open_dataset
 from service.cli.local_models import open_model, own_repository, settings_for
 from service.cli.measurement import measure_accuracy, measure_attacks, measure_corruptions, measure_shifts
-from service.cli.own_data import to_evaluate
+from service.cli.own_data import Chosen, to_evaluate
 from service.cli.printing.accuracy import print_confusion
 from service.cli.printing.plain import say
 from service.cli.progress import image_bars
@@ -79,7 +78,8 @@ def evaluate(
         raise OptionError(f"--shifts needs a model with a class map; {name} has none")
     entry = catalogue.find(settings.model_repository, model.card.name, model.card.version)
     graph = _graph(entry, model.card) if attacks else None
-    dataset, pictures = _data(model.card, data, download, settings, skip_broken)
+    chosen = _chosen(model.card, data, download, settings, skip_broken)
+    dataset = chosen.dataset
 
     with image_bars() as bar:
         logits, result, accuracy = measure_accuracy(model, dataset, bar)
@@ -91,12 +91,14 @@ def evaluate(
         if graph:
             measurements.append(measure_attacks(graph, dataset, bar))
     if out:
-        write_pictures(out, model.card, dataset, [each.name for each in pictures], logits, result)
+        write_pictures(out, model.card, dataset, chosen.names, logits, result)
     if json:
         print(json_format.dumps({key: value for each in measurements for key, value in each.figures.items()}, indent=2))
         return
     for each in measurements:
         each.show()
+        if each is accuracy and chosen.sentence:
+            say(chosen.sentence)
     if out:
         say(f"written to {out}: {', '.join(PICTURES)}")
     elif len(measurements) == 1:
@@ -118,10 +120,8 @@ def _graph(entry: Entry, card: ModelCard) -> Differentiable:
     return graph
 
 
-def _data(
-    card: ModelCard, path: Path | None, download: bool, settings: Settings, skip_broken: bool
-) -> tuple[Dataset, list[LabelledPicture]]:
-    """Open what to measure on: a data set that is published, or somebody's own pictures and their names."""
+def _chosen(card: ModelCard, path: Path | None, download: bool, settings: Settings, skip_broken: bool) -> Chosen:
+    """Open what to measure on: a data set that is published, or somebody's own pictures."""
     named = card.accuracy.dataset if card.accuracy else ""
     is_published = named in DATASETS and (card.training is None or card.training.data is None)
     folder = data_folder(path)
@@ -129,7 +129,7 @@ def _data(
         dataset = open_dataset(named, path, download)
         if list(dataset.classes) != card.labels:
             raise DataError(f"{card.name} needs data of its own classes; {dataset.name} has others")
-        return dataset, []
+        return Chosen(dataset)
     if path is None:
         raise DataError(f"an evaluation of {card.name} needs pictures with their classes: name them with --data")
     return to_evaluate(open_own(path), card, settings, skip_broken)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -54,27 +55,32 @@ def decoded(
         )
 
 
-def to_evaluate(
-    data: LabelledPictures, card: ModelCard, settings: Settings, skip_broken: bool
-) -> tuple[Dataset, list[LabelledPicture]]:
+@dataclass(frozen=True)
+class Chosen:
+    """The pictures that a model is measured on.
+
+    Attributes:
+        dataset: with them as test images, in the classes of the model.
+        names: of the pictures; none for a data set that is published.
+        sentence: which they are, for people; empty for a data set that is published.
+    """
+
+    dataset: Dataset
+    names: Sequence[str] = ()
+    sentence: str = ""
+
+
+def to_evaluate(data: LabelledPictures, card: ModelCard, settings: Settings, skip_broken: bool) -> Chosen:
     """Decode the pictures that a model is to be measured on, for its input.
 
     Those are the ones that it has not seen: the test part that its training drew, where the data are those that it was
     trained on; else the test part that the data have, and all of them where they have none.
 
-    Returns:
-        The pictures as test images, in the classes of the model, and where each comes from.
-
     Raises:
         DataError: a class is none of the model's, or pictures cannot be read.
     """
     labels = _as_labels(data, card)
-    trained = card.training.data if card.training else None
-    if trained is not None and trained.sha256 == data.sha256:
-        parts, _ = split_pictures(data, trained.split_seed or 0)
-        chosen = [data.pictures[i] for i in parts["test"]]
-    else:
-        chosen = [each for each in data.pictures if each.split == "test"] or list(data.pictures)
+    chosen, which = _not_seen(data, card)
     wanted = card.input.model_copy(update={"resize": True})
     broken: list[str] = []
     with image_bars() as bars:
@@ -86,7 +92,22 @@ def to_evaluate(
     unread = {each.partition(": ")[0] for each in broken}
     left = [each for each in chosen if each.name not in unread]
     nothing = np.empty((0, *images.shape[1:]), np.uint8), np.empty(0, np.int64)
-    return Dataset(data.name, *nothing, images, labels[own], tuple(card.labels)), left
+    dataset = Dataset(data.name, *nothing, images, labels[own], tuple(card.labels))
+    left_out = f"; {len(broken)} that cannot be read are left out" if broken else ""
+    return Chosen(dataset, [each.name for each in left], f"{which}{left_out}")
+
+
+def _not_seen(data: LabelledPictures, card: ModelCard) -> tuple[list[LabelledPicture], str]:
+    """Choose pictures that a model was not trained on, as far as that is known, and say which they are."""
+    trained = card.training.data if card.training else None
+    if trained is not None and trained.sha256 == data.sha256:
+        parts, _ = split_pictures(data, trained.split_seed or 0)
+        chosen = [data.pictures[i] for i in parts["test"]]
+        return chosen, f"on the {len(chosen):,} pictures of {data.name} that its training kept for the test"
+    chosen = [each for each in data.pictures if each.split == "test"]
+    if chosen:
+        return chosen, f"on the {len(chosen):,} pictures in the test part of {data.name}"
+    return list(data.pictures), f"on all {len(data.pictures):,} pictures of {data.name}"
 
 
 def _as_labels(data: LabelledPictures, card: ModelCard) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -102,8 +123,3 @@ def _as_labels(data: LabelledPictures, card: ModelCard) -> np.ndarray[tuple[int]
                 f"{there_are(name, card.labels)}"
             )
     return np.array([exact.get(name, folded.get(name.casefold(), -1)) for name in data.classes], np.int64)
-
-
-def is_published(path: Path | None, dataset: str) -> bool:
-    """Return whether ``--data`` is a folder with a published data set, or nothing that holds pictures of one's own."""
-    return path is None or (path / f"{dataset}.npz").is_file()

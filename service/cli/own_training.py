@@ -61,6 +61,20 @@ class Prepared:
     dataset: Dataset
     build: Build = build_network
 
+    def sentence(self) -> str:
+        """Say what was found and chosen of somebody's own pictures; nothing of a data set that is published."""
+        data, recipe = self.dataset, self.recipe
+        if data.own is None or data.validation_labels is None or not isinstance(recipe, OwnRecipe):
+            return ""
+        counts = [len(labels) for labels in (data.train_labels, data.validation_labels, data.test_labels)]
+        how = data.own.geometry.mode if data.own.geometry else "as they are"
+        left_out = f"; {len(data.own.left_out)} left out" if data.own.left_out else ""
+        network = f"from {recipe.start}" if recipe.start else f"{recipe.family} of {recipe.widths[0]} kernels and more"
+        return (
+            f"{data.name}: {len(data.classes)} classes, {counts[0]:,} pictures to train on, {counts[1]:,} held back, "
+            f"{counts[2]:,} to test on{left_out}; {recipe.width}x{recipe.height}, {how}; {network}"
+        )
+
 
 def prepare(name: str, path: Path, asked: Asked, settings: Settings) -> Prepared:
     """Read somebody's own pictures, and choose how to train on them; nothing is written.

@@ -130,6 +130,8 @@ def train(
     if epochs is not None:
         prepared = dataclasses.replace(prepared, recipe=dataclasses.replace(prepared.recipe, epochs=epochs))
     keep_freed_memory()
+    if prepared.sentence():
+        say(prepared.sentence(), error=True)
     with _epoch_bar(name, prepared.recipe.epochs) as show:
         training.train(prepared.recipe, prepared.dataset, folder, seed, data_note, show, prepared.build)
     draw_curves(folder / training.LOG, folder / "curves.png", title=f"{name}, seed {seed}")

@@ -58,6 +58,6 @@ def _captioned(dataset: Dataset, result: Evaluation, logits: Array, number: int,
     said, true = int(logits.argmax()), int(dataset.test_labels[number])
     return Captioned(
         dataset.test_images[number],
-        f"{result.classes[said]} {shares[said]:.0%}",
-        f"is {result.classes[true]} {shares[true]:.0%}; {name}",
+        f"says {result.classes[said]}, {shares[said]:.0%}",
+        f"is {result.classes[true]}, {shares[true]:.0%}; {name}",
     )
