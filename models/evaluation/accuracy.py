@@ -85,15 +85,21 @@ def evaluate(
     return judge(logits, dataset.test_labels, dataset.classes)
 
 
-def logits_of(model: RunnableModel, images: Images, on_images: Callable[[int], None] = lambda done: None) -> Array:
+def logits_of(
+    model: RunnableModel,
+    images: Images,
+    on_images: Callable[[int], None] = lambda done: None,
+    most: int | None = None,
+) -> Array:
     """Compute the logits ``(N, classes)`` of images ``(N, H, W, C)``, with batches in parallel on a thread pool.
 
     Args:
         model: an exported model.
         images: at least one.
         on_images: called with the number of images done so far.
+        most: that the model takes together, where its card says so.
     """
-    count = max(1, min(_BATCH, _BATCH_PIXELS // (images.shape[1] * images.shape[2])))
+    count = max(1, min(most or _BATCH, _BATCH, _BATCH_PIXELS // (images.shape[1] * images.shape[2])))
     batches = [images[start : start + count] for start in range(0, len(images), count)]
     found: list[Array] = []
     with ThreadPoolExecutor(model.concurrent_runs) as pool:

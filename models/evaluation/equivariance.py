@@ -97,7 +97,8 @@ def equivariance_error(
     sums = [[_Sums() for _ in views] for _ in shifts]
     stride = max(layer.receptive_field.stride for layer in card.layers)
     down, right = (-size % stride for size in images.shape[1:3])
-    count = max(1, min(_BATCH, _BATCH_PIXELS // max(view.pixels(images) for view in views)))
+    most = card.serving.max_batch_size or _BATCH
+    count = max(1, min(most, _BATCH, _BATCH_PIXELS // max(view.pixels(images) for view in views)))
     for start in range(0, len(images), count):
         batch = images[start : start + count]
         batch = np.pad(batch, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")

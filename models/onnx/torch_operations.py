@@ -98,7 +98,7 @@ def _chosen_pads(
 
 
 def _slice(x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
-    axes = torch.arange(len(starts)) if axes is None else axes
+    axes = torch.arange(len(starts), device=starts.device) if axes is None else axes
     steps = torch.ones_like(starts) if steps is None else steps
     for start, end, axis, step in torch.stack([starts, ends, axes, steps], 1).tolist():
         parts = [slice(None)] * x.ndim

@@ -47,8 +47,14 @@ class Start:
             raise ModelError(f"a network to start from is ONNX; {name} is {self.card.format}")
         if self.card.bank is not None:
             raise ModelError(f"a network to start from has layers that were trained; {name} is a bank of templates")
+        if (many := self._fixed_batch()) is not None:
+            raise ModelError(f"a network to start from takes any number of pictures together; {name} takes {many}")
         if not self.card.layers:
             raise ModelError(f"a network to start from has a layer on its card; {name} has none")
+
+    def _fixed_batch(self) -> int | None:
+        graph = onnx.load_from_string(self.content).graph
+        return next((value.type.tensor_type.shape.dim[0].dim_value or None for value in graph.input), None)
 
     @property
     def features(self) -> str:

@@ -39,7 +39,8 @@ class Measurement:
 
 def measure_accuracy(model: LoadedModel, dataset: Dataset, bar: ImageBar) -> tuple[Array, Evaluation, Measurement]:
     """Measure the accuracy on all test images; the logits ``(N, classes)`` come first."""
-    logits = logits_of(model.runtime, dataset.test_images, bar(model.card.name, len(dataset.test_images)))
+    shown = bar(model.card.name, len(dataset.test_images))
+    logits = logits_of(model.runtime, dataset.test_images, shown, model.card.serving.max_batch_size)
     result = judge(logits, dataset.test_labels, dataset.classes)
     measured = Measurement(accuracy_figures(model.card, result), lambda: print_accuracy(model.card, result))
     return logits, result, measured
@@ -51,7 +52,7 @@ def measure_corruptions(model: LoadedModel, dataset: Dataset, clean: float, bar:
     from service.cli.printing.corruptions import corruption_figures, print_corruptions
 
     views = len(dataset.test_images) * CORRUPTED_VIEWS
-    corrupted = evaluate_corrupted(model.runtime, dataset, bar("spoilt", views))
+    corrupted = evaluate_corrupted(model.runtime, dataset, bar("spoilt", views), model.card.serving.max_batch_size)
     return Measurement(corruption_figures(corrupted), lambda: print_corruptions(clean, corrupted))
 
 

@@ -25,7 +25,7 @@ from service.api.predict import PredictOptions
 from service.cli.local_models import open_model, predict_here, settings_for
 from service.cli.main import main
 from service.cli.own_data import decoder
-from tests.models.imports.networks import Residual, export, seeded
+from tests.models.imports.networks import Residual, Transformer, export, seeded
 
 COUNTS = {"disc": 16, "bar": 8, "cross": 12}
 
@@ -199,6 +199,18 @@ def test_an_imported_network_is_trained_further(frozen, folder, scs, capsys, tmp
         frozen
     ]
     assert same == [True] * expected + [False] * (len(same) - expected)
+
+
+def test_a_network_that_takes_one_picture_at_a_time_is_measured(folder, scs, capsys, tmp_path):
+    original = read_original(export(seeded(Transformer), tmp_path / "one.onnx"))
+    labels = ["bar", "cross", "disc", "nut", "bolt"]
+    write(import_network(original, Wish(labels=labels, preprocess="imagenet"), "one", 1), tmp_path / "models")
+    assert find(tmp_path / "models", "one").card().serving.max_batch_size == 1
+    assert scs("evaluate", "one", "--data", folder, "--repository", tmp_path / "models", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["images"] == sum(COUNTS.values()) and figures["classes"] == labels
+    assert scs("train", "more", "--data", folder, "--from", "one", "--repository", tmp_path / "models") == 1
+    assert "takes any number of pictures together; one takes 1" in capsys.readouterr().err
 
 
 def test_broken_files_are_listed_and_left_out_only_where_that_was_asked_for(folder, scs, capsys, tmp_path):
