@@ -158,7 +158,7 @@ def _gather(x: Tensor, indices: Tensor, *, axis: int = 0, **_: Any) -> Tensor:
     axis = axis % x.ndim
     wanted = torch.where(indices < 0, indices + x.shape[axis], indices)
     chosen = x.index_select(axis, wanted.reshape(-1))
-    return chosen.reshape(*x.shape[:axis], *wanted.shape, *x.shape[axis + 1 :])
+    return chosen.reshape([*x.shape[:axis], *wanted.shape, *x.shape[axis + 1 :]])
 
 
 def _reduced(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -136,9 +136,22 @@ class FineTuned(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     @torch.no_grad()
+    def features_of(self, images: Images) -> Tensor:
+        """Return the features ``(N, C, H', W')`` of images ``(N, H, W, C)``, before anything is trained.
+
+        Raises:
+            ModelError: torch cannot run the network.
+        """
+        try:
+            maps: Tensor = self.body(torch.from_numpy(images))
+        except (RuntimeError, TypeError, ValueError, LookupError) as error:
+            name, why = self.start.card.name, str(error).partition("\n")[0][:200]
+            raise ModelError(f"{name} could not be run by torch, to be trained further: {why}") from None
+        return maps
+
     def _count_features(self) -> int:
         size = self.start.card.input
-        maps = self.body(torch.zeros(1, size.height, size.width, size.channels, dtype=torch.uint8))
+        maps = self.features_of(np.zeros((1, size.height, size.width, size.channels), np.uint8))
         if maps.ndim != 4:
             raise ModelError(f"a new head needs maps with places; those of {size.width}x{size.height} are {maps.shape}")
         return int(maps.shape[1])
@@ -185,15 +198,11 @@ def _middles(images: Images, height: int, width: int) -> Images:
     return images[:, top : top + height, left : left + width]
 
 
-@torch.no_grad()
 def _check_features(network: FineTuned, images: Images) -> None:
     start, images = network.start, np.ascontiguousarray(images)
     part = part_of(onnx.load_from_string(start.content), [start.features])
     (expected,) = open_session(part.SerializeToString(), "cpu").run(None, {"image": images})
-    try:
-        came = network.body(torch.from_numpy(images)).numpy()
-    except RuntimeError as error:
-        raise ModelError(f"{start.card.name} could not be run by torch, to be trained: {str(error)[:200]}") from None
+    came = network.features_of(images).numpy()
     difference = np.abs(came - expected).max() / max(1e-6, float(np.ptp(expected)))
     if not difference <= _LARGEST_DIFFERENCE:
         raise ModelError(

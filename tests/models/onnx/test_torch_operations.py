@@ -33,6 +33,8 @@ CASES = {
     "Split": "y, b, c = Split <axis = 2, num_outputs = 3> (x)",
     "Concat": "y = Concat <axis = -1> (x, x)",
     "Gather": "y = Gather <axis = 1> (x, back)",
+    "Gather one": "h = Shape (x) n = ReduceMax <keepdims = 0> (two) g = Gather (h, n) c = Cast <to = 1> (g) "
+    "y = Mul (c, s)",
     "Reshape": "y = Reshape (x, shape)",
     "Flatten": "y = Flatten <axis = 2> (x)",
     "Squeeze": "p = GlobalMaxPool (x) y = Squeeze (p, three)",

@@ -164,11 +164,12 @@ def test_data_that_changed_since_are_not_what_was_trained_on(trained, folder, sc
     assert "holds a training with other data; name another folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("frozen", ["all", "blocks.0", None])
-def test_an_imported_network_is_trained_further(frozen, folder, scs, capsys, tmp_path):
-    original = read_original(
-        export(seeded(Residual), tmp_path / "residual.onnx", dynamic_axes={"x": {0: "N"}}, input_names=["x"])
-    )
+@pytest.mark.parametrize(
+    "make, frozen", [(Residual, "all"), (Residual, "blocks.0"), (Residual, None), (Transformer, None)]
+)
+def test_an_imported_network_is_trained_further(make, frozen, folder, scs, capsys, tmp_path):
+    free = {"dynamic_axes": {"x": {0: "N"}}, "input_names": ["x"]}
+    original = read_original(export(seeded(make), tmp_path / "residual.onnx", batch=2, **free))
     imported = import_network(original, Wish(labels=[*"abcde"], preprocess="imagenet", size=(32, 32)), "residual", 1)
     write(imported, tmp_path / "models")
     options = [] if frozen is None else ["--freeze", frozen]
