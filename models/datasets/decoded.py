@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -149,10 +150,12 @@ def decode_all(
         on_pictures: called with the number of pictures done so far.
 
     Raises:
-        DataError: pictures that cannot be read, listed, and nothing left out; or what is left is too little.
+        DataError: pictures that cannot be read, listed, and nothing left out; or what is left is too little; or they
+            take more memory than there is.
     """
     parts, was_drawn = split_pictures(data, split_seed)
     sizes = {name: enlarged(wanted, MARGIN) if name == "train" and wanted.geometry else wanted for name in SPLITS}
+    _check_memory(data, sum(len(parts[name]) * _bytes_of(sizes[name]) for name in only), wanted)
     found: dict[SplitName, tuple[Images, Labels]] = {}
     broken: list[str] = []
     done = 0
@@ -165,6 +168,29 @@ def decode_all(
     _check_left(data, {name: found[name][1] for name in only})
     own = OwnData(data.sha256, split_seed if was_drawn else None, wanted.geometry, tuple(broken))
     return Dataset(data.name, *found["train"], *found["test"], data.classes, *found["validation"], own)
+
+
+def _bytes_of(size: InputCard) -> int:
+    return size.width * size.height * size.channels
+
+
+def _check_memory(data: LabelledPictures, needed: int, wanted: InputCard) -> None:
+    """Refuse pictures that would not leave half of the free memory for their training, where the system tells it."""
+    free = free_memory()
+    if free is not None and needed > free / 2:
+        raise DataError(
+            f"pictures are kept in memory, in half of what is free of it, {free / 2e9:.1f} GB; the "
+            f"{len(data.pictures):,} of {data.name} take {needed / 1e9:.1f} GB at {wanted.width}x{wanted.height}"
+        )
+
+
+def free_memory() -> int | None:
+    """Return the bytes of memory that programs can still have; None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        return None
 
 
 def _further(on_pictures: Callable[[int], None], before: int, done: int) -> None:

@@ -235,6 +235,13 @@ def test_broken_files_are_listed_and_left_out_only_where_that_was_asked_for(fold
     assert sum(result["own"][part] for part in ("train", "validation", "test")) == sum(COUNTS.values())
 
 
+def test_more_pictures_than_memory_holds_are_refused_before_they_are_decoded(folder, scs, capsys, monkeypatch):
+    monkeypatch.setattr("models.datasets.decoded.free_memory", lambda: 100_000)
+    assert scs("train", "p", "--data", folder, "--size", 96) == 1
+    assert "in half of what is free of it, 0.0 GB; the 36 of drawn take 0.0 GB at 96x96" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
 def test_few_small_grey_pictures_in_arrays_stay_as_they_are(scs, tmp_path):
     random = np.random.default_rng(0)
     labels = np.arange(12) % 2
