@@ -11,7 +11,6 @@ import typer
 from models.cards import catalogue
 from models.cards.card import ModelCard
 from models.cards.catalogue import Entry
-from models.datasets.dataset import data_folder
 from models.datasets.own import open_own
 from models.datasets.published import DATASETS
 from models.training.allocator import keep_freed_memory
@@ -124,8 +123,7 @@ def _chosen(card: ModelCard, path: Path | None, download: bool, settings: Settin
     """Open what to measure on: a data set that is published, or somebody's own pictures."""
     named = card.accuracy.dataset if card.accuracy else ""
     is_published = named in DATASETS and (card.training is None or card.training.data is None)
-    folder = data_folder(path)
-    if is_published and (download or folder is None or (folder / f"{named}.npz").is_file()):
+    if is_published and not _may_be_own(path, named):
         dataset = open_dataset(named, path, download)
         if list(dataset.classes) != card.labels:
             raise DataError(f"{card.name} needs data of its own classes; {dataset.name} has others")
@@ -133,3 +131,10 @@ def _chosen(card: ModelCard, path: Path | None, download: bool, settings: Settin
     if path is None:
         raise DataError(f"an evaluation of {card.name} needs pictures with their classes: name them with --data")
     return to_evaluate(open_own(path), card, settings, skip_broken)
+
+
+def _may_be_own(path: Path | None, published: str) -> bool:
+    """Return whether ``--data`` has pictures of somebody's own: a table, arrays or folders, and no published file."""
+    if path is None or (path / f"{published}.npz").is_file():
+        return False
+    return path.is_file() or (path.is_dir() and any(each.is_dir() for each in path.iterdir()))

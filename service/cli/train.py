@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from models.datasets.dataset import Dataset
 from models.training.allocator import keep_freed_memory
-from models.training.recipes import RECIPES, recipe_for
+from models.training.recipes import RECIPES, Recipe, recipe_for
 from scs.errors import DataError, MissingPackageError
 from service.cli import options
 from service.cli.dataset import open_dataset
@@ -25,6 +26,7 @@ from service.cli.printing.plain import say, say_json
 
 if TYPE_CHECKING:
     from models.training.train import Step
+    from service.cli.own_training import Asked
 
 
 class ResizeMode(StrEnum):
@@ -116,14 +118,7 @@ def train(
         freeze,
     )
     if name in RECIPES or data is None:
-        fixed = recipe_for(name)
-        asked.refuse_for(name)
-        if data is not None and not download and not (data / f"{fixed.dataset}.npz").is_file():
-            raise DataError(
-                f"{name} is trained on {fixed.dataset}.npz, which is not in {data}; pictures of your own make a model "
-                "with a name of your own"
-            )
-        prepared = Prepared(fixed, open_dataset(fixed.dataset, data, download))
+        prepared = Prepared(*_published(name, data, download, asked))
     else:
         prepared = prepare(name, data, asked, settings_for(repository))
     folder = out or Path("runs") / name / f"seed-{seed}"
@@ -140,6 +135,18 @@ def train(
         say_json(json_format.dumps({"folder": str(folder), **result}, indent=2))
     else:
         say(f"{folder}: validation {result['validation_accuracy']:.2%}, test {result['test_accuracy']:.2%}")
+
+
+def _published(name: str, data: Path | None, download: bool, asked: Asked) -> tuple[Recipe, Dataset]:
+    """Return the recipe of a model of a data set that is published, and the data set."""
+    recipe = recipe_for(name)
+    asked.refuse_for(name)
+    if data is not None and not download and not (data / f"{recipe.dataset}.npz").is_file():
+        raise DataError(
+            f"{name} is trained on {recipe.dataset}.npz, which is not in {data} (--download fetches it); pictures of "
+            "your own make a model with a name of your own"
+        )
+    return recipe, open_dataset(recipe.dataset, data, download)
 
 
 @contextmanager

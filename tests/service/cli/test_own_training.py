@@ -255,7 +255,7 @@ def test_few_small_grey_pictures_in_arrays_stay_as_they_are(scs, tmp_path):
 
 
 REFUSED = {
-    "cifar10-scs": ([], "cifar10-scs is trained on cifar10.npz, which is not in .*; pictures of your own make a model"),
+    "cifar10-scs": ([], "cifar10-scs is trained on cifar10.npz, which is not in .*; pictures of your own make"),
     "mnist-mine": ([], "'mnist-mine' names another data set than yours"),
     "Mine": ([], "a model's name is small letters, digits"),
     "a": (["--recipe", "vit"], "a recipe is one of scs, conv, scs-small"),
@@ -287,6 +287,8 @@ def test_options_for_own_pictures_are_refused_for_a_published_data_set(scs, caps
 def test_classes_that_a_model_does_not_have_are_named(folder, scs, capsys):
     assert scs("evaluate", "cifar10-scs", "--data", folder) == 1
     assert "the classes of drawn need to be those of cifar10-scs; 'bar' is none" in capsys.readouterr().err
+    assert scs("evaluate", "cifar10-scs", "--data", folder / "bar") == 1
+    assert "no cifar10.npz in " in capsys.readouterr().err
 
 
 def test_every_class_counts_alike_in_the_split(folder):
