@@ -42,12 +42,13 @@ def test_options_that_are_named_exist(command):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # two trainings, of which one runs a network for pictures of 224 pixels
 def test_the_commands_for_own_pictures_run_as_they_are_written(tmp_path):
     random = np.random.default_rng(0)
     for name, colour in {"hex": (200, 60, 60), "cross": (60, 60, 200), "slotted": (60, 200, 60)}.items():
         (tmp_path / "photos" / name).mkdir(parents=True)
         for i in range(8):
-            image = random.integers(0, 50, (60, 80 + i, 3)) + np.array(colour)
+            image = random.integers(0, 50, (34, 40 + i, 3)) + np.array(colour)
             Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(tmp_path / "photos" / name / f"{i}.jpg")
     blocks = re.findall(r"```sh\n(.*?)```", PAGE.partition("### What it takes")[0], re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines() if not line.endswith("serve")]
