@@ -191,9 +191,24 @@ class SeedCard(_Part):
     test_accuracy: float
 
 
+class DataCard(_Part):
+    """Somebody's own data that a model was trained on."""
+
+    name: Words = Field(description="Of the folder or the file.")
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="Of the file, or of the list of files and their SHA-256."
+    )
+    split_seed: int | None = Field(None, description="What the split was drawn by; none where the data came split.")
+    train: Count = Field(description="Pictures that it was trained on.")
+    validation: int = Field(ge=0, le=2**53, description="Pictures held back, to choose by.")
+    test: int = Field(ge=0, le=2**53, description="Pictures that the accuracy is of.")
+    left_out: int = Field(0, ge=0, le=2**53, description="Files that could not be read.")
+
+
 class TrainingCard(_Part):
     """How the model was trained; the seed with the best validation accuracy is the one exported."""
 
+    data: DataCard | None = Field(None, description="Somebody's own; none for a data set that is published.")
     recipe: dict[str, str | int | float | bool | list[int]]
     seed: int
     seeds: list[SeedCard]

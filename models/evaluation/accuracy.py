@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from models.cards.card import AccuracyCard
 from models.datasets.dataset import Dataset, Images, Labels
-from models.evaluation.calibration import Calibration, calibration_of
+from models.evaluation.calibration import Calibration, calibration_of, log_softmax
 from models.runtime.load import Array, RunnableModel
 
 _BATCH = 200
+_BATCH_PIXELS = 200 * 64 * 64  # fewer images of more than 64 pixels a side: their maps take memory
 _Z_95 = 1.959963984540054
 
 
@@ -84,21 +85,41 @@ def evaluate(
     return judge(logits, dataset.test_labels, dataset.classes)
 
 
-def logits_of(model: RunnableModel, images: Images, on_images: Callable[[int], None] = lambda done: None) -> Array:
+def logits_of(
+    model: RunnableModel,
+    images: Images,
+    on_images: Callable[[int], None] = lambda done: None,
+    most: int | None = None,
+) -> Array:
     """Compute the logits ``(N, classes)`` of images ``(N, H, W, C)``, with batches in parallel on a thread pool.
 
     Args:
         model: an exported model.
         images: at least one.
         on_images: called with the number of images done so far.
+        most: that the model takes together, where its card says so.
     """
-    batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+    count = max(1, min(most or _BATCH, _BATCH, _BATCH_PIXELS // (images.shape[1] * images.shape[2])))
+    batches = [images[start : start + count] for start in range(0, len(images), count)]
     found: list[Array] = []
     with ThreadPoolExecutor(model.concurrent_runs) as pool:
         for logits in pool.map(model.logits, batches):
             found.append(logits)
             on_images(sum(map(len, found)))
     return np.concatenate(found)
+
+
+def most_wrong(logits: Array, labels: Labels, most: int) -> list[int]:
+    """Return which images were put into another class, those first that the model is surest of.
+
+    Args:
+        logits: ``(N, classes)``.
+        labels: ``(N,)``, the true classes.
+        most: how many to return at most.
+    """
+    wrong = np.flatnonzero(logits.argmax(1) != labels)
+    surest = np.argsort(-log_softmax(logits[wrong]).max(1), kind="stable") if len(wrong) else wrong
+    return [int(number) for number in wrong[surest][:most]]
 
 
 def judge(logits: Array, labels: Labels, classes: tuple[str, ...]) -> Evaluation:

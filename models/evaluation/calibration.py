@@ -37,7 +37,7 @@ class Calibration:
 
 def calibration_of(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> Calibration:
     """Measure how well the probabilities of logits ``(N, classes)`` are calibrated on true classes ``(N,)``, N > 0."""
-    log_probabilities = _log_softmax(logits)
+    log_probabilities = log_softmax(logits)
     confidence = np.exp(log_probabilities.max(1))
     correct = logits.argmax(1) == labels
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
@@ -51,8 +51,8 @@ def calibration_of(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> C
     )
 
 
-def _log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Natural logarithms of the probabilities ``(N, classes)``, in float64."""
+def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return natural logarithms of the probabilities of logits ``(N, classes)``, in float64."""
     shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
     probabilities: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     return probabilities

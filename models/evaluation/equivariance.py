@@ -14,6 +14,7 @@ from scs.shifts import ShiftError
 
 MOST_IMAGES = 1_000  # of a data set, for its card
 _BATCH = 50
+_BATCH_PIXELS = 50 * 160 * 160  # with what is continued around the borders
 _LOGITS = "logits"
 
 
@@ -96,8 +97,10 @@ def equivariance_error(
     sums = [[_Sums() for _ in views] for _ in shifts]
     stride = max(layer.receptive_field.stride for layer in card.layers)
     down, right = (-size % stride for size in images.shape[1:3])
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
+    most = card.serving.max_batch_size or _BATCH
+    count = max(1, min(most, _BATCH, _BATCH_PIXELS // max(view.pixels(images) for view in views)))
+    for start in range(0, len(images), count):
+        batch = images[start : start + count]
         batch = np.pad(batch, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
         for i, view in enumerate(views):
             before = view.maps(batch)
@@ -126,6 +129,10 @@ class _View:
         largest = max(self.strides.values())
         seen = max(max(-field.offset, field.offset + field.size - field.stride) for field in fields.values())
         self._margin = 0 if borders else largest * -(-seen // largest)
+
+    def pixels(self, images: Images) -> int:
+        """Return how many pixels of each image ``(N, H, W, C)`` the model is given."""
+        return int((images.shape[1] + 2 * self._margin) * (images.shape[2] + 2 * self._margin))
 
     def maps(self, images: Images) -> dict[str, Array]:
         """Return the feature maps of every layer, and the logits as 1x1 maps."""

@@ -15,6 +15,8 @@ import numpy as np
 
 from models.cards.card import (
     CARD_FILE,
+    CARD_VERSION,
+    DataCard,
     Format,
     InputCard,
     LayerCard,
@@ -24,18 +26,20 @@ from models.cards.card import (
     TrainingCard,
     write_card,
 )
-from models.datasets.dataset import Dataset, evenly
+from models.datasets.dataset import Dataset, affordable, evenly
 from models.evaluation.accuracy import evaluate
 from models.evaluation.equivariance import MOST_IMAGES, equivariance_error
+from models.export.fine_tuned_file import check_tuned, export_fine_tuned, tuned_card
 from models.export.onnx_file import export_onnx
 from models.export.parity import check_parity
 from models.export.receptive_field import receptive_fields
 from models.export.torchscript_file import export_torchscript
 from models.networks import CLASS_MAP, FAMILIES, Network
 from models.onnx.compose import composed
-from models.runtime.load import load_model
+from models.runtime.load import Images, RunnableModel, load_model
+from models.training.fine_tuned import FineTuned
 from models.training.train import load_network
-from scs.errors import OptionError
+from scs.errors import DataError, OptionError
 
 _REAL_IMAGES = 256
 
@@ -69,7 +73,7 @@ def export_runs(
 
     Raises:
         ExportError: the file does not agree with the network; nothing is written.
-        DataError: a run is not finished.
+        DataError: a run is not finished, or was on other data.
         OptionError: the runs are of different recipes, or there are none; or a TorchScript file shall be composed.
     """
     if not runs:
@@ -80,36 +84,87 @@ def export_runs(
     if any(result["recipe"] != finished[0][1]["recipe"] for _, result in finished):
         raise OptionError("runs to choose from need the same recipe; these have different ones")
     network, best = max(finished, key=lambda pair: float(pair[1]["validation_accuracy"]))
+    if any(result.get("data", dataset.sha256) != dataset.sha256 for _, result in finished):
+        raise DataError(f"an export measures on the data of its training; {dataset.name} has others than then")
 
-    content = export_onnx(network) if file_format == "onnx" else export_torchscript(network)
-    if compose:
-        content = composed(content, network.layer_names)
-    card = _card(name, version, file_format, content, network, best, [result for _, result in finished], dataset)
-    model = load_model(content, card, "cpu")
-    check_parity(network, model, np.ascontiguousarray(evenly(dataset.test_images, _REAL_IMAGES)))
+    training = _training_card(best, [result for _, result in finished])
+    if isinstance(network, FineTuned):
+        content, card, model = _tuned(network, name, version, dataset, file_format, compose)
+    else:
+        content, card, model = _trained(network, name, version, dataset, file_format, compose)
     measured = evaluate(model, dataset).card(dataset.name, str(best["note"]))
-    (shifted,) = equivariance_error(model, card, evenly(dataset.test_images, MOST_IMAGES))
-    card = card.model_copy(update={"accuracy": measured, "equivariance": shifted.card(dataset.name)})
+    card = card.model_copy(update={"accuracy": measured, "training": training})
+    shown = evenly(dataset.test_images, affordable(MOST_IMAGES, dataset.test_images))
+    if not isinstance(network, FineTuned) and len(shown) > 1:
+        (shifted,) = equivariance_error(model, card, shown)
+        card = card.model_copy(update={"equivariance": shifted.card(dataset.name)})
     _write(repository / name / str(version), content, card)
     return card
 
 
+def _trained(
+    network: Network, name: str, version: int, dataset: Dataset, file_format: Format, compose: bool
+) -> tuple[bytes, ModelCard, RunnableModel]:
+    content = export_onnx(network) if file_format == "onnx" else export_torchscript(network)
+    if compose:
+        content = composed(content, network.layer_names)
+    card = _card(name, version, file_format, content, network, dataset)
+    model = load_model(content, card, "cpu")
+    check_parity(network, model, _real(dataset))
+    return content, card, model
+
+
+def _tuned(
+    network: FineTuned, name: str, version: int, dataset: Dataset, file_format: Format, compose: bool
+) -> tuple[bytes, ModelCard, RunnableModel]:
+    if file_format != "onnx" or compose:
+        raise OptionError(f"a network that started from {network.start.card.name} is exported as ONNX, as it came")
+    content = export_fine_tuned(network)
+    card = tuned_card(network, content, name, version, list(dataset.classes), dataset.name)
+    card = card.model_copy(update={"input": _input_card(dataset, card.input)})
+    model = load_model(content, card, "cpu")
+    check_tuned(network, model, _real(dataset))
+    return content, card, model
+
+
+def _input_card(dataset: Dataset, base: InputCard) -> InputCard:
+    """Return the input that the test images have, and how pictures come to it."""
+    height, width = dataset.test_images.shape[1:3]
+    return base.model_copy(
+        update={"width": width, "height": height, "geometry": dataset.own.geometry if dataset.own else None}
+    )
+
+
+def _real(dataset: Dataset) -> Images:
+    return np.ascontiguousarray(evenly(dataset.test_images, affordable(_REAL_IMAGES, dataset.test_images)))
+
+
+def _training_card(best: dict[str, Any], tried: list[dict[str, Any]]) -> TrainingCard:
+    own = best.get("own")
+    data = None
+    if own is not None:
+        counts = {key: own[key] for key in ("name", "split_seed", "train", "validation", "test")}
+        data = DataCard(sha256=best["data"], left_out=len(own["left_out"]), **counts)
+    return TrainingCard(
+        data=data,
+        recipe=dict(best["recipe"]),
+        seed=best["seed"],
+        seeds=[SeedCard(**{key: result[key] for key in SeedCard.model_fields}) for result in tried],
+        torch=best["torch"],
+        git_commit=best["git_commit"],
+    )
+
+
 def _card(
-    name: str,
-    version: int,
-    file_format: Format,
-    content: bytes,
-    network: Network,
-    best: dict[str, Any],
-    tried: list[dict[str, Any]],
-    dataset: Dataset,
+    name: str, version: int, file_format: Format, content: bytes, network: Network, dataset: Dataset
 ) -> ModelCard:
-    height, width, channels = dataset.train_images.shape[1:]
+    height, width, channels = dataset.test_images.shape[1:]
     fields = receptive_fields(network)
     widths = dict(zip(network.layer_names, [*network.widths, network.classes], strict=True))
     signed = FAMILIES[network.family].signed
     kind = "Sharpened cosine similarity" if network.family == "scs" else "Convolution"
     return ModelCard(
+        card_version=CARD_VERSION if dataset.own else 1,
         name=name,
         version=version,
         description=f"{kind} classifier of {dataset.name} images.",
@@ -117,7 +172,9 @@ def _card(
         sha256=hashlib.sha256(content).hexdigest(),
         family=network.family,
         parameters=sum(p.numel() for p in network.parameters()),
-        input=InputCard(width=width, height=height, channels=channels, smallest=network.smallest_image),
+        input=_input_card(
+            dataset, InputCard(width=width, height=height, channels=channels, smallest=network.smallest_image)
+        ),
         labels=list(dataset.classes),
         layers=[
             LayerCard(
@@ -131,13 +188,6 @@ def _card(
         ],
         class_map=CLASS_MAP,
         class_bias=network.bias.tolist(),
-        training=TrainingCard(
-            recipe=dict(best["recipe"]),
-            seed=best["seed"],
-            seeds=[SeedCard(**{key: result[key] for key in SeedCard.model_fields}) for result in tried],
-            torch=best["torch"],
-            git_commit=best["git_commit"],
-        ),
     )
 
 

@@ -68,5 +68,8 @@ def recipe_for(name: str) -> Recipe:
         UnknownNameError: no recipe has that name.
     """
     if name not in RECIPES:
-        raise UnknownNameError(f"a model to train is one of {', '.join(RECIPES)}; '{name}' came")
+        raise UnknownNameError(
+            f"a model to train is one of {', '.join(RECIPES)}, or any other name with --data and your own pictures; "
+            f"'{name[:64]}' came"
+        )
     return RECIPES[name]

@@ -6,31 +6,33 @@ ends with the same weights as one that was never stopped.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.datasets.dataset import Dataset
 from models.networks import Network
-from models.training import augmentation
+from models.training.batches import Timed, epoch_batches, evaluation_batch
+from models.training.fine_tuned import BODY_RATE, FineTuned, Start
+from models.training.own_recipes import OwnRecipe
 from models.training.recipes import Recipe
 from scs.errors import DataError
 
 VALIDATION_IMAGES = 5_000
-_EVALUATION_BATCH = 500
 _FEWEST_STEPS = 5  # below that the one-cycle schedule has no room to rise and to fall
 
+Trainable = Network | FineTuned
 CHECKPOINT, LOG, RESULT, WEIGHTS = "checkpoint.pt", "log.jsonl", "result.json", "weights.pt"
 
 
@@ -57,15 +59,22 @@ class Split:
 def split(dataset: Dataset) -> Split:
     """Split off a validation set for choosing between seeds and recipes, the same for every seed.
 
-    At most ``VALIDATION_IMAGES``, and never more than a tenth, are held back.
+    At most ``VALIDATION_IMAGES``, and never more than a tenth, are held back; or those that the data set says.
     """
+    test = torch.from_numpy(dataset.test_images), torch.from_numpy(dataset.test_labels)
+    if dataset.validation_images is not None and dataset.validation_labels is not None:
+        return Split(
+            train=(torch.from_numpy(dataset.train_images), torch.from_numpy(dataset.train_labels)),
+            validation=(torch.from_numpy(dataset.validation_images), torch.from_numpy(dataset.validation_labels)),
+            test=test,
+        )
     order = np.random.default_rng(0).permutation(len(dataset.train_images))
     held_back = min(VALIDATION_IMAGES, len(order) // 10)
     images, labels = torch.from_numpy(dataset.train_images[order]), torch.from_numpy(dataset.train_labels[order])
     return Split(
         train=(images[held_back:], labels[held_back:]),
         validation=(images[:held_back], labels[:held_back]),
-        test=(torch.from_numpy(dataset.test_images), torch.from_numpy(dataset.test_labels)),
+        test=test,
     )
 
 
@@ -93,9 +102,12 @@ def train(
     seed: int = 0,
     note: str = "",
     on_step: Callable[[Step], None] = lambda step: None,
-    build: Callable[[Recipe, Dataset], Network] = build_network,
-) -> Network:
+    build: Callable[[Recipe, Dataset], Trainable] = build_network,
+    device: torch.device | None = None,
+) -> Trainable:
     """Train a network, resuming from the checkpoint in ``folder`` where there is one.
+
+    On CUDA products are computed in bfloat16 (mixed precision).
 
     Args:
         recipe: what to train and how.
@@ -105,18 +117,19 @@ def train(
         note: what a reader of the accuracy must know of the data; kept with the result.
         on_step: called after every batch.
         build: makes the untrained network; another one than the recipe's for experiments.
+        device: where it is trained; CUDA where there is one, unless given.
 
     Returns:
         The trained network, in evaluation mode.
 
     Raises:
-        DataError: the folder holds a training of another recipe, seed or data, or there are too few images for a
-            batch or steps for a schedule.
+        DataError: the folder holds a training of another recipe, seed or data, or there are too few images for a batch
+            or steps for a schedule.
     """
-    identity = {"recipe": asdict(recipe), "seed": seed, "data": _fingerprint(dataset)}
+    identity = {"recipe": asdict(recipe), "seed": seed, "data": dataset.sha256}
+    device = device or training_device()
     if (folder / RESULT).exists():
         return _finished(folder, identity)
-    folder.mkdir(parents=True, exist_ok=True)
     parts = split(dataset)
     images, labels = parts.train
     batches = len(images) // recipe.batch_size
@@ -126,60 +139,82 @@ def train(
         raise DataError(f"a training needs {_FEWEST_STEPS} steps; {recipe.epochs} epoch(s) of {batches} batch(es) came")
 
     torch.manual_seed(seed)
-    network = build(recipe, dataset)
+    network = build(recipe, dataset).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=recipe.epochs * batches, pct_start=0.25
+        optimiser, [group["lr"] for group in optimiser.param_groups], recipe.epochs * batches, pct_start=0.25
     )
-    done = _resume(folder, identity, network, optimiser, schedule)
+    done = _resume(folder, identity, network, optimiser, schedule, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(network, FineTuned):
+        network.start.save(folder)
+    weights = _class_weights(recipe, labels, len(dataset.classes), device)
 
     for epoch in range(done + 1, recipe.epochs + 1):
         started = time.perf_counter()
-        shown = _batches(images, labels, recipe, seed, epoch)
-        for step in _learn(network, optimiser, schedule, shown, recipe.label_smoothing, epoch, batches):
+        shown = Timed(epoch_batches(images, labels, recipe, seed, epoch, device))
+        loss_of = partial(F.cross_entropy, weight=weights, label_smoothing=recipe.label_smoothing)
+        for step in _learn(network, optimiser, schedule, shown, loss_of, epoch, batches):
             on_step(step)
         network.eval()
         line = {
             "epoch": epoch,
             "loss": round(step.loss, 4),
             "train_accuracy": round(step.accuracy, 4),
-            "validation_accuracy": accuracy(network, *parts.validation),
+            "validation_accuracy": accuracy(network, *parts.validation, device),
             "seconds": round(time.perf_counter() - started, 1),
+            "loading_seconds": round(shown.seconds, 1),
         }
         _append(folder / LOG, line, at_line=epoch)
         state = {"model": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
         _save(folder / CHECKPOINT, {**identity, "epoch": epoch, **state})
 
     network.eval()
-    _save(folder / WEIGHTS, network.state_dict())
     result = {
         **identity,
         "note": note,
+        "own": _own_figures(dataset, parts),
         "classes": list(dataset.classes),
         "channels": network.channels,
-        "validation_accuracy": accuracy(network, *parts.validation),
-        "test_accuracy": accuracy(network, *parts.test),
+        "validation_accuracy": accuracy(network, *parts.validation, device),
+        "test_accuracy": accuracy(network, *parts.test, device),
         "git_commit": _git_commit(),
         "torch": torch.__version__,
     }
+    _save(folder / WEIGHTS, network.cpu().state_dict())
     unfinished = (folder / RESULT).with_suffix(".tmp")
     unfinished.write_text(json.dumps(result, indent=2) + "\n")
     os.replace(unfinished, folder / RESULT)
     return network
 
 
-def load_network(folder: Path) -> tuple[Network, dict[str, Any]]:
-    """Load the trained network of a finished run, in evaluation mode, and its result.
+def run_result(folder: Path) -> dict[str, Any]:
+    """Return the result of a finished run.
 
     Raises:
         DataError: the folder holds no finished run.
     """
     if not (folder / RESULT).exists():
         raise DataError(f"a finished training has a {RESULT}; '{folder.name}' has none: run scs train first")
-    result = json.loads((folder / RESULT).read_text())
+    result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    result.setdefault("own", None)  # of trainings from before there was one's own data
+    return result
+
+
+def load_network(folder: Path) -> tuple[Trainable, dict[str, Any]]:
+    """Load the trained network of a finished run, in evaluation mode, and its result.
+
+    Raises:
+        DataError: the folder holds no finished run.
+    """
+    result = run_result(folder)
     recipe, classes = result["recipe"], result["classes"]
     recipe.setdefault("blur", False)  # of trainings from before there was one
+    if recipe.get("start"):
+        tuned = FineTuned(Start.load(folder), len(classes), recipe["frozen"])
+        tuned.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
+        return tuned.eval(), result
     flat = [0.0] * result["channels"], [1.0] * result["channels"]  # the weights file holds the real ones
     network = Network(
         recipe["family"],
@@ -196,21 +231,55 @@ def load_network(folder: Path) -> tuple[Network, dict[str, Any]]:
 
 
 @torch.no_grad()
-def accuracy(network: Network, images: Tensor, labels: Tensor) -> float:
+def accuracy(network: Trainable, images: Tensor, labels: Tensor, device: torch.device | None = None) -> float:
     """Return the share of images ``(N, H, W, C)`` that a network in evaluation mode classifies correctly."""
+    count = evaluation_batch(images.shape[1] * images.shape[2])
     correct = sum(
-        int((network(x).argmax(1) == y).sum())
-        for x, y in zip(images.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True)
+        int((network(x.to(device)).argmax(1).cpu() == y).sum())
+        for x, y in zip(images.split(count), labels.split(count), strict=True)
     )
     return correct / len(images)
 
 
+def training_device() -> torch.device:
+    """Return where to train: CUDA where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _own_figures(dataset: Dataset, parts: Split) -> dict[str, Any] | None:
+    """Return what an export needs to know of somebody's own data; None of a data set that is published."""
+    if dataset.own is None:
+        return None
+    height, width = dataset.test_images.shape[1:3]
+    geometry = dataset.own.geometry
+    return {
+        "name": dataset.name,
+        "split_seed": dataset.own.split_seed,
+        "left_out": list(dataset.own.left_out),
+        "width": width,
+        "height": height,
+        "channels": dataset.test_images.shape[3],
+        "geometry": geometry and geometry.model_dump(),
+        "train": len(parts.train[1]),
+        "validation": len(parts.validation[1]),
+        "test": len(parts.test[1]),
+    }
+
+
+def _class_weights(recipe: Recipe, labels: Tensor, classes: int, device: torch.device) -> Tensor | None:
+    """Return weights of the classes by which each counts alike, their mean over the images 1; None where not asked."""
+    if not (isinstance(recipe, OwnRecipe) and recipe.class_weights):
+        return None
+    counts = torch.bincount(labels, minlength=classes).float()
+    return (len(labels) / (classes * counts)).to(device)
+
+
 def _learn(
-    network: Network,
+    network: Trainable,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-    batches: Iterator[tuple[Tensor, Tensor]],
-    smoothing: float,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    loss_of: Callable[[Tensor, Tensor], Tensor],
     epoch: int,
     count: int,
 ) -> Iterator[Step]:
@@ -218,8 +287,9 @@ def _learn(
     network.train()
     loss_sum, seen, correct = 0.0, 0, 0
     for batch, (x, y) in enumerate(batches, start=1):
-        logits = network(x)
-        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+            logits = network(x).float()
+        loss = loss_of(logits, y)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -230,65 +300,62 @@ def _learn(
         yield Step(epoch, batch, count, loss_sum / batch, correct / seen)
 
 
-def _batches(images: Tensor, labels: Tensor, recipe: Recipe, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    order = torch.randperm(len(images), generator=generator)
-    for start in range(0, len(order) - recipe.batch_size + 1, recipe.batch_size):
-        chosen = order[start : start + recipe.batch_size]
-        x = augmentation.shift(images[chosen], recipe.shift, generator)
-        if recipe.mirror:
-            x = augmentation.mirror(x, generator)
-        yield x, labels[chosen]
-
-
-def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = list(network.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+def _optimiser(network: Trainable, recipe: Recipe) -> torch.optim.Optimizer:
+    body = {id(p) for p in network.body.parameters()} if isinstance(network, FineTuned) else set()
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        groups.setdefault((id(parameter) in body, parameter.ndim > 1), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "lr": (BODY_RATE if is_body else 1) * recipe.learning_rate,
+                "weight_decay": recipe.weight_decay if is_kernel else 0.0,
+            }
+            for (is_body, is_kernel), parameters in sorted(groups.items(), key=lambda pair: pair[0], reverse=True)
+        ]
+    )
 
 
 def _resume(
     folder: Path,
     identity: dict[str, Any],
-    network: Network,
+    network: Trainable,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
+    device: torch.device,
 ) -> int:
     """Load the checkpoint, if there is one, and return how many epochs it holds."""
     if not (folder / CHECKPOINT).exists():
         return 0
-    checkpoint = torch.load(folder / CHECKPOINT, weights_only=True)
-    checkpoint["recipe"].setdefault("blur", False)
-    if {key: checkpoint.get(key, identity[key]) for key in identity} != identity:
-        raise DataError(
-            f"'{folder}' holds a training with another recipe, seed or data; name another folder or empty it"
-        )
+    checkpoint = torch.load(folder / CHECKPOINT, weights_only=True, map_location=device)
+    _check_identity(folder, checkpoint, identity)
     network.load_state_dict(checkpoint["model"])
     optimiser.load_state_dict(checkpoint["optimiser"])
     schedule.load_state_dict(checkpoint["schedule"])
     return int(checkpoint["epoch"])
 
 
-def _fingerprint(dataset: Dataset) -> str:
-    """Return the SHA-256 of all images, labels and classes. Runs that do not have it, being older, are not compared."""
-    digest = hashlib.sha256(json.dumps(dataset.classes).encode())
-    for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
-        digest.update(f"{array.shape}{array.dtype}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _finished(folder: Path, identity: dict[str, Any]) -> Network:
+def _finished(folder: Path, identity: dict[str, Any]) -> Trainable:
     """Load the network of a finished training, whose files stay as they are."""
     network, result = load_network(folder)
-    if {key: result.get(key, identity[key]) for key in identity} != json.loads(json.dumps(identity)):
-        raise DataError(
-            f"'{folder}' holds a training with another recipe, seed or data; name another folder or empty it"
-        )
+    _check_identity(folder, result, identity)
     return network
+
+
+def _check_identity(folder: Path, found: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Refuse to go on with a training of another recipe, seed or data.
+
+    Raises:
+        DataError: it is one; the message says which of them differs.
+    """
+    found["recipe"].setdefault("blur", False)  # of trainings from before there was one
+    found.setdefault("data", identity["data"])  # of trainings from before data were told apart
+    came = json.loads(json.dumps({key: found[key] for key in identity}))
+    others = [key for key, value in json.loads(json.dumps(identity)).items() if came[key] != value]
+    if others:
+        what = " and ".join("other data" if key == "data" else f"another {key}" for key in others)
+        raise DataError(f"'{folder}' holds a training with {what}; name another folder with --out, or empty it")
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from models.cards.card import CARD_FILE, write_card
 from models.cards.catalogue import Entry
-from models.datasets.dataset import Dataset, evenly
-from models.evaluation.accuracy import Evaluation, evaluate
+from models.datasets.dataset import Dataset, affordable, evenly
+from models.evaluation.accuracy import Evaluation, judge, logits_of
 from models.evaluation.equivariance import MOST_IMAGES, equivariance_error
+from models.runtime.load import Array
 from service.cli.printing.accuracy import accuracy_figures, print_accuracy
 from service.cli.printing.shifts import print_shifts, shift_figures
 from service.cli.progress import ImageBar
@@ -36,10 +37,13 @@ class Measurement:
     show: Callable[[], None]
 
 
-def measure_accuracy(model: LoadedModel, dataset: Dataset, bar: ImageBar) -> tuple[Evaluation, Measurement]:
-    """Measure the accuracy on all test images."""
-    result = evaluate(model.runtime, dataset, bar(model.card.name, len(dataset.test_images)))
-    return result, Measurement(accuracy_figures(model.card, result), lambda: print_accuracy(model.card, result))
+def measure_accuracy(model: LoadedModel, dataset: Dataset, bar: ImageBar) -> tuple[Array, Evaluation, Measurement]:
+    """Measure the accuracy on all test images; the logits ``(N, classes)`` come first."""
+    shown = bar(model.card.name, len(dataset.test_images))
+    logits = logits_of(model.runtime, dataset.test_images, shown, model.card.serving.max_batch_size)
+    result = judge(logits, dataset.test_labels, dataset.classes)
+    measured = Measurement(accuracy_figures(model.card, result), lambda: print_accuracy(model.card, result))
+    return logits, result, measured
 
 
 def measure_corruptions(model: LoadedModel, dataset: Dataset, clean: float, bar: ImageBar) -> Measurement:
@@ -48,13 +52,13 @@ def measure_corruptions(model: LoadedModel, dataset: Dataset, clean: float, bar:
     from service.cli.printing.corruptions import corruption_figures, print_corruptions
 
     views = len(dataset.test_images) * CORRUPTED_VIEWS
-    corrupted = evaluate_corrupted(model.runtime, dataset, bar("spoilt", views))
+    corrupted = evaluate_corrupted(model.runtime, dataset, bar("spoilt", views), model.card.serving.max_batch_size)
     return Measurement(corruption_figures(corrupted), lambda: print_corruptions(clean, corrupted))
 
 
 def measure_shifts(model: LoadedModel, dataset: Dataset, entry: Entry | None, bar: ImageBar) -> Measurement:
     """Measure the equivariance error on shifted test images; with ``entry``, write that of one pixel into its card."""
-    images = evenly(dataset.test_images, MOST_IMAGES)
+    images = evenly(dataset.test_images, affordable(MOST_IMAGES, dataset.test_images))
     found = equivariance_error(model.runtime, model.card, images, _SHIFTS, bar("shifted", len(images)))
     if entry:
         card = model.card.model_copy(update={"equivariance": found[0].card(dataset.name)})
@@ -67,7 +71,8 @@ def measure_attacks(graph: Differentiable, dataset: Dataset, bar: ImageBar) -> M
     from models.evaluation.attacks import attack, check_gradients  # here, because it brings torch
     from service.cli.printing.attacks import attack_figures, print_attacks
 
-    images, labels = evenly(dataset.test_images, _ATTACKED), evenly(dataset.test_labels, _ATTACKED)
+    count = affordable(_ATTACKED, dataset.test_images)
+    images, labels = evenly(dataset.test_images, count), evenly(dataset.test_labels, count)
     withstood = attack(graph, images, labels, bar("attacked", len(images)))
     check = check_gradients(graph, images, labels)
     return Measurement(attack_figures(withstood, check), lambda: print_attacks(withstood, check))

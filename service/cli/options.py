@@ -24,6 +24,14 @@ Version = Annotated[
 Data = Annotated[
     Path | None, typer.Option(help="Folder with the data set's .npz file; SCS_DATA unless given.", file_okay=False)
 ]
+OwnData = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with the data set's .npz file, SCS_DATA unless given; or your own pictures: a folder of class "
+        "folders, a .csv with the columns path and label, or an .npz."
+    ),
+]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave out files that cannot be read as pictures.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the data set from its publisher if it is missing.")]
 Repository = Annotated[
     Path | None, typer.Option(help="Folder of models; SCS_MODEL_REPOSITORY or the bundled one unless given.")

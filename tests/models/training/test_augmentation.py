@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.training.augmentation import mirror, shift
+from models.training.augmentation import mirror, photograph, shift
 
 MOST = 2
 
@@ -58,3 +58,45 @@ def test_the_generator_decides_and_bytes_stay_bytes(change):
     assert torch.equal(change(images, seeded()), first)
     assert not torch.equal(change(images, seeded(1)), first)
     assert first.dtype == torch.uint8
+
+
+def gradient(count=64, height=32, width=48):
+    """Pictures whose red says how far right a pixel is and whose green how far down; blue is even."""
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([255 * columns / (width - 1), 255 * rows / (height - 1), np.full(rows.shape, 128.0)], 2)
+    return torch.from_numpy(np.repeat(image[None].astype(np.uint8), count, 0))
+
+
+def test_a_photograph_is_cut_turned_and_relit_within_what_is_said():
+    came = photograph(gradient(), (16, 24), seeded())
+    assert came.shape == (64, 16, 24, 3) and came.dtype == torch.float32
+    assert came.min() >= 0 and came.max() <= 255
+    across = (came[:, :, -1, 0] - came[:, :, 0, 0]).mean(1) / 255
+    down = (came[:, -1, :, 1] - came[:, 0, :, 1]).mean(1) / 255
+    assert across.min() > 0.25 and across.max() < 1.6, "shares of the side, as light may change them"
+    assert across.std() > 0.05 and down.std() > 0.05
+    slope = (came[:, -1, :, 0] - came[:, 0, :, 0]).mean(1)
+    assert (slope > 5).any() and (slope < -5).any(), "turned both ways"
+    light = came.mean((1, 2, 3)) / gradient(1).float().mean()
+    assert light.min() < 0.9 and light.max() > 1.1
+
+
+def test_a_grey_photograph_stays_grey_and_the_generator_decides():
+    images = gradient()[..., :1]
+    first = photograph(images, (20, 20), seeded())
+    assert first.shape == (64, 20, 20, 1)
+    assert torch.equal(photograph(images, (20, 20), seeded()), first)
+    assert not torch.equal(photograph(images, (20, 20), seeded(1)), first)
+
+
+def test_a_photograph_turned_keeps_its_angles():
+    """A square stays one where width and height differ: its corners are right angles in pixels."""
+    images = torch.zeros(200, 40, 80, 1, dtype=torch.uint8)
+    images[:, 10:30, 30:50] = 255
+    seen = photograph(images, (40, 80), seeded())[..., 0] > 100
+    for mask in seen:
+        rows, columns = np.nonzero(mask.numpy())
+        if len(rows) < 50 or rows.min() == 0 or rows.max() == 39 or columns.min() == 0 or columns.max() == 79:
+            continue
+        ratio = (np.ptp(columns) + 1) / (np.ptp(rows) + 1)
+        assert 0.5 < ratio < 2, "no more than it is stretched and turned"

@@ -33,7 +33,7 @@ def quick(family="scs", **changes):
 def log_of(folder):
     """The lines of the log, less the time they took."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{key: value for key, value in line.items() if not key.endswith("seconds")} for line in lines]
 
 
 def assert_same_weights(ours, theirs):
@@ -113,9 +113,9 @@ def test_a_training_from_before_there_was_a_blur_is_one_without(shapes, uninterr
 
 
 @pytest.mark.parametrize("changes, seed", [({"shift": 2}, 0), ({}, 1)], ids=["recipe", "seed"])
-def test_a_folder_with_another_training_is_refused(changes, seed, shapes, uninterrupted):
+def test_a_folder_with_another_training_is_refused(changes, seed, shapes, uninterrupted, request):
     _, folder = uninterrupted["scs"]
-    with pytest.raises(DataError, match="holds a training with another recipe, seed or data"):
+    with pytest.raises(DataError, match=f"holds a training with another {request.node.callspec.id};"):
         train(quick(**changes), shapes, folder, seed)
 
 
@@ -125,7 +125,7 @@ def test_a_folder_trained_on_other_data_is_refused(file, shapes, uninterrupted, 
     if file == "checkpoint.pt":
         (tmp_path / "result.json").unlink()
     black = dataclasses.replace(shapes, train_images=np.zeros_like(shapes.train_images))
-    with pytest.raises(DataError, match="another recipe, seed or data"):
+    with pytest.raises(DataError, match="with other data;"):
         train(quick(), black, tmp_path)
 
 
@@ -183,6 +183,8 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
             "blur": False,
         },
         "seed": 1,
+        "data": shapes.sha256,
+        "own": None,
         "note": "drawn for the tests",
         "classes": ["disc", "bar", "cross"],
         "channels": 3,
@@ -216,7 +218,7 @@ def test_a_split_loses_no_image_and_keeps_labels_with_their_images(shapes):
 def test_the_images_held_back_are_the_same_for_every_seed_and_never_trained_on(shapes, tmp_path, monkeypatch):
     trained, held_back = [], []
     monkeypatch.setattr(augmentation, "shift", lambda images, *_: trained.append(images) or images)
-    monkeypatch.setattr(training, "accuracy", lambda network, images, labels: held_back.append(images) or 0.5)
+    monkeypatch.setattr(training, "accuracy", lambda network, images, *_: held_back.append(images) or 0.5)
     for seed in (0, 1):
         train(quick(epochs=1), shapes, tmp_path / str(seed), seed)
     validation = {image.numpy().tobytes() for image in held_back[0]}
@@ -238,5 +240,8 @@ def test_a_finished_training_stays_as_it_is(shapes, tmp_path):
     before = (tmp_path / "result.json").read_bytes()
     train(recipe, shapes, tmp_path)
     assert (tmp_path / "result.json").read_bytes() == before
-    with pytest.raises(DataError, match="another recipe, seed or data"):
+    with pytest.raises(DataError, match="another seed"):
         train(recipe, shapes, tmp_path, seed=1)
+    other = dataclasses.replace(shapes, train_labels=shapes.train_labels[::-1])
+    with pytest.raises(DataError, match="with other data;"):
+        train(recipe, other, tmp_path)
