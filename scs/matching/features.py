@@ -23,6 +23,7 @@ _MOST_PLACES = 2**16  # at which a scene is looked at
 _RIVALS = 300
 _MOST_CHANNELS = 384  # of most energy; the directions of more would take seconds to even out
 _SAMPLED_AT_ONCE = 4  # channels, OpenCV's most
+_FINE, _FINE_REACH = 4, 3  # steps in a part's width by which a place is refined, and how many either way
 _BLANK = 1e-20  # mean square of features, below which a scene is the same everywhere
 
 Place = tuple[float, float]
@@ -104,6 +105,73 @@ def features_map(scene: Sequence[FeatureMaps], size: tuple[int, int], template: 
     places = (np.arange(size[axis] - side + 1, dtype=np.float32) for axis, side in enumerate((height, width)))
     down, across = (at / step for at, step in zip(places, pitch, strict=True))
     return _bilinear(total, down, across)
+
+
+def refined_place(
+    scene: Sequence[FeatureMaps], size: tuple[int, int], template: FeatureTemplate, row: float, column: float
+) -> Place:
+    """Move a window by fractions of a part to where its features are most like the template's (fine step).
+
+    Args:
+        scene: see ``features_map``.
+        size: likewise.
+        template: likewise.
+        row: of the window's first pixel, as found in that map.
+        column: likewise.
+
+    Returns:
+        Row and column, within three quarters of a part of what came, and inside the scene.
+    """
+    x, y, width, height = template.box
+    parts = _parts_of(template, size)
+    pitch = height / parts[0], width / parts[1]
+    moves = [np.arange(-_FINE_REACH, _FINE_REACH + 1) * step / _FINE for step in pitch]
+    likeness = sum(
+        _likeness(each, own, (y, x), (row, column), parts, pitch, moves)
+        for each, own in zip(scene, template.layers, strict=True)
+    )
+    assert isinstance(likeness, np.ndarray)
+    best = np.unravel_index(int(likeness.argmax()), likeness.shape)
+    by = []
+    for axis, step in enumerate(pitch):
+        line = np.moveaxis(likeness, axis, 0)[:, best[1 - axis]]
+        by.append(float(moves[axis][best[axis]]) + _vertex(line, int(best[axis])) * step / _FINE)
+    return min(max(row + by[0], 0.0), size[0] - height), min(max(column + by[1], 0.0), size[1] - width)
+
+
+def _likeness(
+    scene: FeatureMaps,
+    reference: FeatureMaps,
+    own_corner: Place,
+    corner: Place,
+    parts: tuple[int, int],
+    pitch: Place,
+    moves: list[NDArray[np.float64]],
+) -> Map:
+    """Cosine between the template's parts and those of the window, for every move down and across."""
+    kept = _telling(scene.values)
+    mean = np.asarray(scene.values[kept], np.float32).mean((1, 2))[:, None, None]
+    middles = [(np.arange(count) + 0.5) * step for count, step in zip(parts, pitch, strict=True)]
+    at = [middle + start for middle, start in zip(middles, own_corner, strict=True)]
+    own = _sampled(reference, kept, (at[0].astype(np.float32), at[1].astype(np.float32))) - mean
+    there = [
+        (start + move[:, None] + middle).ravel().astype(np.float32)
+        for middle, start, move in zip(middles, corner, moves, strict=True)
+    ]
+    counts = len(moves[0]), parts[0], len(moves[1]), parts[1]
+    seen = (_sampled(scene, kept, (there[0], there[1])) - mean).reshape(-1, *counts)
+    dots = np.einsum("cij,cuivj->uv", own, seen, optimize=True)
+    norms = np.sqrt(np.einsum("cuivj,cuivj->uv", seen, seen)) * np.linalg.norm(own)
+    return np.asarray(dots / np.maximum(norms, 1e-12), np.float32)
+
+
+def _vertex(line: Map, at: int) -> float:
+    """Where a parabola through three values is highest, from the middle one; 0 at an end of the line."""
+    if not 0 < at < len(line) - 1:
+        return 0.0
+    before, here, after = (float(value) for value in line[at - 1 : at + 2])
+    bend = before - 2 * here + after
+    return 0.0 if bend >= 0 else max(-0.5, min(0.5, (before - after) / (2 * bend)))
 
 
 def _check(scene: Sequence[FeatureMaps], size: tuple[int, int], template: FeatureTemplate) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from scs.errors import OptionError
 from scs.matching.appearance import Map, Picture
 from scs.matching.arrays import check_box
-from scs.matching.features import FeatureMaps, FeatureTemplate, features_map
+from scs.matching.features import FeatureMaps, FeatureTemplate, features_map, refined_place
 from scs.matching.found import Match
 from scs.matching.looking import match_at
 from scs.matching.options import FEATURES, PARTS, Search
@@ -21,6 +21,7 @@ from scs.matching.verdict import judge
 
 # Weight of the parts of pixels beside those of features; chosen on half of the sequences of bench/bbs.py.
 _PIXELS = 0.1
+_REFINED = 32  # of the best matches have places between those of the map
 
 Box = tuple[float, float, float, float]
 
@@ -76,9 +77,12 @@ def find_in_features(
     peaks = find_peaks(scores, window, search.top, threshold=limit, overlap=search.overlap, maxima=maxima)
     told = judge(scores, peaks, window, maxima=maxima)
     matches = []
-    for peak, verdict in zip(peaks, told, strict=True):
-        x, y = peak.column + corner[0] + window[1] / 2, peak.row + corner[1] + window[0] / 2
-        matches.append(match_at(PosedMatch(x, y, 0.0, 1.0, peak.score), window, verdict))
+    for number, (peak, verdict) in enumerate(zip(peaks, told, strict=True)):
+        row, column = peak.row + corner[1], peak.column + corner[0]
+        if number < _REFINED:
+            row, column = refined_place(seen, size, template, row, column)
+        pose = PosedMatch(column + window[1] / 2, row + window[0] / 2, 0.0, 1.0, peak.score)
+        matches.append(match_at(pose, window, verdict))
     return FeatureMatches(matches, scores)
 
 
