@@ -168,6 +168,7 @@ export function askFinds() {
 /** @returns {Record<string, string | number>} */
 export function matchOptions() {
   const { method, angles, scales, top, least, box, model, version, layer } = session.view;
+  /** @type {Record<string, string>} */
   const network = method === "features" ? { model, version, layer } : {};
   return { box, method, angles, scales, top: top + 1, threshold: least, ...network }; // one more, for the box itself
 }
