@@ -24,6 +24,8 @@ _RIVALS = 300
 _MOST_CHANNELS = 384  # of most energy; the directions of more would take seconds to even out
 _SAMPLED_AT_ONCE = 4  # channels, OpenCV's most
 _FINE, _FINE_REACH = 4, 3  # steps in a part's width by which a place is refined, and how many either way
+# Weight and bias of a logistic regression on the same half: pairs that were found, and templates of other sequences.
+_EVIDENCE, _NEEDED = 9.0, 14.6
 _BLANK = 1e-20  # mean square of features, below which a scene is the same everywhere
 
 Place = tuple[float, float]
@@ -105,6 +107,20 @@ def features_map(scene: Sequence[FeatureMaps], size: tuple[int, int], template: 
     places = (np.arange(size[axis] - side + 1, dtype=np.float32) for axis, side in enumerate((height, width)))
     down, across = (at / step for at, step in zip(places, pitch, strict=True))
     return _bilinear(total, down, across)
+
+
+def evidence(score: float, size: tuple[int, int], template: FeatureTemplate) -> float:
+    """What speaks for the template at a place by its score in features, less what is needed; above 0 it is present.
+
+    Shares depend on how many claim them, so the score counts by how often it is what each would get of an even split.
+
+    Args:
+        score: of ``features_map``, there.
+        size: height and width of the scene.
+        template: what was looked for.
+    """
+    claimants = math.prod(_parts_of(template, size)) + _RIVALS
+    return _EVIDENCE * math.log(max(score * claimants, 1e-6)) - _NEEDED
 
 
 def refined_place(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from scs.errors import OptionError
 from scs.matching.appearance import Map, Picture
 from scs.matching.arrays import check_box
-from scs.matching.features import FeatureMaps, FeatureTemplate, features_map, refined_place
+from scs.matching.features import FeatureMaps, FeatureTemplate, evidence, features_map, refined_place
 from scs.matching.found import Match
 from scs.matching.looking import match_at
 from scs.matching.options import FEATURES, PARTS, Search
@@ -63,12 +64,11 @@ def find_in_features(
     """
     if search.method not in (FEATURES, PARTS):
         raise OptionError(f"features are matched by '{FEATURES}' or '{PARTS}'; '{search.method}' came")
-    scores = features_map(seen, size, template)
+    scores = by_features = features_map(seen, size, template)
     if search.method == PARTS:
         if pixels is None:
             raise OptionError(f"'{PARTS}' needs pixels beside features; none came")
-        scores += np.float32(_PIXELS) * parts_map(*pixels)
-        scores /= np.float32(1 + _PIXELS)
+        scores = np.asarray((by_features + _PIXELS * parts_map(*pixels)) / (1 + _PIXELS), np.float32)
     window = template.box[3], template.box[2]
     _hide_unseen(scores, window, within)
     scores, corner = _in_region(scores, size, window, search.region)
@@ -79,6 +79,8 @@ def find_in_features(
     matches = []
     for number, (peak, verdict) in enumerate(zip(peaks, told, strict=True)):
         row, column = peak.row + corner[1], peak.column + corner[0]
+        there = by_features[min(round(row), len(by_features) - 1), min(round(column), by_features.shape[1] - 1)]
+        verdict = dataclasses.replace(verdict, evidence=evidence(float(there), size, template))
         if number < _REFINED:
             row, column = refined_place(seen, size, template, row, column)
         pose = PosedMatch(column + window[1] / 2, row + window[0] / 2, 0.0, 1.0, peak.score)
