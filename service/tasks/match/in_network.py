@@ -18,6 +18,7 @@ from service.api.match import MatchOptions
 from service.picture_cache.kept import MapReader
 from service.pictures.errors import error_about
 from service.pictures.header import open_picture
+from service.pictures.npy import npy_header
 from service.pictures.picture import Picture, Pixels
 from service.repository.loader import LoadedModel
 from service.settings import Settings
@@ -195,9 +196,12 @@ class _Looker:
     def _resize(self, file: NamedBytes, wanted: InputCard) -> str:
         if wanted.fixed or wanted.multiple_of > 1:
             return "card"
-        if self._scale == 1 or file.is_npy:
+        if self._scale == 1:
             return "none"
-        longer = max(open_picture(file.content, self._settings.max_pixels).upright_size)
+        if file.is_npy:
+            longer = max(npy_header(file.content).shape[:2])
+        else:
+            longer = max(open_picture(file.content, self._settings.max_pixels).upright_size)
         return str(max(1, round(longer * self._scale)))
 
     def _own_pixels(self, file: NamedBytes, picture: Picture) -> Pixels:
