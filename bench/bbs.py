@@ -219,6 +219,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--repository", type=Path, help="folder of more networks")
+    parser.add_argument("--missing", action="store_true", help="only methods without a result yet, which are added")
     parser.add_argument("--only", default="", help="methods whose name begins with this; nothing is written")
     parser.add_argument("--half", choices=HALVES, default="both", help="sequences to use; nothing is written for one")
     options = parser.parse_args()
@@ -231,9 +232,10 @@ def main():
 
     print(f"{'AUC (95% interval)':<26}" + "".join(f"{half:>22}" for half in HALVES) + f"{'IoU > .5':>10}{'ms':>10}"
           f"{'slowest':>10}")  # fmt: skip
-    results = []
+    results = json.loads(RESULTS.read_text())["methods"] if options.missing else []
+    known = {result["method"] for result in results}
     for name, locate in methods(options.repository):
-        if not name.startswith(options.only):
+        if not name.startswith(options.only) or name in known:
             continue
         overlaps, times = measure(locate, frames)
         cells = {half: summary(overlaps[here], np.array(sequences)[here].tolist()) for half, here in halves.items()}
