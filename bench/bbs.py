@@ -1,14 +1,18 @@
-"""Accuracy of finding the thing in a box of one video frame in a later frame: parts, kernels, features, OpenCV.
+"""Accuracy of finding the thing in a box of one video frame in a later frame: parts, features, layers, OpenCV.
 
 The pairs are those of the Best-Buddies benchmark: files ``*_frm1_*`` and ``*_frm2_*``, a picture and a box
 ``x,y,w,h`` each (1-based), two by two in the order of their names. A predicted box has the template's own size. The
 measure is the mean, over the thresholds 0, .05, ... .95, of the share of the pairs whose intersection over union with
 the true box exceeds the threshold; with its bootstrap interval, drawn by sequence, for pairs of one sequence are alike.
 
-The parameters of ``parts`` were chosen on every second sequence, by name ("chosen on"); the others ("held out") were
-looked at afterwards. Prints a table and writes bench/results/bbs.json. Needs the data set.
+Rows ``features NETWORK`` and ``parts NETWORK`` are what ``POST /match`` answers with these methods and that model, the
+box being one of a reference picture; their time is what comes after the network. Networks of ``--repository`` are
+measured beside the bundled ones, efficientnet-lite0 say: ``scs import efficientnet-lite0 --repository my-models``.
 
-    python bench/bbs.py --data ../shared/data/bbs
+The parameters of ``parts`` and of ``features`` were chosen on every second sequence, by name ("chosen on"); the others
+("held out") were looked at afterwards. Prints a table and writes bench/results/bbs.json. Needs the data set.
+
+    python bench/bbs.py --data ../shared/data/bbs --repository my-models
     python bench/bbs.py --data ../shared/data/bbs --only parts --half "held out"
 """
 
@@ -22,11 +26,17 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from models.cards.catalogue import bundled_repository, find
+from models.cards.catalogue import bundled_repository, find, names
 from models.runtime.load import load_model
 from scs.matching.parts import PartsTemplate, parts_map
+from service.api.files import MatchUpload, NamedBytes
+from service.api.match import MatchOptions
+from service.cli.local_models import open_model
+from service.pictures.npy import to_npy
 from service.pictures.picture import Region
+from service.settings import Settings
 from service.tasks.activations import feature_match
+from service.tasks.match.in_network import find_in_network
 
 RESULTS = Path(__file__).parent / "results" / "bbs.json"
 THRESHOLDS = np.arange(20) * 0.05 + 1e-6
@@ -126,7 +136,29 @@ def by_layer(model, layer):
     return locate
 
 
-def methods():
+def by_network(model, method):
+    """As ``POST /match`` does it with a model; returns the milliseconds after the network, too."""
+
+    def locate(reference, box, scene):
+        files = [NamedBytes(f"{name}.npy", to_npy(pixels), is_npy=True)
+                 for name, pixels in (("scene", scene), ("reference", reference))]  # fmt: skip
+        options = MatchOptions(method=method, top=1, box=",".join(map(str, box)))
+        found = find_in_network(model, MatchUpload(files[0], reference=files[1]), options, Settings(device="cpu"))
+        best = found.matches[0] if found.matches else None
+        corner = (0.0, 0.0) if best is None else (best.x - box[2] / 2, best.y - box[3] / 2)
+        return *corner, found.match_ms
+
+    return locate
+
+
+def networks(repository):
+    """The bundled networks, and those of another repository, by name."""
+    yield from ((name, bundled_repository()) for name in NETWORKS)
+    if repository is not None:
+        yield from ((name, repository) for name in names(repository))
+
+
+def methods(repository):
     """Every method by its name: a function of a reference picture, a box in it and a scene, to the corner it finds."""
     yield from ((f"opencv {name}", by_opencv(code)) for name, code in OPENCV.items())
     yield "scs", by_opencv(cv2.TM_CCORR_NORMED, sharpen=True)
@@ -138,6 +170,9 @@ def methods():
         yield from ((f"{name} {layer.name}", by_layer(model, layer)) for layer in card.layers)
     yield "parts", by_parts
     yield "parts with reference", by_parts_with_reference
+    for name, folder in networks(repository):
+        model = open_model(Settings(model_repository=folder, device="cpu"), name, None)
+        yield from ((f"{method} {name}", by_network(model, method)) for method in ("features", "parts"))
 
 
 def measure(locate, frames):
@@ -146,8 +181,8 @@ def measure(locate, frames):
     for reference, scene in zip(frames[::2], frames[1::2], strict=True):
         box = whole_pixels(reference.box, reference.pixels.shape)
         start = time.perf_counter()
-        x, y = locate(reference.pixels, box, scene.pixels)
-        times.append(1000 * (time.perf_counter() - start))
+        x, y, *own_ms = locate(reference.pixels, box, scene.pixels)
+        times.append(own_ms[0] if own_ms else 1000 * (time.perf_counter() - start))
         width, height = reference.box[2:]
         found = x + (box[2] - width) / 2, y + (box[3] - height) / 2, width, height
         overlaps.append(intersection_over_union(found, scene.box))
@@ -183,6 +218,8 @@ def shown(cell):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--repository", type=Path, help="folder of more networks")
+    parser.add_argument("--missing", action="store_true", help="only methods without a result yet, which are added")
     parser.add_argument("--only", default="", help="methods whose name begins with this; nothing is written")
     parser.add_argument("--half", choices=HALVES, default="both", help="sequences to use; nothing is written for one")
     options = parser.parse_args()
@@ -195,9 +232,10 @@ def main():
 
     print(f"{'AUC (95% interval)':<26}" + "".join(f"{half:>22}" for half in HALVES) + f"{'IoU > .5':>10}{'ms':>10}"
           f"{'slowest':>10}")  # fmt: skip
-    results = []
-    for name, locate in methods():
-        if not name.startswith(options.only):
+    results = json.loads(RESULTS.read_text())["methods"] if options.missing else []
+    known = {result["method"] for result in results}
+    for name, locate in methods(options.repository):
+        if not name.startswith(options.only) or name in known:
             continue
         overlaps, times = measure(locate, frames)
         cells = {half: summary(overlaps[here], np.array(sequences)[here].tolist()) for half, here in halves.items()}

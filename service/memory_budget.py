@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from scs.control_groups import control_groups
@@ -17,7 +18,12 @@ class MemoryBudget:
 
     Args:
         total: bytes.
+
+    Attributes:
+        on_shortage: gives back so many bytes of what is kept without need, as far as there is such.
     """
+
+    on_shortage: Callable[[int], object] | None = None
 
     def __init__(self, total: int) -> None:
         self.total, self.taken = total, 0
@@ -35,6 +41,8 @@ class MemoryBudget:
         """
         if count > self.total:
             raise TooLargeError(f"{what} may take {self.total // _MIB} MiB; this takes {count // _MIB}")
+        if self.taken + count > self.total and self.on_shortage is not None:
+            self.on_shortage(self.taken + count - self.total)
         if self.taken + count > self.total:
             raise BusyError(
                 f"{what} need {count} bytes and {self.total - self.taken} of {self.total} are free; ask again soon"

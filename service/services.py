@@ -13,6 +13,7 @@ from service.inference.batcher import Batcher
 from service.memory_budget import MemoryBudget
 from service.observability.metrics import Metrics
 from service.oip.data_plane import DataPlane
+from service.picture_cache.cache import PictureCache
 from service.repository.device.obstacle import cuda_obstacle
 from service.repository.device.process import DeviceProcess
 from service.repository.policy import VersionPolicy
@@ -44,6 +45,7 @@ class Services:
         stopping: whether a graceful shutdown has begun.
         batcher: runs the networks.
         memory: the budget of what is in flight in this process.
+        pictures: pictures that were sent, and their features, kept for further questions.
         decoders: worker processes that decode what is too large for the event loop.
         heavy: worker processes for matches, activations and large runs.
         predictor: the task of classifying pictures.
@@ -58,6 +60,7 @@ class Services:
     stopping: Stopping
     batcher: Batcher
     memory: MemoryBudget
+    pictures: PictureCache
     decoders: Pool
     heavy: Pool
     predictor: Predictor
@@ -85,6 +88,7 @@ class Services:
         """Cancel the work that waits, and kill the workers."""
         for pool in (self.decoders, self.heavy):
             pool.close()
+        self.pictures.close()
         if self.device is not None:
             self.device.close()
 
@@ -119,6 +123,7 @@ def make_services(settings: Settings) -> Services:
     heavy = make_pool("matches and activations", _HEAVY, waiting, metrics.pool("heavy"), quarter * 2 // _HEAVY)
     batcher = Batcher(settings, metrics, heavy)
     predictor = Predictor(settings, batcher, decoders)
+    memory = MemoryBudget(quarter)
     return Services(
         settings=settings,
         models=models,
@@ -126,7 +131,8 @@ def make_services(settings: Settings) -> Services:
         metrics=metrics,
         stopping=stopping,
         batcher=batcher,
-        memory=MemoryBudget(quarter),
+        memory=memory,
+        pictures=PictureCache(settings.max_kept_bytes, settings.keep_pictures_s, memory),
         decoders=decoders,
         heavy=heavy,
         predictor=predictor,

@@ -145,6 +145,17 @@ class Settings(BaseSettings):
         gt=0,
         description="Bytes that all requests may take together; six tenths of what the container or machine has.",
     )
+    max_kept_bytes: int = Field(
+        256 * 2**20,
+        ge=0,
+        description="Most bytes of pictures and their features that are kept for further questions; 0: none.",
+    )
+    keep_pictures_s: float = Field(
+        600.0,
+        ge=0,
+        le=_DAY_S,
+        description="Seconds that a picture and its features are kept after the last question; 0: none.",
+    )
     send_timeout_s: float = Field(
         30.0, gt=0, le=_DAY_S, description="Seconds for which a client may take nothing of its answer."
     )

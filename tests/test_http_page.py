@@ -13,7 +13,7 @@ from service.http.problems import STATUSES, kind_of, kinds
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "http.md").read_text()
-FEATURES, PIXELS, CLASS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+KNOWN, FEATURES, PIXELS, CLASS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,13 @@ def test_features_of_the_box_are_found_in_the_box_first_and_then_at_the_other_ey
     assert (first["x"], first["y"], first["width"], first["height"]) == (300, 230, 150, 120)
     centre = second["x"] + second["width"] / 2, second["y"] + second["height"] / 2
     assert abs(centre[0] - 750) < 50 and abs(centre[1] - 345) < 50, "where the other eye is, read off the photograph"
+
+
+def test_a_picture_that_was_sent_is_asked_about_by_its_digest(server, tmp_path):
+    first, *others = ask(KNOWN.replace("heatmaps.png", str(tmp_path / "heatmaps.png")), server)["matches"]
+    assert (tmp_path / "heatmaps.png").stat().st_size
+    assert [first["x"], first["y"]] == pytest.approx([375, 290], abs=0.5)
+    assert first["present"] and others
 
 
 def test_pixels_of_the_box_are_found_where_it_was_cut_out(server):

@@ -17,7 +17,7 @@ from scs.matching.found import Found, Match
 from scs.matching.looking import Looking, match_at, sign_at, size_of
 from scs.matching.methods import METHODS
 from scs.matching.nms import suppress_boxes
-from scs.matching.options import METHOD_NAMES, PARTS, PIXELS, Search
+from scs.matching.options import FEATURES, METHOD_NAMES, PARTS, PIXELS, Search
 from scs.matching.outline import RIM, one_colour, outlined
 from scs.matching.parts import PartsTemplate, parts_map
 from scs.matching.peaks import Peak, Places, find_peaks, local_maxima
@@ -73,6 +73,8 @@ def find(
     if isinstance(templates, np.ndarray):
         raise OptionError("templates come in a list, even a single one; one array came")
     masks = check_masks(masks, len(templates))
+    if search.method == FEATURES:
+        raise OptionError(f"'{FEATURES}' needs the feature maps of a network; see scs.matching.in_features")
     if search.method == PARTS and any(mask is not None for mask in masks):
         raise OptionError(f"'{PARTS}' takes no mask")
     scene, corner = _region(scene, search)

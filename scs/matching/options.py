@@ -11,8 +11,8 @@ from scs.matching.methods import METHODS, method_named
 from scs.matching.nms import check_overlap
 from scs.matching.posing.poses import AxisOption
 
-PARTS, PIXELS = "parts", "pixels"
-METHOD_NAMES = (*METHODS, PIXELS, PARTS)
+PARTS, PIXELS, FEATURES = "parts", "pixels", "features"
+METHOD_NAMES = (*METHODS, PIXELS, PARTS, FEATURES)
 POLARITIES = ("same", "either")
 BORDERS = ("whole", "partial")
 
@@ -23,7 +23,8 @@ class Search:
 
     Attributes:
         method: one of ``METHOD_NAMES``; see ``score_map`` and ``parts_map``. ``pixels`` finds the very same pixels, but
-            for noise, compression and one level of light: a match scores 1 less its largest difference.
+            for noise, compression and one level of light: a match scores 1 less its largest difference. ``features``
+            is for ``scs.matching.in_features``.
         p: exponent of the similarities, > 0.
         q: noise floor of the similarities, >= 0.
         angles: that templates may be turned by; see ``Steps``. None is upright.
@@ -70,8 +71,10 @@ class Search:
         if self.threshold is not None and math.isnan(self.threshold):
             raise OptionError("a threshold is a number; nan came")
         check_overlap(self.overlap)
-        if self.posed and self.method == PARTS:
-            raise OptionError(f"'{PARTS}' bends a template but does not turn or scale it; leave out angles and scales")
+        if self.posed and self.method in (PARTS, FEATURES):
+            raise OptionError(
+                f"'{self.method}' bends a template but does not turn or scale it; leave out angles and scales"
+            )
         if self.posed and self.method == PIXELS:
             raise OptionError(f"'{PIXELS}' compares pixels as they are; leave out angles and scales")
         _check_choice("polarity", self.polarity, POLARITIES)

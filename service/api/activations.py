@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.cards.card import ReceptiveFieldCard
 from models.explain.methods import Method
 from service.api.box import BOX_PATTERN
+from service.api.files import BY_DIGEST, DIGEST_PATTERN
 from service.api.models import ModelOptions
 from service.api.ranking import Ranking, Timing
 
@@ -57,6 +58,7 @@ class ActivationOptions(ModelOptions):
         pattern=BOX_PATTERN,
         description="`x,y,width,height` in pixels of the picture: where else do the features of this box occur?",
     )
+    picture: str | None = Field(None, pattern=DIGEST_PATTERN, description=f"In place of a picture: {BY_DIGEST}")
     peaks: int = Field(5, ge=1, le=100, description="Most places to name in each layer, for a template or a box.")
 
 

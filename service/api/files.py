@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 
 from scs.errors import OptionError
 
+DIGEST_PATTERN = "^sha256:[0-9a-f]{64}$"
+BY_DIGEST = (
+    "`sha256:` and the digest of the bytes of a picture that was sent before; 404 where it is not known any more."
+)
+
 
 @dataclass(frozen=True)
 class NamedBytes:
@@ -15,6 +20,7 @@ class NamedBytes:
         name: what the answer calls it.
         content: an encoded picture, or an array as ``numpy.save`` writes it.
         is_npy: whether it is an array.
+        digest: SHA-256 of the content, in hexadecimal digits, where the service keeps the file for further questions.
 
     Example:
         >>> NamedBytes("scene.npy", b"...", is_npy=True).name
@@ -24,6 +30,7 @@ class NamedBytes:
     name: str
     content: bytes
     is_npy: bool = False
+    digest: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,28 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.box import BOX_PATTERN
+from service.api.files import BY_DIGEST, DIGEST_PATTERN
+from service.api.models import ModelOptions
 
 _STEPS = "`auto`; one value; several with commas between them; `start:stop`; `start:stop:step`"
 
 
-class MatchOptions(BaseModel):
-    """Options of ``POST /match``, and of ``scs match``."""
-
-    model_config = ConfigDict(extra="forbid")
+class MatchOptions(ModelOptions):
+    """Options of ``POST /match``, and of ``scs match``; the model counts for ``features`` and ``parts``."""
 
     method: str = Field(
         "ccoeff_normed",
         max_length=60,
         description="`ccoeff_normed`, `ccoeff`, `ccorr_normed`, `ccorr`, `sqdiff_normed` or `sqdiff`, OpenCV's; "
         "`scs` or `scs_centred`, sharpened cosine similarity; `pixels`, the very same pixels, which sees a state; "
-        "`parts`, for what bends.",
+        "`parts`, for what bends, with the features of a `model` too if one is named; `features` of a network.",
+    )
+    layer: str | None = Field(
+        None,
+        max_length=2000,
+        description="Layer whose features are compared, or several with commas between them, which vote; the last at "
+        "half of the coarsest stride unless given.",
+        examples=["blocks.10"],
     )
     p: float = Field(2.0, gt=0, le=1000, allow_inf_nan=False, description="Exponent of `scs` and `scs_centred`.")
     q: float = Field(
@@ -58,8 +65,10 @@ class MatchOptions(BaseModel):
     box: str | None = Field(
         None,
         pattern=BOX_PATTERN,
-        description="`x,y,width,height` in pixels of the reference: what to look for.",
+        description="`x,y,width,height`, what to look for: in pixels of the reference, or of the scene where none is "
+        "sent.",
     )
+    picture: str | None = Field(None, pattern=DIGEST_PATTERN, description=f"In place of the scene: {BY_DIGEST}")
 
 
 class MatchTiming(BaseModel):
@@ -149,6 +158,9 @@ class MatchResponse(BaseModel):
     height: int
     options: MatchOptions
     device: Literal["cpu", "cuda"] = Field(description="Where this match ran.")
+    model: str | None = Field(None, description="Network whose features were compared, if any were.")
+    version: int | None = None
+    layers: list[str] = Field([], description="Layers whose features were compared.")
     templates: list[MatchTemplate]
     matches: list[FoundMatch] = Field(description="Best first.")
     timing: MatchTiming

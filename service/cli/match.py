@@ -13,22 +13,26 @@ from scs.errors import LookError, NothingFoundError, ScsError
 from service.api.files import MatchUpload
 from service.api.match import MatchOptions, MatchResponse
 from service.cli import options
+from service.cli.local_models import open_model, settings_for
 from service.cli.match_files import read_match_files
 from service.cli.printing.matches import print_matches
 from service.cli.printing.plain import plain_console, say_json
 from service.client.client import Client
 from service.pictures.colour_maps import to_png
-from service.settings import Settings, read_settings, without_limits
+from service.settings import Settings, without_limits
 from service.tasks.match.answer import to_match_npy, to_match_npz, to_match_png, to_match_response
 from service.tasks.match.find import find_matches
+from service.tasks.match.found import in_network
 from service.tasks.match.found_picture import draw_found
+from service.tasks.match.in_network import find_in_network
 
 Scene = Annotated[
     Path, typer.Argument(help="Where to look: a picture, an array (.npy), or a signal (.wav, .flac, .csv).")
 ]
 Templates = Annotated[list[Path] | None, typer.Argument(help="What to look for.", metavar="TEMPLATE…")]
 Method = Annotated[
-    str, typer.Option(help="ccoeff_normed, another of OpenCV's, scs, scs_centred, pixels (sees states), or parts.")
+    str,
+    typer.Option(help="ccoeff_normed, another of OpenCV's, scs, scs_centred, pixels (sees states), parts, features."),
 ]
 Exponent = Annotated[float, typer.Option(help="Exponent of scs and scs_centred.")]
 NoiseFloor = Annotated[float, typer.Option(help="Their noise floor.")]
@@ -36,7 +40,7 @@ Masks = Annotated[
     list[Path] | None, typer.Option(help="Which pixels of the template count; once, or once for each template.")
 ]
 Reference = Annotated[Path | None, typer.Option(help="A picture with what to look for, in --box.")]
-Box = Annotated[str | None, typer.Option(help="x,y,width,height in the reference.")]
+Box = Annotated[str | None, typer.Option(help="x,y,width,height in the reference, or in the scene.")]
 Angles = Annotated[str | None, typer.Option(help="Degrees that templates may be turned by: auto, -30:30, 0,90,180.")]
 Scales = Annotated[str | None, typer.Option(help="Sizes that they may have: auto, 0.5:2, 1,2.")]
 Polarity = Annotated[str, typer.Option(help="same, or either: inverted contrast matches as well.")]
@@ -45,6 +49,12 @@ Region = Annotated[str | None, typer.Option(help="x,y,width,height in the scene:
 Top = Annotated[int, typer.Option(min=1, help="Most matches of each template.")]
 Threshold = Annotated[float | None, typer.Option(help="Least score of a match.")]
 Overlap = Annotated[float, typer.Option(help="Largest overlap of two matches of one template.")]
+NetworkName = Annotated[
+    str | None, typer.Option("--model", help="Network whose features are compared, by features or parts.")
+]
+Layer = Annotated[
+    str | None, typer.Option(help="Its layer, or several with commas between them; a sensible one unless given.")
+]
 Out = Annotated[Path | None, typer.Option(help="Draw what was found on the scene (.png).")]
 Heatmap = Annotated[
     Path | None, typer.Option(help="Write the best match's scores, drawn (.png) or as numbers (.npy, .npz).")
@@ -71,6 +81,10 @@ def match(
     polarity: Polarity = "same",
     border: Border = "whole",
     region: Region = None,
+    model: NetworkName = None,
+    version: options.Version = None,
+    layer: Layer = None,
+    repository: options.Repository = None,
     out: Out = None,
     heatmap: Heatmap = None,
     url: options.Url = None,
@@ -85,14 +99,22 @@ def match(
     Example: scs match photo.jpg part.png --angles auto --out found.png
     """
     named = {"method": method, "p": p, "q": q, "angles": angles, "scales": scales, "box": box, "region": region}
+    network = {"model": model, "version": version, "layer": layer}
     wanted = options.checked(
-        MatchOptions, **named, top=top, threshold=threshold, overlap=overlap, polarity=polarity, border=border
+        MatchOptions,
+        **named,
+        **network,
+        top=top,
+        threshold=threshold,
+        overlap=overlap,
+        polarity=polarity,
+        border=border,
     )
     options.suffix_of(out, "--out", "a .png file", {".png"})
     form = options.suffix_of(heatmap, "--heatmap", "a .png, .npz or .npy file", _WRITERS)
-    settings = without_limits(read_settings())
+    settings = without_limits(settings_for(repository))
     with _looking():
-        upload, rate = read_match_files(scene, templates or [], mask or [], reference)
+        upload, rate = read_match_files(scene, templates or [], mask or [], reference, boxed=bool(box))
         ask = Client(url, api_key) if url else None
         answer, scores = _ask(ask, upload, wanted, form) if ask else _here(upload, wanted, form, settings)
         if out:
@@ -129,7 +151,11 @@ def _ask(server: Client, upload: MatchUpload, wanted: MatchOptions, form: str) -
 def _here(upload: MatchUpload, wanted: MatchOptions, form: str, settings: Settings) -> tuple[MatchResponse, bytes]:
     """Return the same as ``_ask``, computed in this process."""
     with plain_console(stderr=True).status("matching"):
-        found = find_matches(upload, wanted, settings)
+        if in_network(wanted):
+            network = open_model(settings, wanted.model, wanted.version)
+            found = find_in_network(network, upload, wanted, settings)
+        else:
+            found = find_matches(upload, wanted, settings)
         return to_match_response(found), _WRITERS[form](found) if form else b""
 
 

@@ -22,9 +22,11 @@ class MatchFile:
 
 
 def read_match_files(
-    scene: Path, templates: Sequence[Path], masks: Sequence[Path], reference: Path | None
+    scene: Path, templates: Sequence[Path], masks: Sequence[Path], reference: Path | None, boxed: bool = False
 ) -> tuple[MatchUpload, int | None]:
     """Read the files of a match; return with them the sample rate of the scene, None unless it is audio.
+
+    A box (``boxed``) lies in the scene where neither templates nor a reference are named.
 
     Raises:
         ImageError: a file is damaged, or not of the kind that its name says.
@@ -33,6 +35,8 @@ def read_match_files(
     looked_in = read_match_file(scene)
     looked_for = [read_match_file(path) for path in templates]
     cut_from = read_match_file(reference) if reference else None
+    if boxed and cut_from is None and not templates:
+        cut_from = looked_in
     _check_rates(looked_in, [*looked_for, *([cut_from] if cut_from else [])])
     upload = MatchUpload(
         looked_in.file,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,13 +26,16 @@ class JsonMatch(BaseModel):
     scene: str = Field(description="Where to look, base64.")
     template: str | list[str] = Field([], description="What to look for, base64; one, or several.")
     mask: str | list[str] = Field([], description="Which pixels of the template count; one, or one each.")
-    reference: str | None = Field(None, description="With `box`: a picture that has what to look for.")
+    reference: str | None = Field(
+        None, description="With `box`: a picture that has what to look for; the scene unless given."
+    )
 
 
 _BINARY = {"type": "string", "format": "binary"}
 _SEVERAL = {"type": "array", "items": _BINARY}
 MATCH_BODY = {
-    "required": True,
+    "required": False,
+    "description": "The files; without a scene, or nothing, with `picture`.",
     "content": {
         "multipart/form-data": {
             "schema": {
@@ -43,8 +49,13 @@ MATCH_BODY = {
 }
 
 
-async def read_match_upload(request: Request) -> MatchUpload:
+async def read_match_upload(request: Request, picture: NamedBytes | None = None, boxed: bool = False) -> MatchUpload:
     """Read the files of a match from a form or from JSON.
+
+    Args:
+        request: whose body it is.
+        picture: the scene, where it is known and was named; the body is a form without a scene then, or empty.
+        boxed: whether what to look for is a box, which lies in the scene where no reference comes.
 
     Raises:
         ImageError: there is nothing in the body, or it is not what its content type says.
@@ -53,33 +64,43 @@ async def read_match_upload(request: Request) -> MatchUpload:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await _from_form(request)
+        return await _from_form(request, picture, boxed)
     body = await request.body()
+    if picture is not None:
+        if body:
+            raise ImageError("beside the option picture the body is empty, or a form; something else came")
+        return _upload(picture, {}, boxed)
     if not body:
         raise ImageError("the body needs to be a form with a scene; an empty one came")
     if kind == "application/json":
-        return await parse_aside(request, body, _from_json)
+        return await parse_aside(request, body, partial(_from_json, boxed=boxed))
     raise UnsupportedImageError(
         f"scene and templates are sent as multipart/form-data or application/json; {kind or 'no content type'} came"
     )
 
 
-async def _from_form(request: Request) -> MatchUpload:
-    files = await read_form(request, _FIELDS, 4 * MAX_FILES)
-    if len(files["scene"]) != 1:
+async def _from_form(request: Request, picture: NamedBytes | None, boxed: bool) -> MatchUpload:
+    files = await read_form(request, _FIELDS if picture is None else _FIELDS[1:], 4 * MAX_FILES)
+    if picture is None and len(files["scene"]) != 1:
         raise ImageError(f"a form needs one scene; {len(files['scene']) or 'none'} came")
     if len(files["reference"]) > 1:
         raise ImageError(f"a form may hold one reference; {len(files['reference'])} came")
-    return MatchUpload(files["scene"][0], files["template"], files["mask"], next(iter(files["reference"]), None))
+    return _upload(picture or files["scene"][0], files, boxed)
 
 
-def _from_json(body: bytes) -> MatchUpload:
+def _upload(scene: NamedBytes, files: Mapping[str, list[NamedBytes]], boxed: bool) -> MatchUpload:
+    templates = files.get("template", [])
+    reference = next(iter(files.get("reference", [])), scene if boxed and not templates else None)
+    return MatchUpload(scene, templates, files.get("mask", []), reference)
+
+
+def _from_json(body: bytes, boxed: bool) -> MatchUpload:
     sent = parse_json(JsonMatch, body, '{"scene": base64, "template": base64}')
     scene = _decoded("scene", sent.scene)
     templates = [_decoded(str(i), text) for i, text in enumerate(_several(sent.template))]
     masks = [_decoded(f"mask {i}", text) for i, text in enumerate(_several(sent.mask))]
-    reference = None if sent.reference is None else _decoded("reference", sent.reference)
-    return MatchUpload(scene, templates, masks, reference)
+    references = [] if sent.reference is None else [_decoded("reference", sent.reference)]
+    return _upload(scene, {"template": templates, "mask": masks, "reference": references}, boxed)
 
 
 def _several(texts: str | list[str]) -> list[str]:

@@ -42,7 +42,7 @@ async def read_form(request: Request, fields: Sequence[str], most_files: int) ->
     found = await parse_aside(request, await request.body(), partial(parse_form, kind, most_files=most_files))
     unknown = sorted({each.field for each in found} - set(fields))
     if unknown:
-        named = f"{', '.join(fields[:-1])} and {fields[-1]}"
+        named = " and ".join(filter(None, (", ".join(fields[:-1]), fields[-1])))
         raise ImageError(f"a form's fields are {named}; '{unknown[0]}' came")
     files: dict[str, list[NamedBytes]] = {field: [] for field in fields}
     for each in found:

@@ -46,6 +46,38 @@ REQUEST_BODY = {
 }
 
 
+OR_KNOWN = {
+    **REQUEST_BODY,
+    "required": False,
+    "description": "The picture; with `picture` a template alone, or nothing.",
+}
+
+
+async def read_question(request: Request, picture: NamedBytes | None) -> Upload:
+    """Read a picture and perhaps a template, as :func:`read_upload` does; or a template alone, of a known picture.
+
+    Args:
+        request: whose body it is.
+        picture: the one that is known, if it was named.
+
+    Raises:
+        ScsError: as :func:`read_upload`; ``ImageError`` too where a picture came beside the one that was named.
+    """
+    if picture is None:
+        return await read_upload(request)
+    if is_form(request):
+        files = await read_form(request, ("template",), 1)
+        return Upload([picture], next(iter(files["template"]), None))
+    if await request.body():
+        raise ImageError("beside the option picture the body is empty, or a form with a template; something else came")
+    return Upload([picture])
+
+
+def is_form(request: Request) -> bool:
+    """Return whether a request's body is a multipart form."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
+
+
 async def read_upload(request: Request) -> Upload:
     """Read a request's pictures: the body itself, a form's ``file`` fields, a NumPy array, or base64 in JSON.
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-_HEAD = struct.Struct(">QQ?")  # bytes of the pickle, bytes of the file beside it, whether an open file comes too
-_MOST_FILES = 2
+_HEAD = struct.Struct(">QQ")  # bytes of the pickle, bytes of the file beside it
+_MOST_FILES = 64  # open files of one message, and the file beside it
 _WORTH_A_FILE = 2**16  # bytes; what is smaller is faster within the pickle
 _ALIGNMENT = 64
 
@@ -44,7 +44,7 @@ class OpenFile:
 
 
 def send(to: socket.socket, message: object) -> None:
-    """Send a message: anything that can be pickled, with at most one :class:`OpenFile` in it.
+    """Send a message: anything that can be pickled, with a few dozen :class:`OpenFile` in it at most.
 
     Bytes and arrays of 64 KiB or more are written to a file without a name (``memfd_create``). Unlike shared memory
     below ``/dev/shm``, of which a container has 64 MiB, it is limited by memory alone, and it is gone with the last
@@ -56,11 +56,11 @@ def send(to: socket.socket, message: object) -> None:
     pickler = _Pickler()
     pickler.dump(message)
     size = sum(_aligned(len(each)) for each in pickler.aside)
-    aside = _anonymous_file(pickler.aside) if size else None
+    aside = anonymous_file(pickler.aside) if size else None
     try:
         pickled = pickler.stream.getbuffer()
-        files = [file for file in (aside, pickler.file) if file is not None]
-        socket.send_fds(to, [_HEAD.pack(len(pickled), size, pickler.file is not None)], files)
+        files = [*([] if aside is None else [aside]), *pickler.files]
+        socket.send_fds(to, [_HEAD.pack(len(pickled), size)], files)
         to.sendall(pickled)
     finally:
         if aside is not None:
@@ -79,14 +79,14 @@ def receive(source: socket.socket, *, copied: bool = False) -> Any:
         OSError: it was reset.
     """
     head, files = _receive_head(source)
-    length, size, has_file = _HEAD.unpack(head)
+    length, size = _HEAD.unpack(head)
     pickled = _exactly(source, length)
     aside = None
     if size:
         file = files.pop(0)
         aside = mmap.mmap(file, size, access=mmap.ACCESS_COPY)
         os.close(file)
-    return _Unpickler(pickled, aside, files[0] if has_file else None, copied).load()
+    return _Unpickler(pickled, aside, files, copied).load()
 
 
 class _Pickler(pickle.Pickler):
@@ -95,7 +95,7 @@ class _Pickler(pickle.Pickler):
     def __init__(self) -> None:
         self.stream = BytesIO()
         self.aside: list[memoryview] = []
-        self.file: int | None = None
+        self.files: list[int] = []
         self._size = 0
         super().__init__(self.stream, protocol=5)
 
@@ -109,8 +109,8 @@ class _Pickler(pickle.Pickler):
         if isinstance(given, memoryview):  # cannot be pickled
             return "short", bytes(given)
         if isinstance(given, OpenFile):
-            self.file = given.descriptor
-            return ("file",)
+            self.files.append(given.descriptor)
+            return "file", len(self.files) - 1
         return None
 
     def _put(self, raw: memoryview) -> int:
@@ -121,9 +121,9 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, pickled: bytes, aside: mmap.mmap | None, file: int | None, copied: bool) -> None:
+    def __init__(self, pickled: bytes, aside: mmap.mmap | None, files: list[int], copied: bool) -> None:
         super().__init__(BytesIO(pickled))
-        self._aside, self._file, self._copied = aside, file, copied
+        self._aside, self._files, self._copied = aside, files, copied
 
     def persistent_load(self, given: Any) -> Any:
         match given:
@@ -138,11 +138,10 @@ class _Unpickler(pickle.Unpickler):
             case "short", content:
                 return content
             case _:
-                assert self._file is not None
-                return OpenFile(self._file, arrived=True)
+                return OpenFile(self._files[given[1]], arrived=True)
 
 
-def _anonymous_file(pieces: Sequence[memoryview]) -> int:
+def anonymous_file(pieces: Sequence[memoryview]) -> int:
     """Write pieces, each at an aligned place, to a file without a name; return its descriptor."""
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("scs-serve")

@@ -30,6 +30,8 @@ FROM_ENVIRONMENT = {
     "threads": ("3", 3),
     "max_body_bytes": ("1000", 1000),
     "body_timeout_s": ("1.5", 1.5),
+    "max_kept_bytes": ("7000", 7000),
+    "keep_pictures_s": ("2.5", 2.5),
     "send_timeout_s": ("2.5", 2.5),
     "keep_alive_s": ("3.5", 3.5),
     "max_pixels": ("2000", 2000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,7 +14,7 @@ from service.http.client import client_of
 from service.http.disconnect import cancel_on_disconnect
 from service.http.large_answer import LargeAnswer
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
-from service.http.uploads import REQUEST_BODY, read_upload
+from service.http.uploads import OR_KNOWN, read_question
 from service.repository.sent_model import SentModel
 from service.services import Services
 from service.tasks.activations.task import FORMS, JSON, answer_activations
@@ -30,23 +31,37 @@ _OTHER_FORMS: dict[int | str, dict[str, Any]] = {
     summary="Open up a network's layers",
     response_model=ActivationsResponse,
     responses=_OTHER_FORMS,
-    openapi_extra={"requestBody": REQUEST_BODY},
+    openapi_extra={"requestBody": OR_KNOWN},
 )
 async def post_activations(request: Request, options: Annotated[ActivationOptions, Query()]) -> Response:
     """Return heatmaps of the layers asked for, the exact map of a class, and where a template or a box occurs.
+
+    The picture and its features are kept for a while: a further question about it may name it by its digest, as
+    ``picture``, and is answered without running the network again.
 
     ``Accept: image/png`` gives one picture of all of them, ``application/x-npz`` the raw numbers, anything else JSON.
     """
     services = Services.of(request)
     model = services.models.get(options.model, options.version)
     request.state.model = model.card.name
-    upload = await read_upload(request)
+    known = None if options.picture is None else services.pictures.picture(options.picture)
+    upload = await read_question(request, known)
     form = accepted_form(request, FORMS)
+    upload = replace(upload, images=[await services.pictures.remember(image) for image in upload.images])
     sent, settings, deadline = SentModel.of(model), services.settings, services.batcher.deadline(model)
     try:
         with cancel_on_disconnect(request):
-            answer = await services.heavy.run_for(
-                client_of(request), deadline, answer_activations, sent, upload, options, settings, form
+            answer, made = await services.heavy.run_for(
+                client_of(request),
+                deadline,
+                answer_activations,
+                sent,
+                upload,
+                options,
+                settings,
+                form,
+                services.pictures.maps(model, upload.images),
+                services.pictures.most_of_one,
             )
     except DeadlineError:
         seconds = model.card.serving.timeout_s or settings.request_timeout_s
@@ -54,4 +69,5 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
             f"heatmaps may take {seconds:g} seconds and were not ready by then; fewer layers or channels, or a smaller "
             "picture (resize=512, say), take less"
         ) from None
+    services.pictures.keep(model, made)
     return LargeAnswer(answer, form, services.memory)

@@ -11,11 +11,12 @@ import numpy as np
 from models.cards.card import LayerCard, ModelCard
 from models.runtime.load import Array
 from models.runtime.memory import release
-from scs.errors import FixedSizeError, NotFiniteError, OptionError, TooLargeError
+from scs.errors import FixedSizeError, OptionError, TooLargeError
 from service.api.activations import ActivationOptions
 from service.api.box import parse_box
 from service.api.files import NamedBytes, Upload
 from service.api.ranking import Ranking, Timing
+from service.picture_cache.kept import MapReader
 from service.pictures.geometry import resample
 from service.pictures.picture import Picture, Region
 from service.pictures.resize import resize_image
@@ -70,8 +71,21 @@ class Activations:
             release(layer.maps)
 
 
-def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, settings: Settings) -> Activations:
+def activate(
+    model: LoadedModel,
+    upload: Upload,
+    options: ActivationOptions,
+    settings: Settings,
+    reader: MapReader | None = None,
+) -> Activations:
     """Run a network on one picture and keep the layers asked for.
+
+    Args:
+        model: the network.
+        upload: the picture, and what to look for in it.
+        options: which layers, and how.
+        settings: limits.
+        reader: of the network's maps, some of which may have been kept.
 
     Raises:
         ImageError, UnsupportedImageError, TooLargeError: a picture that cannot or may not be read, or too large for
@@ -83,7 +97,7 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
         OptionError: a class map that the model has not, more than one picture, a box outside it, a template larger
             than it, or both a box and a template.
     """
-    card = model.card
+    card, reader = model.card, reader or MapReader(model)
     layers = chosen_layers(card, options.layers)
     question = class_question(card, options)
     if upload.template is not None:
@@ -103,8 +117,8 @@ def activate(model: LoadedModel, upload: Upload, options: ActivationOptions, set
     decoded = time.perf_counter()
 
     needed = [*(layer.name for layer in layers), *(question.needed if question else [])]
-    maps = _run(model, picture, [*dict.fromkeys(needed)])
-    templates = {} if sought is None else _templates(model, layers, maps, sought)
+    maps = reader.read(picture, [*dict.fromkeys(needed)], upload.images[0].digest)
+    templates = {} if sought is None else _templates(reader, layers, maps, sought)
     seen = [_see(layer, maps[layer.name], templates.get(layer.name), picture, options) for layer in layers]
     seen_class = explain_class(question, model, picture, maps, settings) if question else None
     inferred = time.perf_counter()
@@ -186,24 +200,13 @@ def _decode_template(file: NamedBytes, picture: Picture, card: ModelCard, settin
     return template
 
 
-def _run(model: LoadedModel, picture: Picture, layers: list[str]) -> dict[str, Array]:
-    """The maps ``(C, H, W)`` of layers for one picture, and its ``logits``; all have to be finite."""
-    found = {name: values[0] for name, values in model.runtime.layers(picture.pixels[None], layers).items()}
-    for name, values in found.items():
-        if not np.isfinite(values.sum(dtype=np.float64)):  # without an array of what is finite, as large as the maps
-            what = "logits" if name == "logits" else f"values of the layer '{name}'"
-            named = f"{model.card.name} {model.card.version}"
-            raise NotFiniteError(f"{named} gave {what} that are not finite (NaN or infinite) for this image")
-    return found
-
-
 def _templates(
-    model: LoadedModel, layers: list[LayerCard], maps: dict[str, Array], sought: Region | Picture
+    reader: MapReader, layers: list[LayerCard], maps: dict[str, Array], sought: Region | Picture
 ) -> dict[str, Template]:
     """What is looked for, by layer: a box of the picture's own ``maps``, or the maps of a template's own picture."""
     if isinstance(sought, Region):
         return {layer.name: template_from_box(maps[layer.name], layer.receptive_field, sought) for layer in layers}
-    own = _run(model, sought, [layer.name for layer in layers])
+    own = reader.read(sought, [layer.name for layer in layers])
     height, width = sought.pixels.shape[:2]
     return {
         layer.name: template_from_picture(own[layer.name], layer.receptive_field, width, height) for layer in layers

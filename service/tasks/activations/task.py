@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from service.api.activations import ActivationOptions
 from service.api.files import Upload
+from service.picture_cache.kept import KeptMaps, MapReader
 from service.pictures.colour_maps import to_png
 from service.repository.sent_model import SentModel
 from service.settings import Settings
@@ -23,9 +24,15 @@ FORMS: dict[str, Callable[[Activations, bool], bytes]] = {
 
 
 def answer_activations(
-    sent: SentModel, upload: Upload, options: ActivationOptions, settings: Settings, form: str
-) -> bytes:
-    """Run a network on one picture, and write the layers asked for.
+    sent: SentModel,
+    upload: Upload,
+    options: ActivationOptions,
+    settings: Settings,
+    form: str,
+    kept: Sequence[KeptMaps] = (),
+    most_kept: int = 0,
+) -> tuple[bytes, list[KeptMaps]]:
+    """Run a network on one picture, and write the layers asked for; return the maps to keep with them.
 
     Args:
         sent: the network.
@@ -33,9 +40,13 @@ def answer_activations(
         options: which layers, and how.
         settings: limits.
         form: one of ``FORMS``.
+        kept: maps of this picture.
+        most_kept: bytes of maps that are worth keeping.
 
     Raises:
         ScsError: as :func:`service.tasks.activations.activate.activate`.
     """
-    with closing(activate(sent.loaded(), upload, options, settings)) as activations:
-        return FORMS[form](activations, options.overlay)
+    model = sent.loaded()
+    reader = MapReader(model, kept, most_kept)
+    with closing(activate(model, upload, options, settings, reader)) as activations:
+        return FORMS[form](activations, options.overlay), reader.made

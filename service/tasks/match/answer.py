@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from service.api.files import MatchUpload
 from service.api.match import FoundMatch, MatchOptions, MatchResponse, MatchTemplate, MatchTiming
+from service.picture_cache.kept import KeptMaps, MapReader
 from service.pictures.colour_maps import heatmap_png, scale_for
 from service.pictures.npy import to_npy
+from service.repository.sent_model import SentModel
 from service.settings import Settings
-from service.tasks.match.find import Matches, best_map, find_matches
+from service.tasks.match.find import best_map, find_matches
+from service.tasks.match.found import Matches
+from service.tasks.match.in_network import find_in_network
 
 
 def to_match_response(found: Matches) -> MatchResponse:
     """Convert matches to the JSON answer."""
-    scene = found.scene
+    network = found.network
     return MatchResponse(
-        width=scene.shape[0] if scene.ndim == 1 else scene.shape[1],
-        height=1 if scene.ndim == 1 else scene.shape[0],
+        width=found.width,
+        height=found.height,
         options=found.options,
         device=found.device,
-        templates=[
-            MatchTemplate(
-                name=template.name,
-                width=template.width,
-                height=template.height,
-                masked=template.mask is not None,
-                flat=template.flat,
-                outlined=template.outlined,
-            )
-            for template in found.templates
-        ],
+        model=None if network is None else network.model,
+        version=None if network is None else network.version,
+        layers=[] if network is None else network.layers,
+        templates=[MatchTemplate(**dataclasses.asdict(template)) for template in found.templates],
         matches=[
             FoundMatch(
                 **dataclasses.asdict(match),
@@ -50,13 +47,13 @@ def to_match_response(found: Matches) -> MatchResponse:
 
 def to_match_png(found: Matches) -> bytes:
     """Draw the score map of the best match's template, in its pose, one pixel a place; a signal's is one row."""
-    scores = np.atleast_2d(best_map(found)[0].scores)
+    scores = np.atleast_2d(best_map(found).scored.scores)
     return heatmap_png(scores, scale_for(scores, signed=bool(scores.min() < 0)))
 
 
 def to_match_npy(found: Matches) -> bytes:
     """Write the same score map as a NumPy ``.npy``, float32."""
-    return to_npy(best_map(found)[0].scores)
+    return to_npy(best_map(found).scored.scores)
 
 
 def to_match_npz(found: Matches) -> bytes:
@@ -90,3 +87,34 @@ def answer_match(upload: MatchUpload, options: MatchOptions, settings: Settings,
         ScsError: as :func:`service.tasks.match.find.find_matches`.
     """
     return FORMS[form](find_matches(upload, options, settings, deadline))
+
+
+def answer_match_in_network(
+    sent: SentModel,
+    upload: MatchUpload,
+    options: MatchOptions,
+    settings: Settings,
+    form: str,
+    deadline: float,
+    kept: Sequence[KeptMaps],
+    most_kept: int,
+) -> tuple[bytes, list[KeptMaps]]:
+    """Find templates in the features of a network, and write what was found; return the maps to keep with it.
+
+    Args:
+        sent: the network.
+        upload: the files.
+        options: how to look.
+        settings: limits.
+        form: one of ``FORMS``.
+        deadline: on the clock of ``time.monotonic``.
+        kept: maps of these pictures.
+        most_kept: bytes of maps of one picture that are worth keeping.
+
+    Raises:
+        ScsError: as :func:`service.tasks.match.in_network.find_in_network`.
+    """
+    model = sent.loaded()
+    reader = MapReader(model, kept, most_kept)
+    answer = FORMS[form](find_in_network(model, upload, options, settings, deadline, reader))
+    return answer, reader.made

@@ -48,6 +48,8 @@ _ROUND, _NEARLY, _TELLING = 0.8, 0.9, 1 / 16  # of scs.matching.posing.turned_ba
 _PARTS = 700_000
 _PARTS_PIXEL, _PARTS_CHANNEL = 26, 3
 _APPEARANCE = 1.5
+_FEATURES_PLACE, _FEATURES_PIXEL = 300, 2
+_FEATURES_PARTS, _FEATURES_PLACES = 100, 2**16  # of scs.matching.features
 _PARTS_AREA, _PARTS_ENLARGED, _PARTS_SCENE = 900, 2.0, 160_000  # of scs.matching.parts
 
 
@@ -74,6 +76,8 @@ def estimated_work(shapes: MatchShapes, options: MatchOptions) -> int:
 def _cost(shapes: MatchShapes, template: Shape, masked: bool, options: MatchOptions) -> float:
     if options.method == "parts":
         return _parts(shapes, template)
+    if options.method == "features":
+        return _features(shapes, template)
     if options.angles is not None or options.scales is not None:
         return _posed(shapes, template, masked, options)
     double = shapes.double or options.method in _DIFFERENCES
@@ -168,6 +172,14 @@ def _core(height: int, width: int, masked: bool) -> tuple[int, int]:
     if math.pi * radius**2 < _TELLING * height * width:
         return height, width
     return 2 * radius - 1, 2 * radius - 1
+
+
+def _features(shapes: MatchShapes, template: Shape) -> float:
+    """Cost of matching in one layer of some hundred channels; the network's own is bounded by the picture's size."""
+    height, width, _ = template
+    scene_area = math.prod(shapes.scene[:2])
+    places = min(_FEATURES_PLACES, _FEATURES_PARTS * scene_area / max(1, height * width))
+    return _PARTS + _FEATURES_PLACE * places + _FEATURES_PIXEL * scene_area
 
 
 def _parts(shapes: MatchShapes, template: Shape) -> float:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.runtime.load import Device
-from scs.errors import DeadlineError, OptionError, TooLargeError
+from scs.errors import DeadlineError
 from service.api.box import parse_box
 from service.api.files import MatchUpload
 from service.api.match import MatchOptions
 from service.pictures.npy import Array
 from service.settings import Settings
 from service.tasks.match.device import device_for
+from service.tasks.match.found import BestMap, Matches, SeenTemplate, check_upload
 from service.tasks.match.pictures import MatchPictures, decode_pictures
 from service.tasks.match.shapes import MatchShapes, read_shapes
 from service.tasks.match.work import check_work, naming_setting
@@ -27,36 +27,8 @@ from service.tasks.timing import milliseconds
 if TYPE_CHECKING:
     from scs.matching.finding import Found, Match, Search
     from scs.matching.parts import PartsTemplate
-    from scs.matching.scores import ScoreMap
 
 _AT_ONCE = 4  # templates that share the scene's transforms; the time is looked at between such groups
-
-
-@dataclass(frozen=True, eq=False)
-class SeenTemplate:
-    """A template that was looked for: name, size in pixels, pixels or box in a reference, and mask."""
-
-    name: str
-    width: int
-    height: int
-    content: Array | PartsTemplate
-    mask: Array | None
-    flat: float
-    outlined: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """The matches in a scene, to be written as JSON, as arrays or as a picture."""
-
-    scene: Array
-    templates: list[SeenTemplate]
-    matches: list[Match]
-    options: MatchOptions
-    search: Search
-    device: Device
-    decode_ms: float
-    match_ms: float
 
 
 def find_matches(
@@ -78,6 +50,7 @@ def find_matches(
         DeadlineError: the deadline has passed.
     """
     from scs.matching.finding import Search
+    from scs.matching.looking import size_of
 
     device = device_for(options, settings.device)
     region = None if options.region is None else parse_box(options.region)
@@ -95,7 +68,7 @@ def find_matches(
         border=options.border,
         region=region,
     )
-    _check_upload(upload, options, settings)
+    check_upload(upload, options, settings)
 
     started = time.perf_counter()
     max_pixels = min(settings.max_pixels, settings.max_match_pixels)
@@ -111,49 +84,41 @@ def find_matches(
     found = _find(pictures, wanted, search, deadline)
     names = [file.name for file in upload.templates] if upload.reference is None else [upload.reference.name]
     templates = [
-        SeenTemplate(name, *_size(content), content, mask, flat, outlined)
+        SeenTemplate(name, *_size(content), mask is not None, flat, outlined)
         for name, content, mask, flat, outlined in zip(
             names, wanted, pictures.masks, found.flat, found.outlined, strict=True
         )
     ]
+    height, width = size_of(pictures.scene)
     return Matches(
-        scene=pictures.scene,
+        width=width,
+        height=height,
         templates=templates,
         matches=found.matches,
         options=options,
-        search=search,
         device=device,
         decode_ms=milliseconds(started, decoded),
         match_ms=milliseconds(decoded, time.perf_counter()),
+        best=partial(_best_map, pictures, wanted, found.matches, search),
     )
 
 
-def _check_upload(upload: MatchUpload, options: MatchOptions, settings: Settings) -> None:
-    if len(upload.templates) > settings.max_templates:
-        raise TooLargeError(
-            f"a match may have {settings.max_templates} templates (SCS_MAX_TEMPLATES); {len(upload.templates)} came"
-        )
-    if (options.box is None) != (upload.reference is None):
-        raise OptionError("a box and the reference that it lies in come together; one came without the other")
-    if options.method == "parts" and upload.masks:
-        raise OptionError("'parts' takes no mask")
+def best_map(matches: Matches) -> BestMap:
+    """Return the score map of the best match's template, in its pose, with its number, angle and scale."""
+    return matches.best()
 
 
-def best_map(matches: Matches) -> tuple[ScoreMap, int, float, float]:
-    """Return the score map of the best match's template, in its pose, with its number, angle and scale.
-
-    Where nothing was found they are those of the first template, upright.
-    """
+def _best_map(
+    pictures: MatchPictures, wanted: Sequence[Array | PartsTemplate], matches: Sequence[Match], search: Search
+) -> BestMap:
     from scs.matching.finding import heatmap
 
-    best = next(iter(matches.matches), None)
+    best = next(iter(matches), None)
     number, angle, scale = (0, 0.0, 1.0) if best is None else (best.template, best.angle, best.scale)
     centre = None if best is None else (best.x, best.y)
-    template = matches.templates[number]
-    scored = heatmap(
-        matches.scene, template.content, matches.search, mask=template.mask, angle=angle, scale=scale, centre=centre
-    )
-    return scored, number, angle, scale
+    mask = pictures.masks[number]
+    scored = heatmap(pictures.scene, wanted[number], search, mask=mask, angle=angle, scale=scale, centre=centre)
+    return BestMap(scored, number, angle, scale)
 
 
 def _wanted(pictures: MatchPictures, options: MatchOptions) -> Sequence[Array | PartsTemplate]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,12 +76,19 @@ def decode_pictures(upload: MatchUpload, max_pixels: int, transparency: bool) ->
     masks: list[Array | None] = [_mask(name, file, max_pixels) for name, file in named("mask", upload.masks)]
     if len(masks) == 1:
         masks *= len(templates) or 1
+    scene = read("scene", upload.scene)
     return MatchPictures(
-        scene=read("scene", upload.scene),
+        scene=scene,
         templates=[pixels for pixels, _ in cutouts],
         masks=masks or [opacity for _, opacity in cutouts] or [None],
-        reference=None if upload.reference is None else read("reference", upload.reference),
+        reference=_reference(upload, scene, read),
     )
+
+
+def _reference(upload: MatchUpload, scene: Array, read: Callable[[str, NamedBytes], Array]) -> Array | None:
+    if upload.reference is None or upload.reference is upload.scene:
+        return None if upload.reference is None else scene
+    return read("reference", upload.reference)
 
 
 def _numbers(file: NamedBytes, max_pixels: int) -> tuple[Array, Array] | None:

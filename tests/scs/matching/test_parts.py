@@ -97,7 +97,7 @@ def test_what_stands_around_the_box_competes():
 
 def test_scores_do_not_depend_on_the_strips_they_are_made_in(scene, monkeypatch):
     whole = parts_map(scene, scene[20:60, 90:130])
-    monkeypatch.setattr("scs.matching.parts._FLOATS_AT_ONCE", 1)
+    monkeypatch.setattr("scs.matching.sharing._FLOATS_AT_ONCE", 1)
     np.testing.assert_allclose(parts_map(scene, scene[20:60, 90:130]), whole, atol=1e-5)
 
 

@@ -49,21 +49,54 @@ export function addressOf(route, options = {}) {
  * @param {Record<string, string | number>} [request.options]
  * @param {Blob | FormData} [request.body]
  * @param {string} [request.accept]
+ * @param {"GET" | "POST"} [request.method] as there is a body, unless given
  * @param {AbortSignal} [request.signal]
  * @returns {Promise<Response>}
  */
-export async function ask(route, { options, body, accept = "application/json", signal } = {}) {
+export async function ask(route, request = {}) {
+  const { options, body, accept = "application/json", method = body ? "POST" : "GET", signal } = request;
   /** @type {Record<string, string>} */
   const headers = { Accept: accept };
   if (key()) headers["X-API-Key"] = key();
   if (body instanceof Blob) headers["Content-Type"] = body.type || "application/octet-stream";
   for (let left = TRIES - 1; ; left -= 1) {
-    const answer = await send(addressOf(route, options), { method: body ? "POST" : "GET", headers, body, signal });
+    const answer = await send(addressOf(route, options), { method, headers, body, signal });
     if (answer.ok) return answer;
     const wait = Number(answer.headers.get("Retry-After"));
     if (answer.status !== 503 || !wait || left === 0) throw await problemOf(answer);
     await new Promise((resolve) => setTimeout(resolve, wait * 1000));
   }
+}
+
+/** Digests of pictures that the service has. @type {Set<string>} */
+const sent = new Set();
+
+/**
+ * Ask about a picture: by its digest where the service has it, and with its bytes where it has them not, or not any more.
+ *
+ * @param {string} route
+ * @param {import("./types").Picture} picture
+ * @param {object} request
+ * @param {Record<string, string | number>} request.options
+ * @param {() => Blob | FormData} [request.whole] the body with the picture; its file unless given
+ * @param {string} [request.accept]
+ * @param {AbortSignal} [request.signal]
+ * @returns {Promise<Response>}
+ */
+export async function askAbout(route, picture, { options, whole = () => picture.file, accept, signal }) {
+  const { sha256 } = picture;
+  if (sha256 && sent.has(sha256)) {
+    try {
+      const known = { ...options, picture: `sha256:${sha256}` };
+      return await ask(route, { options: known, accept, method: "POST", signal });
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 404) throw error;
+      sent.delete(sha256);
+    }
+  }
+  const answer = await ask(route, { options, body: whole(), accept, signal });
+  if (sha256) sent.add(sha256);
+  return answer;
 }
 
 /**

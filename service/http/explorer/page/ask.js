@@ -15,7 +15,9 @@ const METHODS = [
   "sqdiff",
   "scs",
   "scs_centred",
+  "pixels",
   "parts",
+  "features",
 ];
 const SIDES = /** @type {const} */ (["x", "y", "width", "height"]);
 

@@ -31,6 +31,7 @@ export async function readPicture(file, name, sample = "") {
     URL.revokeObjectURL(address);
     throw new Problem(`${name} is no picture that this browser can show: PNG, JPEG, WebP, GIF or BMP`, 0);
   }
+  const sha256 = await digestOf(file);
   return {
     file,
     name,
@@ -38,7 +39,8 @@ export async function readPicture(file, name, sample = "") {
     image,
     width: image.naturalWidth,
     height: image.naturalHeight,
-    digest: await digestOf(file),
+    digest: sha256.slice(0, DIGITS),
+    sha256,
     sample,
   };
 }
@@ -55,7 +57,7 @@ export async function readSample(name) {
 }
 
 /**
- * Return the first digits of a file's SHA-256; browsers have it on https and on this machine alone, elsewhere it is "".
+ * Return a file's SHA-256; browsers have it on https and on this machine alone, elsewhere it is "".
  *
  * @param {Blob} file
  * @returns {Promise<string>}
@@ -63,10 +65,7 @@ export async function readSample(name) {
 async function digestOf(file) {
   if (!globalThis.crypto?.subtle) return "";
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
-  return [...digest]
-    .map((byte) => byte.toString(16).padStart(2, "0"))
-    .join("")
-    .slice(0, DIGITS);
+  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**

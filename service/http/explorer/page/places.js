@@ -174,3 +174,27 @@ export function overlap(a, b) {
   if (across <= 0 || down <= 0) return 0;
   return (across * down) / (a.width * a.height + b.width * b.height - across * down);
 }
+
+/**
+ * @param {Area} area
+ * @returns {[number, number][]}
+ */
+export function cornersOf({ x, y, width, height }) {
+  return [
+    [x, y],
+    [x + width, y],
+    [x + width, y + height],
+    [x, y + height],
+  ];
+}
+
+/**
+ * @param {[number, number][]} corners
+ * @returns {Area}
+ */
+export function bounds(corners) {
+  const across = corners.map(([x]) => x);
+  const down = corners.map(([, y]) => y);
+  const [x, y] = [Math.min(...across), Math.min(...down)];
+  return { x, y, width: Math.max(...across) - x, height: Math.max(...down) - y };
+}

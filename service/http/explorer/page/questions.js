@@ -1,9 +1,9 @@
 // @ts-check
 /** What is asked of the service when the picture, the model or the view changes. */
 
-import { Problem, ask } from "./api.js";
+import { Problem, ask, askAbout } from "./api.js";
 import { readNpy, readNpz } from "./arrays.js";
-import { mapArea, matchArea, overlap, parseBox } from "./places.js";
+import { bounds, cornersOf, mapArea, matchArea, overlap, parseBox } from "./places.js";
 import { session } from "./session.js";
 
 /** @typedef {import("./types").Activations} Activations */
@@ -47,6 +47,11 @@ export function modelOptions() {
   return { model: view.model, version: view.version, resize: size };
 }
 
+/** @returns {import("./types").Picture} the picture, where there is one */
+function pictureNow() {
+  return /** @type {import("./types").Picture} */ (session.picture);
+}
+
 function askClasses() {
   session.run("answers", async (signal) => {
     const names = [session.view.model, session.view.other].filter(Boolean);
@@ -74,7 +79,7 @@ function askOverview() {
   session.overview = session.maps = session.classMap = null;
   session.run("overview", async (signal) => {
     const options = { ...modelOptions(), layers: "all", channels: "top1" };
-    const answer = await (await ask("activations", { options, body: session.picture?.file, signal })).json();
+    const answer = await (await askAbout("activations", pictureNow(), { options, signal })).json();
     session.overview = answer;
     session.tell("overview");
     const { layer, label } = session.view;
@@ -94,7 +99,7 @@ export function askMaps() {
     const [count, rows, columns] = layer.shape;
     const most = Math.max(1, Math.min(MOST_MAPS, Math.floor(MOST_NUMBERS / (rows * columns))));
     const options = { ...modelOptions(), layers: layer.name, channels: count <= most ? "all" : `top${most}` };
-    const answer = await ask("activations", { options, body: session.picture?.file, accept: NPZ, signal });
+    const answer = await askAbout("activations", pictureNow(), { options, accept: NPZ, signal });
     const arrays = readNpz(await answer.arrayBuffer());
     const maps = arrays.get(layer.name);
     const channels = arrays.get(`${layer.name}.channels`);
@@ -120,15 +125,14 @@ export function askMaps() {
 function askClassMap() {
   session.classMap = null;
   session.tell("class");
-  const { view, card, overview, picture } = session;
+  const { view, card, overview } = session;
   if (!view.label || !card || !overview) return;
   session.run("class", async (signal) => {
     const layer = card.class_map ?? card.layers[card.layers.length - 1].name;
     const options = { ...modelOptions(), layers: layer, channels: "top1", class: view.label };
-    const body = picture?.file;
     const [answer, npz] = await Promise.all([
-      ask("activations", { options, body, signal }),
-      ask("activations", { options, body, accept: NPZ, signal }),
+      askAbout("activations", pictureNow(), { options, signal }),
+      askAbout("activations", pictureNow(), { options, accept: NPZ, signal }),
     ]);
     const content = /** @type {Activations} */ (await answer.json());
     const map = readNpz(await npz.arrayBuffer()).get(`class:${content.class_map?.label}`);
@@ -163,8 +167,10 @@ export function askFinds() {
 
 /** @returns {Record<string, string | number>} */
 export function matchOptions() {
-  const { method, angles, scales, top, least, box } = session.view;
-  return { box, method, angles, scales, top: top + 1, threshold: least }; // one more, for the box itself
+  const { method, angles, scales, top, least, box, model, version, layer } = session.view;
+  /** @type {Record<string, string>} */
+  const network = method === "features" ? { model, version, layer } : {};
+  return { box, method, angles, scales, top: top + 1, threshold: least, ...network }; // one more, for the box itself
 }
 
 /**
@@ -172,17 +178,22 @@ export function matchOptions() {
  * @param {AbortSignal} signal
  */
 async function askPixels(box, signal) {
-  const picture = /** @type {import("./types").Picture} */ (session.picture);
-  const body = new FormData();
+  const picture = pictureNow();
   const scene = session.second ?? picture;
-  body.append("scene", scene.file, scene.name);
-  body.append("reference", picture.file, picture.name);
-  const started = performance.now();
+  const whole = () => {
+    const body = new FormData();
+    body.append("scene", scene.file, scene.name);
+    if (scene !== picture) body.append("reference", picture.file, picture.name);
+    return body;
+  };
   const options = matchOptions();
-  const [answer, npy] = await Promise.all([
-    ask("match", { options, body, signal }),
-    ask("match", { options, body, accept: "application/x-npy", signal }),
-  ]);
+  /** @param {string} [accept] */
+  const look = (accept) =>
+    scene === picture
+      ? askAbout("match", picture, { options, whole, accept, signal })
+      : ask("match", { options, body: whole(), accept, signal });
+  const started = performance.now();
+  const [answer, npy] = await Promise.all([look(), look("application/x-npy")]);
   const found = /** @type {import("./types").Matches} */ (await answer.json());
   const map = readNpy(new Uint8Array(await npy.arrayBuffer()));
   const [rows, columns] = map.shape;
@@ -209,15 +220,28 @@ async function askPixels(box, signal) {
 }
 
 /**
+ * Look for the box in the layer that is open, and then in all of them.
+ *
  * @param {Area} box
  * @param {AbortSignal} signal
  */
 async function askFeatures(box, signal) {
+  const { layer } = session.view;
+  if (layer) await askLayers(layer, box, signal);
+  await askLayers("all", box, signal);
+}
+
+/**
+ * @param {string} layers
+ * @param {Area} box
+ * @param {AbortSignal} signal
+ */
+async function askLayers(layers, box, signal) {
   const overview = /** @type {Activations} */ (session.overview);
   const { box: text, top } = session.view;
-  const options = { ...modelOptions(), layers: "all", channels: "top1", box: text, peaks: top + 1 };
+  const options = { ...modelOptions(), layers, channels: "top1", box: text, peaks: top + 1 };
   const started = performance.now();
-  const answer = await ask("activations", { options, body: session.picture?.file, accept: NPZ, signal });
+  const answer = await askAbout("activations", pictureNow(), { options, accept: NPZ, signal });
   const arrays = readNpz(await answer.arrayBuffer());
   const milliseconds = performance.now() - started;
   for (const layer of overview.layers) {
@@ -256,28 +280,4 @@ function keep(found) {
   if (found.map && best > 0 && !LEAST_WINS.test(session.view.method)) found.map.limit = best;
   session.finds = [...session.finds.filter((each) => each.where !== found.where), found];
   session.tell("finds");
-}
-
-/**
- * @param {Area} area
- * @returns {[number, number][]}
- */
-function cornersOf({ x, y, width, height }) {
-  return [
-    [x, y],
-    [x + width, y],
-    [x + width, y + height],
-    [x, y + height],
-  ];
-}
-
-/**
- * @param {[number, number][]} corners
- * @returns {Area}
- */
-function bounds(corners) {
-  const across = corners.map(([x]) => x);
-  const down = corners.map(([, y]) => y);
-  const [x, y] = [Math.min(...across), Math.min(...down)];
-  return { x, y, width: Math.max(...across) - x, height: Math.max(...down) - y };
 }

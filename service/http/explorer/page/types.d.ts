@@ -196,7 +196,10 @@ export interface Picture {
   image: HTMLImageElement;
   width: number;
   height: number;
+  /** First digits of the SHA-256. */
   digest: string;
+  /** All of them; "" where the browser cannot say. */
+  sha256: string;
   sample: string;
 }
 

@@ -278,6 +278,33 @@ def test_a_box_is_drawn_and_found_in_the_pixels_and_in_every_layer(page, address
     expect(page.locator(".marks .own")).to_have_count(1)
 
 
+def test_the_picture_is_sent_once_and_again_where_the_service_has_forgotten_it(page, cat):
+    bodies = []
+    page.on("request", lambda request: bodies.append((request.url, len(request.post_data_buffer or b""))))
+    open_cat(page)
+    open_layer(page, "block2")
+    expect(page.locator("scs-finds")).to_be_attached()
+    bodies.clear()
+    type_box(page, 150, 110, 80, 60)
+    expect(page.locator("scs-finds").get_by_text("block2").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    asked = [(url, size) for url, size in bodies if "box=" in url]
+    assert {("/match" in url, "picture=sha256" in url, size) for url, size in asked} >= {
+        (False, True, 0),
+        (True, True, 0),
+    }
+    first = next(url for url, _ in asked if "/activations" in url)
+    assert "layers=block2" in first  # the one that is looked at comes first
+
+    bodies.clear()
+    forgotten = {"status": 404, "content_type": "application/problem+json", "body": '{"detail": "it is not known"}'}
+    page.route(re.compile("picture=sha256"), lambda route: route.fulfill(**forgotten))
+    type_box(page, 160, 110, 80, 60)
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("scs-finds").get_by_text("block2").first).to_be_visible()
+    assert any("/activations" in url and size > 1000 for url, size in bodies)
+
+
 def test_a_box_within_a_box_is_drawn_and_does_not_drag_it(page):
     open_cat(page)
     drag(page, 100, 100, 200, 150)

@@ -1,0 +1,1 @@
+"""Pictures that were sent, and their features, kept for a while: one that is asked about again is not run again."""
