@@ -9,6 +9,8 @@ from starlette.requests import Request
 from models.runtime.load import Device, choose_device, usable_cores
 from scs.cores import use_threads
 from scs.errors import ServerError
+from service.cluster.member import Member
+from service.cluster.memory_budget import SharedMemoryBudget
 from service.inference.batcher import Batcher
 from service.memory_budget import MemoryBudget
 from service.observability.metrics import Metrics
@@ -17,6 +19,7 @@ from service.repository.device.obstacle import cuda_obstacle
 from service.repository.device.process import DeviceProcess
 from service.repository.policy import VersionPolicy
 from service.repository.reload import Reloading
+from service.repository.reload_together import ReloadingTogether
 from service.repository.repository import ModelRepository
 from service.repository.trial import Trial
 from service.settings import Settings
@@ -89,8 +92,12 @@ class Services:
             self.device.close()
 
 
-def make_services(settings: Settings) -> Services:
+def make_services(settings: Settings, member: Member | None = None) -> Services:
     """Make the parts of an application; no model is loaded yet.
+
+    Args:
+        settings: limits and addresses.
+        member: this process among several workers, with which it shares limits and metrics; alone unless given.
 
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
@@ -109,10 +116,11 @@ def make_services(settings: Settings) -> Services:
         VersionPolicy(settings.versions),
         Trial(settings.load_timeout_s, quarter, device) if HAS_PROCESSES else None,
     )
-    metrics = Metrics()
+    metrics = Metrics(member)
     metrics.watch(models)
     stopping = Stopping()
-    reloading = Reloading(models, settings.repository_poll_s)
+    poll_s = settings.repository_poll_s
+    reloading = Reloading(models, poll_s) if member is None else ReloadingTogether(models, poll_s, member)
     waiting = settings.max_waiting_jobs
     decoding = max(1, min(usable_cores(), quarter // _DECODING_BYTES))
     decoders = make_pool("decodings", decoding, waiting, metrics.pool("decoding"), quarter // decoding)
@@ -126,11 +134,11 @@ def make_services(settings: Settings) -> Services:
         metrics=metrics,
         stopping=stopping,
         batcher=batcher,
-        memory=MemoryBudget(quarter),
+        memory=MemoryBudget(quarter) if member is None else SharedMemoryBudget(quarter, member),
         decoders=decoders,
         heavy=heavy,
         predictor=predictor,
-        data_plane=DataPlane(settings, reloading, stopping, batcher, predictor, decoders),
+        data_plane=DataPlane(settings, reloading, stopping, batcher, predictor, decoders, member),
         device=device,
     )
 
