@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.requests import Request
 
@@ -26,8 +28,11 @@ from service.settings import Settings
 from service.shutdown import Stopping
 from service.tasks import preload
 from service.tasks.predict import Predictor
+from service.workers.borrowing import BorrowedWorker, BorrowingPool
+from service.workers.lending import Lender, PoolSize
 from service.workers.nursery import NURSERY
 from service.workers.pools import HAS_PROCESSES, Pool, make_pool
+from service.workers.worker import make_workers_by
 
 _HEAVY = 2  # matches and dense maps keep every core busy, and take gigabytes at the largest size allowed
 # Quarters of the memory for what is in flight: two for the heavy workers, one for decoders, one for this process.
@@ -76,6 +81,9 @@ class Services:
     def warm_up(self) -> None:
         """Load the compiled loops of matching where workers come from, and fork one that has them; on a thread."""
         try:
+            if isinstance(self.heavy, BorrowingPool):
+                self.heavy.warm(preload.warm_matching)
+                return
             if HAS_PROCESSES:
                 NURSERY.prepare(preload.warm_matching)
             self.heavy.renew()
@@ -102,8 +110,11 @@ def make_services(settings: Settings, member: Member | None = None) -> Services:
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
     """
-    use_threads(settings.threads)
-    if HAS_PROCESSES:
+    if member is None:
+        use_threads(settings.threads)
+    if member is not None:
+        make_workers_by(partial(BorrowedWorker, member.lent.address))
+    elif HAS_PROCESSES:
         NURSERY.prepare(preload.import_all)
     quarter = settings.max_memory_bytes // _QUARTERS
     on = choose_device(settings.device, cuda_obstacle)
@@ -121,10 +132,15 @@ def make_services(settings: Settings, member: Member | None = None) -> Services:
     stopping = Stopping()
     poll_s = settings.repository_poll_s
     reloading = Reloading(models, poll_s) if member is None else ReloadingTogether(models, poll_s, member)
-    waiting = settings.max_waiting_jobs
-    decoding = max(1, min(usable_cores(), quarter // _DECODING_BYTES))
-    decoders = make_pool("decodings", decoding, waiting, metrics.pool("decoding"), quarter // decoding)
-    heavy = make_pool("matches and activations", _HEAVY, waiting, metrics.pool("heavy"), quarter * 2 // _HEAVY)
+    sizes = pool_sizes(settings) if member is None else member.lent.sizes
+
+    def pool(name: str, memory: int) -> Pool:
+        series, memory_of_one = metrics.pool(name), memory // sizes[name].workers
+        if member is None:
+            return make_pool(sizes[name].kind, sizes[name].workers, sizes[name].waiting, series, memory_of_one)
+        return BorrowingPool(member.lent.address, name, sizes[name].workers, series, memory_of_one)
+
+    decoders, heavy = pool("decoding", quarter), pool("heavy", 2 * quarter)
     batcher = Batcher(settings, metrics, heavy)
     predictor = Predictor(settings, batcher, decoders)
     return Services(
@@ -141,6 +157,23 @@ def make_services(settings: Settings, member: Member | None = None) -> Services:
         data_plane=DataPlane(settings, reloading, stopping, batcher, predictor, decoders, member),
         device=device,
     )
+
+
+def pool_sizes(settings: Settings) -> dict[str, PoolSize]:
+    """Return the size of each pool of worker processes of this machine."""
+    waiting = settings.max_waiting_jobs
+    decoding = max(1, min(usable_cores(), settings.max_memory_bytes // _QUARTERS // _DECODING_BYTES))
+    return {
+        "decoding": PoolSize("decodings", decoding, waiting),
+        "heavy": PoolSize("matches and activations", _HEAVY, waiting),
+    }
+
+
+async def lend_workers(listener: socket.socket, settings: Settings) -> None:
+    """Lend workers for everything heavy to several processes that answer requests, until cancelled."""
+    use_threads(settings.threads)
+    NURSERY.prepare(preload.import_all)
+    await Lender(listener, pool_sizes(settings)).serve()
 
 
 def device_process(device: Device, settings: Settings) -> DeviceProcess | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -32,9 +34,10 @@ from service.http.server.protocol import protocol_for
 from service.http.server.server import Server, address_of
 from service.observability.logs import configure_logging, is_json
 from service.observability.native_stderr import native_stderr_logged
+from service.services import lend_workers, pool_sizes
 from service.settings import MOST_WORKERS, Settings, injected_variables, read_settings
 from service.supervisor.supervisor import Supervisor
-from service.workers.nursery import NURSERY
+from service.workers.nursery import NURSERY, end_with_parent
 
 _LOOK_S = 0.2
 
@@ -121,7 +124,8 @@ def _serve_by_workers(settings: Settings, opens: bool) -> int:
             subprocess.Popen([sys.executable, "-m", "webbrowser", page_address(groups[0])])
         for listener in groups[0]:
             _log.info("%d workers serve on %s (Press CTRL+C to quit)", settings.workers, address_of(listener))
-        return Supervisor(settings, groups, partial(_be_worker, settings), folder).run()
+        work = partial(_be_worker, settings), partial(_be_lender, settings)
+        return Supervisor(settings, groups, *work, pool_sizes(settings), folder).run()
 
 
 def _be_worker(settings: Settings, member: Member) -> None:
@@ -134,7 +138,14 @@ def _be_worker(settings: Settings, member: Member) -> None:
         stopping = app.state.services.stopping
         server = MemberServer(server_config(app, settings), stopping, settings.drain_s, settings.grace_s, member)
         server.run([])
-        NURSERY.close()
+
+
+def _be_lender(settings: Settings, listener: socket.socket) -> None:
+    """Lend workers for heavy work to the processes that serve, until this one is killed."""
+    end_with_parent(os.getppid())
+    with native_stderr_logged() if is_json(settings.log_format) else nullcontext():
+        configure_logging(settings.log_level, settings.log_format)
+        asyncio.run(lend_workers(listener, settings))
 
 
 def page_address(sockets: Sequence[socket.socket]) -> str:

@@ -16,6 +16,7 @@ from service.cluster.board import Board
 from service.cluster.line import Line
 from service.cluster.messages import Answer, Ask, Connection, Do, Done, Leave, Listen, Paused, PortClosed, Ready, Stop
 from service.workers.job import Outcome
+from service.workers.lending import LentPools
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Member:
         board: numbers of all.
         end: of the line to the supervisor.
         folder: a private one that all workers share.
+        lent: the pools of workers that all share.
         is_replacement: whether others serve already, so that this one begins only when its models are loaded.
         changes: of the models that were made before this process began, for it to make as well.
 
@@ -63,10 +65,11 @@ class Member:
         board: Board,
         end: socket.socket,
         folder: Path,
+        lent: LentPools,
         is_replacement: bool = False,
         changes: Sequence[Change] = (),
     ) -> None:
-        self.index, self.board, self.folder = index, board, folder
+        self.index, self.board, self.folder, self.lent = index, board, folder, lent
         self.is_replacement, self.changes = is_replacement, changes
         self.handlers: dict[str, Handler] = {}
         self._end = end

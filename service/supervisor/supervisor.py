@@ -11,8 +11,9 @@ import signal
 import socket
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
@@ -26,13 +27,17 @@ from service.supervisor.journal import MODEL_CHANGES, Journal
 from service.supervisor.worker import Worker
 from service.workers.channel import OpenFile
 from service.workers.job import Outcome
+from service.workers.lending import LentPools, PoolSize, readable
 
 _log = logging.getLogger(__name__)
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.05, 30.0  # before a restart
+_LENDER_DELAY_S = 0.2
+_BORROWERS = 1024  # that wait to be heard
 _MARGIN_S = 4.0  # for workers to end by themselves, beyond the seconds that they have
 
 RunWorker = Callable[[Member], None]
+RunLender = Callable[[socket.socket], None]
 
 
 class Supervisor:
@@ -45,13 +50,26 @@ class Supervisor:
         settings: of the service.
         listeners: for each worker, the sockets that it listens on.
         run_worker: what a worker does in its process, until it stops.
+        run_lender: what lends workers for heavy work to these processes does in its own, given where it listens.
+        sizes: of the pools of these workers, by name.
         folder: a private one that all workers share.
     """
 
     def __init__(
-        self, settings: Settings, listeners: Sequence[Sequence[socket.socket]], run_worker: RunWorker, folder: Path
+        self,
+        settings: Settings,
+        listeners: Sequence[Sequence[socket.socket]],
+        run_worker: RunWorker,
+        run_lender: RunLender,
+        sizes: Mapping[str, PoolSize],
+        folder: Path,
     ) -> None:
-        self._settings, self._listeners, self._run_worker, self._folder = settings, listeners, run_worker, folder
+        self._settings, self._listeners, self._folder = settings, listeners, folder
+        self._run_worker, self._run_lender = run_worker, run_lender
+        self._lent = LentPools(folder / "workers.sock", sizes)
+        self._lending = socket.socket(socket.AF_UNIX)  # kept here, so that nobody is refused while a lender is replaced
+        self._lending.bind(str(self._lent.address))
+        self._lending.listen(_BORROWERS)
         self._board = Board(len(listeners))
         self._journal = Journal()
         self._workers: dict[int, Worker] = {}
@@ -75,7 +93,9 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._handle_reload)
         loop.add_signal_handler(signal.SIGUSR2, self._handle_replace)
         keepers = [loop.create_task(self._keep(index)) for index in range(len(self._listeners))]
+        lender = loop.create_task(self._keep_lender())
         await asyncio.gather(*keepers)
+        lender.cancel()
         _log.info("all workers have ended")
         return self._exit_code
 
@@ -109,32 +129,55 @@ class Supervisor:
         changes = self._journal.changes()
         pid = os.fork()
         if pid == 0:
-            self._be_worker(Member(index, self._board, theirs, self._folder, is_replacement, changes), ours)
+            member = Member(index, self._board, theirs, self._folder, self._lent, is_replacement, changes)
+            self._be_child(partial(self._run_worker, member), ours, self._lending)
         theirs.close()
         self._board.begin(index, pid)
         worker = self._workers[index] = Worker(index, pid, ours, self._heard)
         return worker
 
-    def _be_worker(self, member: Member, ours: socket.socket) -> None:
-        """Be a worker process; never returns."""
+    async def _keep_lender(self) -> None:
+        """Have one lender of workers run, and replace it when it ends."""
+        while True:
+            pid = os.fork()
+            if pid == 0:
+                self._be_child(partial(self._run_lender, self._lending))
+            pidfd = os.pidfd_open(pid)
+            try:
+                await readable(pidfd)
+                _log.error("what lends worker processes (process %d) ended; it is restarted", pid)
+            finally:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                os.close(pidfd)
+            await asyncio.sleep(_LENDER_DELAY_S)
+
+    def _be_child(self, work: Callable[[], None], *not_mine: socket.socket) -> None:
+        """Be a process that was just forked; never returns.
+
+        Args:
+            work: what it does.
+            not_mine: sockets that it closes, beside those of the workers.
+        """
         status = 1
         try:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
                 signal.signal(number, signal.SIG_IGN)  # these may go to all processes at once
-            ours.close()
+            for each in not_mine:
+                each.close()
             for worker in self._workers.values():
                 if not worker.ended.done():
                     for descriptor in worker.descriptors():
                         os.close(descriptor)
             for listener in {each for listeners in self._listeners for each in listeners}:
                 listener.close()
-            self._run_worker(member)
+            work()
             status = 0
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else 1
         except BaseException:
-            _log.exception("worker %d failed", member.index)
+            _log.exception("process %d failed", os.getpid())
         finally:
             sys.stderr.flush()
             os._exit(status)

@@ -147,9 +147,8 @@ def check_kills(url, picture, kills, pause_s):
     before = figure(url, r'scs_requests_total{model="shapes-scs",route="/predict",status="200"}')
     clients, victims = under_load(url, picture, kills, pause_s)
     lost = Counter(port for client in clients for port, _ in client.lost)
-    served_by_dead = set().union(*victims)
-    assert set(lost) <= served_by_dead, "a request of another worker failed"
-    assert all(count == 1 for count in lost.values())
+    served_by_dead = Counter(port for ports in victims for port in ports)  # by two, where a port is used again
+    assert lost <= served_by_dead, "a request of another worker failed"
     answered = Counter()
     for client in clients:
         answered += client.answers
