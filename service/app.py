@@ -90,7 +90,13 @@ def create_app(
         exception_handlers=PROBLEM_HANDLERS,
         middleware=[  # the outermost first
             *([Middleware(PathPrefix, prefix=settings.root_path)] if settings.root_path else []),
-            Middleware(Instrumentation, metrics=services.metrics, stopping=services.stopping, origins=origins),
+            Middleware(
+                Instrumentation,
+                metrics=services.metrics,
+                stopping=services.stopping,
+                origins=origins,
+                shedder=services.shedder,
+            ),
             *([allow_origins(origins)] if origins else []),
             Middleware(TrustedHosts, hosts=trusted_hosts(settings), origins=origins),
             *([Middleware(ApiKey, key=key)] if key is not None else []),

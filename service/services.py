@@ -14,6 +14,7 @@ from scs.errors import ServerError
 from service.cluster.member import Member
 from service.cluster.memory_budget import SharedMemoryBudget
 from service.inference.batcher import Batcher
+from service.inference.shedder import Shedder
 from service.memory_budget import MemoryBudget
 from service.observability.metrics import Metrics
 from service.oip.data_plane import DataPlane
@@ -51,6 +52,7 @@ class Services:
         metrics: what Prometheus is told.
         stopping: whether a graceful shutdown has begun.
         batcher: runs the networks.
+        shedder: refuses requests before they are read.
         memory: the budget of what is in flight in this process.
         decoders: worker processes that decode what is too large for the event loop.
         heavy: worker processes for matches, activations and large runs.
@@ -65,6 +67,7 @@ class Services:
     metrics: Metrics
     stopping: Stopping
     batcher: Batcher
+    shedder: Shedder
     memory: MemoryBudget
     decoders: Pool
     heavy: Pool
@@ -150,6 +153,7 @@ def make_services(settings: Settings, member: Member | None = None) -> Services:
         metrics=metrics,
         stopping=stopping,
         batcher=batcher,
+        shedder=Shedder(),
         memory=MemoryBudget(quarter) if member is None else SharedMemoryBudget(quarter, member),
         decoders=decoders,
         heavy=heavy,

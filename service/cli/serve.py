@@ -192,7 +192,8 @@ def _await_folder(folder: Path, seconds: float) -> None:
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return the configuration of uvicorn."""
-    early_answers = EarlyAnswers(app.state.services.metrics, settings.cors_origins)
+    services = app.state.services
+    early_answers = EarlyAnswers(services.metrics, settings.cors_origins, services.shedder)
     return uvicorn.Config(
         app,
         http=protocol_for(settings.body_timeout_s, settings.send_timeout_s, early_answers),
