@@ -144,7 +144,7 @@ def make_services(settings: Settings, member: Member | None = None) -> Services:
         return BorrowingPool(member.lent.address, name, sizes[name].workers, series, memory_of_one)
 
     decoders, heavy = pool("decoding", quarter), pool("heavy", 2 * quarter)
-    batcher = Batcher(settings, metrics, heavy)
+    batcher = Batcher(settings, metrics, heavy, 1 if member is None else member.board.workers)
     predictor = Predictor(settings, batcher, decoders)
     return Services(
         settings=settings,
