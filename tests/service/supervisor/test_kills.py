@@ -207,3 +207,21 @@ def test_another_service_may_not_share_the_port(url, repository):
     command = [sys.executable, "-m", "service.cli", "serve", "--workers", "2", "--port", url.rpartition(":")[2]]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "a free port was needed to serve on" in done.stderr
+
+
+@pytest.mark.slow
+def test_workers_are_replaced_one_after_the_other_without_a_lost_request(url, picture):
+    before, statuses, stop = set(pids(url)), Counter(), threading.Event()
+
+    def ask():
+        while not stop.is_set():  # over a connection of its own each time
+            statuses[httpx.post(f"{url}/predict", content=picture, headers=HEADERS).status_code] += 1
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    os.kill(parent(min(before)), signal.SIGUSR2)
+    while before & set(pids(url)) or len(pids(url)) < 2:
+        time.sleep(0.1)
+    stop.set()
+    asking.join(60)
+    assert set(statuses) == {200}
