@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 from models.onnx import native
 from scs.errors import MissingPackageError
+from service.cluster.member import Member
 from service.http.middleware.body_limit import BodyLimit
 from service.http.middleware.head_requests import HeadRequests
 from service.http.middleware.hot_routes import HotRoutes
@@ -45,13 +46,16 @@ array (`application/x-npy`); or as base64 in JSON. Failures are `application/pro
 """
 
 
-def create_app(settings: Settings | None = None, *, loads_in_background: bool = False) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, *, loads_in_background: bool = False, member: Member | None = None
+) -> FastAPI:
     """Build the FastAPI application with its routes, middleware and exception handlers.
 
     Args:
         settings: from the environment unless given.
         loads_in_background: whether the application starts after a second at the latest, and is not ready until its
             models are loaded; else it starts once they are.
+        member: this process among several workers; alone unless given.
 
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
@@ -59,7 +63,7 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
     """
     settings = settings or read_settings()
     over_grpc = _grpc(settings)
-    services = make_services(settings)
+    services = make_services(settings, member)
     key, origins = settings.api_key, settings.cors_origins
 
     @asynccontextmanager
@@ -70,7 +74,7 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
             # Most are loaded within that second, and then whoever waits for the port finds the service ready.
             await asyncio.wait([loading], timeout=_HEAD_START_S if loads_in_background else None)
             with warming_up(services.warm_up, after=loading):
-                async with over_grpc(settings, services.data_plane):
+                async with over_grpc(settings, services.data_plane, member is not None):
                     yield
             loading.cancel()
         services.close()
@@ -86,7 +90,13 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
         exception_handlers=PROBLEM_HANDLERS,
         middleware=[  # the outermost first
             *([Middleware(PathPrefix, prefix=settings.root_path)] if settings.root_path else []),
-            Middleware(Instrumentation, metrics=services.metrics, stopping=services.stopping, origins=origins),
+            Middleware(
+                Instrumentation,
+                metrics=services.metrics,
+                stopping=services.stopping,
+                origins=origins,
+                shedder=services.shedder,
+            ),
             *([allow_origins(origins)] if origins else []),
             Middleware(TrustedHosts, hosts=trusted_hosts(settings), origins=origins),
             *([Middleware(ApiKey, key=key)] if key is not None else []),
@@ -106,7 +116,7 @@ def create_app(settings: Settings | None = None, *, loads_in_background: bool = 
 
 async def _load(services: Services) -> None:
     """Load all models, and say so if the service is not ready then."""
-    await services.reloading.run(services.models.load_all)
+    await services.reloading.load_all()
     if not services.models.ready():
         _log.warning(
             "not ready: the default model %s, or one that is required, cannot be used", services.settings.default_model
@@ -128,7 +138,7 @@ def _log_start(services: Services) -> None:
         )
 
 
-def _grpc(settings: Settings) -> Callable[[Settings, DataPlane], AbstractAsyncContextManager[object]]:
+def _grpc(settings: Settings) -> Callable[[Settings, DataPlane, bool], AbstractAsyncContextManager[object]]:
     if settings.grpc_port is None:
         return lambda *_: nullcontext()
     try:

@@ -26,7 +26,12 @@ class MemoryBudget:
     on_shortage: Callable[[int], object] | None = None
 
     def __init__(self, total: int) -> None:
-        self.total, self.taken = total, 0
+        self.total, self._taken = total, 0
+
+    @property
+    def taken(self) -> int:
+        """Bytes that are taken."""
+        return self._taken
 
     def take(self, count: int, what: str) -> None:
         """Take bytes, to be given back by :meth:`give`.
@@ -47,15 +52,15 @@ class MemoryBudget:
             raise BusyError(
                 f"{what} need {count} bytes and {self.total - self.taken} of {self.total} are free; ask again soon"
             )
-        self.taken += count
+        self.hold(count)
 
     def hold(self, count: int) -> None:
         """Count bytes that are there already, such as an answer's, whether there is room for them or not."""
-        self.taken += count
+        self._taken += count
 
     def give(self, count: int) -> None:
         """Give back bytes that were taken."""
-        self.taken -= count
+        self._taken -= count
 
 
 def default_budget() -> int:

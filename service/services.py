@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.requests import Request
 
 from models.runtime.load import Device, choose_device, usable_cores
 from scs.cores import use_threads
 from scs.errors import ServerError
+from service.cluster.member import Member
+from service.cluster.memory_budget import SharedMemoryBudget
 from service.inference.batcher import Batcher
+from service.inference.shedder import Shedder
 from service.memory_budget import MemoryBudget
 from service.observability.metrics import Metrics
 from service.oip.data_plane import DataPlane
@@ -18,14 +23,18 @@ from service.repository.device.obstacle import cuda_obstacle
 from service.repository.device.process import DeviceProcess
 from service.repository.policy import VersionPolicy
 from service.repository.reload import Reloading
+from service.repository.reload_together import ReloadingTogether
 from service.repository.repository import ModelRepository
 from service.repository.trial import Trial
 from service.settings import Settings
 from service.shutdown import Stopping
 from service.tasks import preload
 from service.tasks.predict import Predictor
+from service.workers.borrowing import BorrowedWorker, BorrowingPool
+from service.workers.lending import Lender, PoolSize
 from service.workers.nursery import NURSERY
 from service.workers.pools import HAS_PROCESSES, Pool, make_pool
+from service.workers.worker import make_workers_by
 
 _HEAVY = 2  # matches and dense maps keep every core busy, and take gigabytes at the largest size allowed
 # Quarters of the memory for what is in flight: two for the heavy workers, one for decoders, one for this process.
@@ -44,6 +53,7 @@ class Services:
         metrics: what Prometheus is told.
         stopping: whether a graceful shutdown has begun.
         batcher: runs the networks.
+        shedder: refuses requests before they are read.
         memory: the budget of what is in flight in this process.
         pictures: pictures that were sent, and their features, kept for further questions.
         decoders: worker processes that decode what is too large for the event loop.
@@ -59,6 +69,7 @@ class Services:
     metrics: Metrics
     stopping: Stopping
     batcher: Batcher
+    shedder: Shedder
     memory: MemoryBudget
     pictures: PictureCache
     decoders: Pool
@@ -76,6 +87,9 @@ class Services:
     def warm_up(self) -> None:
         """Load the compiled loops of matching where workers come from, and fork one that has them; on a thread."""
         try:
+            if isinstance(self.heavy, BorrowingPool):
+                self.heavy.warm(preload.warm_matching)
+                return
             if HAS_PROCESSES:
                 NURSERY.prepare(preload.warm_matching)
             self.heavy.renew()
@@ -93,14 +107,21 @@ class Services:
             self.device.close()
 
 
-def make_services(settings: Settings) -> Services:
+def make_services(settings: Settings, member: Member | None = None) -> Services:
     """Make the parts of an application; no model is loaded yet.
+
+    Args:
+        settings: limits and addresses.
+        member: this process among several workers, with which it shares limits and metrics; alone unless given.
 
     Raises:
         DeviceError: ``SCS_DEVICE=cuda`` where CUDA does not work.
     """
-    use_threads(settings.threads)
-    if HAS_PROCESSES:
+    if member is None:
+        use_threads(settings.threads)
+    if member is not None:
+        make_workers_by(partial(BorrowedWorker, member.lent.address))
+    elif HAS_PROCESSES:
         NURSERY.prepare(preload.import_all)
     quarter = settings.max_memory_bytes // _QUARTERS
     on = choose_device(settings.device, cuda_obstacle)
@@ -113,17 +134,23 @@ def make_services(settings: Settings) -> Services:
         VersionPolicy(settings.versions),
         Trial(settings.load_timeout_s, quarter, device) if HAS_PROCESSES else None,
     )
-    metrics = Metrics()
+    metrics = Metrics(member)
     metrics.watch(models)
     stopping = Stopping()
-    reloading = Reloading(models, settings.repository_poll_s)
-    waiting = settings.max_waiting_jobs
-    decoding = max(1, min(usable_cores(), quarter // _DECODING_BYTES))
-    decoders = make_pool("decodings", decoding, waiting, metrics.pool("decoding"), quarter // decoding)
-    heavy = make_pool("matches and activations", _HEAVY, waiting, metrics.pool("heavy"), quarter * 2 // _HEAVY)
-    batcher = Batcher(settings, metrics, heavy)
+    poll_s = settings.repository_poll_s
+    reloading = Reloading(models, poll_s) if member is None else ReloadingTogether(models, poll_s, member)
+    sizes = pool_sizes(settings) if member is None else member.lent.sizes
+
+    def pool(name: str, memory: int) -> Pool:
+        series, memory_of_one = metrics.pool(name), memory // sizes[name].workers
+        if member is None:
+            return make_pool(sizes[name].kind, sizes[name].workers, sizes[name].waiting, series, memory_of_one)
+        return BorrowingPool(member.lent.address, name, sizes[name].workers, series, memory_of_one)
+
+    decoders, heavy = pool("decoding", quarter), pool("heavy", 2 * quarter)
+    batcher = Batcher(settings, metrics, heavy, 1 if member is None else member.board.workers)
     predictor = Predictor(settings, batcher, decoders)
-    memory = MemoryBudget(quarter)
+    memory = MemoryBudget(quarter) if member is None else SharedMemoryBudget(quarter, member)
     return Services(
         settings=settings,
         models=models,
@@ -133,12 +160,30 @@ def make_services(settings: Settings) -> Services:
         batcher=batcher,
         memory=memory,
         pictures=PictureCache(settings.max_kept_bytes, settings.keep_pictures_s, memory),
+        shedder=Shedder(),
         decoders=decoders,
         heavy=heavy,
         predictor=predictor,
-        data_plane=DataPlane(settings, reloading, stopping, batcher, predictor, decoders),
+        data_plane=DataPlane(settings, reloading, stopping, batcher, predictor, decoders, member),
         device=device,
     )
+
+
+def pool_sizes(settings: Settings) -> dict[str, PoolSize]:
+    """Return the size of each pool of worker processes of this machine."""
+    waiting = settings.max_waiting_jobs
+    decoding = max(1, min(usable_cores(), settings.max_memory_bytes // _QUARTERS // _DECODING_BYTES))
+    return {
+        "decoding": PoolSize("decodings", decoding, waiting),
+        "heavy": PoolSize("matches and activations", _HEAVY, waiting),
+    }
+
+
+async def lend_workers(listener: socket.socket, settings: Settings) -> None:
+    """Lend workers for everything heavy to several processes that answer requests, until cancelled."""
+    use_threads(settings.threads)
+    NURSERY.prepare(preload.import_all)
+    await Lender(listener, pool_sizes(settings)).serve()
 
 
 def device_process(device: Device, settings: Settings) -> DeviceProcess | None:

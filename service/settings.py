@@ -19,6 +19,7 @@ from service.observability.logs import LogFormat, LogLevel
 from service.repository.policy import VersionPolicy
 
 _DAY_S = 86_400.0
+MOST_WORKERS = 256
 WORK = 600_000_000  # a 4K picture in colour, its template in any pose; upright, 24 such templates
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)+"
 _INJECTED = r"(tcp|udp|sctp)://.*"  # Kubernetes sets <NAME>_PORT to an address, for each Service of the namespace
@@ -132,6 +133,9 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA where it works.")
     threads: int | None = Field(
         None, gt=0, le=4096, description="Threads of heavy work; the cores that affinity and quota allow unless set."
+    )
+    workers: int = Field(
+        1, ge=1, le=MOST_WORKERS, description="Processes that answer requests, each with an event loop of its own."
     )
     max_body_bytes: int = Field(32 * 2**20, gt=0, description="Largest request body.")
     body_timeout_s: float = Field(

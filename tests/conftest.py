@@ -161,7 +161,7 @@ def serve_app() -> Callable[..., AbstractContextManager[str]]:
     @contextmanager
     def serving(app: FastAPI, body_timeout_s: float = 30.0, send_timeout_s: float = 30.0) -> Iterator[str]:
         services = app.state.services
-        early_answers = EarlyAnswers(services.metrics, services.settings.cors_origins)
+        early_answers = EarlyAnswers(services.metrics, services.settings.cors_origins, services.shedder)
         http = protocol_for(body_timeout_s, send_timeout_s, early_answers)
         server = uvicorn.Server(uvicorn.Config(app, port=0, http=http, ws="none", log_config=None, lifespan="on"))
         thread = threading.Thread(target=server.run)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 import webbrowser
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,16 +23,21 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
+from scs.cores import usable_cores, use_threads
 from scs.errors import OptionError
 from service.app import create_app
+from service.cluster.member import Member
 from service.http.server.early_answers import EarlyAnswers
-from service.http.server.listeners import listeners
+from service.http.server.listeners import listeners, reserved_port, shared_listeners
+from service.http.server.member_server import MemberServer
 from service.http.server.protocol import protocol_for
-from service.http.server.server import Server
+from service.http.server.server import Server, address_of
 from service.observability.logs import configure_logging, is_json
 from service.observability.native_stderr import native_stderr_logged
-from service.settings import Settings, injected_variables, read_settings
-from service.workers.nursery import NURSERY
+from service.services import lend_workers, pool_sizes
+from service.settings import MOST_WORKERS, Settings, injected_variables, read_settings
+from service.supervisor.supervisor import Supervisor
+from service.workers.nursery import NURSERY, end_with_parent
 
 _LOOK_S = 0.2
 
@@ -45,6 +54,9 @@ def serve(
     size: Annotated[str | None, typer.Option(help="Width and height of its pictures, as in scs import.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; SCS_HOST unless given.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; SCS_PORT unless given.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=MOST_WORKERS, help="Processes that answer; SCS_WORKERS unless given.")
+    ] = None,
     opens: Annotated[bool, typer.Option("--open", help="Open the explorer, the service's page, in a browser.")] = False,
 ) -> None:
     """Serve the models over HTTP, or one network that is imported first.
@@ -55,10 +67,10 @@ def serve(
     if source is None and (labels or preprocess or size):
         raise OptionError("--labels, --preprocess and --size are of a network to import; none was named")
     if source is None:
-        _serve(read_settings(host=host, port=port), opens)
+        _serve(read_settings(host=host, port=port, workers=workers), opens)
         return
     with _imported(source, labels, preprocess, size) as named:
-        _serve(read_settings(host=host, port=port, **named), opens)
+        _serve(read_settings(host=host, port=port, workers=workers, **named), opens)
 
 
 @contextmanager
@@ -81,6 +93,8 @@ def _imported(source: str, labels: Path | None, preprocess: str | None, size: st
 
 def _serve(settings: Settings, opens: bool) -> None:
     stderr = native_stderr_logged() if is_json(settings.log_format) else nullcontext()
+    if settings.workers > 1:
+        sys.exit(_serve_by_workers(settings, opens))
     with listeners(settings) as sockets, stderr:  # bound before any model is loaded
         configure_logging(settings.log_level, settings.log_format)
         if opens:
@@ -88,6 +102,50 @@ def _serve(settings: Settings, opens: bool) -> None:
             threading.Thread(target=webbrowser.open, args=[page_address(sockets)], daemon=True).start()
         _run(settings, sockets)
         NURSERY.close()  # and with it what is still being tried or done there
+
+
+def _serve_by_workers(settings: Settings, opens: bool) -> int:
+    """Have several processes serve, and supervise them until they are stopped; return the exit status.
+
+    Raises:
+        OptionError: the system is none on which processes can share a port and be supervised.
+    """
+    if sys.platform != "linux":
+        raise OptionError(f"SCS_WORKERS may be more than 1 on Linux alone; {settings.workers} came")
+    with ExitStack() as context:
+        groups = context.enter_context(shared_listeners(settings, settings.workers))
+        if settings.grpc_port is not None:
+            port = context.enter_context(reserved_port(settings.host, settings.grpc_port))
+            settings = settings.model_copy(update={"grpc_port": port})
+        folder = Path(context.enter_context(tempfile.TemporaryDirectory(prefix="scs-workers-")))
+        configure_logging(settings.log_level, settings.log_format)
+        _prepare(settings)
+        if opens:
+            subprocess.Popen([sys.executable, "-m", "webbrowser", page_address(groups[0])])
+        for listener in groups[0]:
+            _log.info("%d workers serve on %s (Press CTRL+C to quit)", settings.workers, address_of(listener))
+        work = partial(_be_worker, settings), partial(_be_lender, settings)
+        return Supervisor(settings, groups, *work, pool_sizes(settings), folder).run()
+
+
+def _be_worker(settings: Settings, member: Member) -> None:
+    """Serve in one of several processes, until the supervisor says stop."""
+    cores = max(1, usable_cores() // settings.workers)
+    use_threads(cores)  # of this process alone
+    with native_stderr_logged() if is_json(settings.log_format) else nullcontext():
+        configure_logging(settings.log_level, settings.log_format)
+        app = create_app(settings, loads_in_background=not member.is_replacement, member=member)
+        stopping = app.state.services.stopping
+        server = MemberServer(server_config(app, settings), stopping, settings.drain_s, settings.grace_s, member)
+        server.run([])
+
+
+def _be_lender(settings: Settings, listener: socket.socket) -> None:
+    """Lend workers for heavy work to the processes that serve, until this one is killed."""
+    end_with_parent(os.getppid())
+    with native_stderr_logged() if is_json(settings.log_format) else nullcontext():
+        configure_logging(settings.log_level, settings.log_format)
+        asyncio.run(lend_workers(listener, settings))
 
 
 def page_address(sockets: Sequence[socket.socket]) -> str:
@@ -105,12 +163,16 @@ def page_address(sockets: Sequence[socket.socket]) -> str:
 
 
 def _run(settings: Settings, sockets: list[socket.socket]) -> None:
-    for name in injected_variables():
-        _log.warning("%s is ignored: it has the address of a Service, as Kubernetes sets it for one of that name", name)
-    _await_folder(settings.model_repository, settings.repository_wait_s)
+    _prepare(settings)
     app = create_app(settings, loads_in_background=True)
     server = Server(server_config(app, settings), app.state.services.stopping, settings.drain_s, settings.grace_s)
     server.run(sockets)
+
+
+def _prepare(settings: Settings) -> None:
+    for name in injected_variables():
+        _log.warning("%s is ignored: it has the address of a Service, as Kubernetes sets it for one of that name", name)
+    _await_folder(settings.model_repository, settings.repository_wait_s)
 
 
 def _await_folder(folder: Path, seconds: float) -> None:
@@ -130,7 +192,8 @@ def _await_folder(folder: Path, seconds: float) -> None:
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return the configuration of uvicorn."""
-    early_answers = EarlyAnswers(app.state.services.metrics, settings.cors_origins)
+    services = app.state.services
+    early_answers = EarlyAnswers(services.metrics, settings.cors_origins, services.shedder)
     return uvicorn.Config(
         app,
         http=protocol_for(settings.body_timeout_s, settings.send_timeout_s, early_answers),

@@ -42,10 +42,11 @@ class Batcher:
         settings: limits, where a model's card has none of its own.
         metrics: told what waits, runs and is refused.
         workers: run what might take long, where it can be killed; unless given, everything runs in this process.
+        processes: that share the limit of what waits; each has its part, but room for a batch at least.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, workers: Pool | None = None) -> None:
-        self._settings, self._metrics, self._workers = settings, metrics, workers
+    def __init__(self, settings: Settings, metrics: Metrics, workers: Pool | None = None, processes: int = 1) -> None:
+        self._settings, self._metrics, self._workers, self._processes = settings, metrics, workers, processes
         self._batchers: weakref.WeakKeyDictionary[LoadedModel, _ModelBatcher] = weakref.WeakKeyDictionary()
         self._asking = 0
 
@@ -129,11 +130,13 @@ class Batcher:
     def _limits(self, model: LoadedModel) -> BatchLimits:
         own, settings = model.card.serving, self._settings
         delay_us = settings.max_queue_delay_us if own.max_queue_delay_us is None else own.max_queue_delay_us
+        rows = own.max_batch_size or settings.max_batch_size
+        waiting = own.max_queue or settings.max_queue
         return BatchLimits(
-            rows=own.max_batch_size or settings.max_batch_size,
+            rows=rows,
             pixels=min(_MOST_PIXELS, settings.max_analysed_pixels),
             delay_s=delay_us / 1e6,
-            waiting=own.max_queue or settings.max_queue,
+            waiting=min(waiting, max(rows, math.ceil(waiting / self._processes))),
         )
 
 

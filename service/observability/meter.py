@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from service.observability.metrics import ModelSeries
@@ -20,6 +21,15 @@ class Duration:
         """Add ``count`` events that took ``seconds`` each."""
         self.count += count
         self.ns += int(seconds * 1e9) * count
+
+    def merge(self, other: Duration) -> None:
+        """Add the events of another."""
+        self.count += other.count
+        self.ns += other.ns
+
+
+def _no_batches() -> defaultdict[int, Duration]:
+    return defaultdict(Duration)
 
 
 @dataclass
@@ -50,7 +60,23 @@ class ModelStatistics:
     inference_count: int = 0
     execution_count: int = 0
     last_inference_ms: int = 0
-    batches: dict[int, Duration] = field(default_factory=lambda: defaultdict(Duration))
+    batches: dict[int, Duration] = field(default_factory=_no_batches)
+
+
+def merged(parts: Sequence[ModelStatistics]) -> ModelStatistics:
+    """Return the sums of what several workers have counted of one version."""
+    if len(parts) == 1:
+        return parts[0]
+    total = ModelStatistics()
+    for part in parts:
+        for name in ("success", "fail", "queue", "decode", "inference", "rejected", "cancelled"):
+            getattr(total, name).merge(getattr(part, name))
+        total.inference_count += part.inference_count
+        total.execution_count += part.execution_count
+        total.last_inference_ms = max(total.last_inference_ms, part.last_inference_ms)
+        for rows, duration in part.batches.items():
+            total.batches[rows].merge(duration)
+    return total
 
 
 class ModelMeter:

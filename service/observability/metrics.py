@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,6 +21,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from service.cluster.member import Member
+from service.observability.all_workers import OfAllWorkers, ProcessesOfWorkers, share_values
 from service.repository.repository import ModelRepository
 from service.workers.series import PoolSeries
 
@@ -30,6 +33,7 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 256)
 _MOST_VERSIONS, _MOST_ROUTES = 10, 16
 _OTHER = "other"
 _MODEL = ("model", "version")
+_SUMMED: Any = {"multiprocess_mode": "livesum"}  # where there are several workers
 _VERSIONS = ("0.0.1", "0.0.4", "1.0.0")  # of the text formats
 
 # The time of creation would be one more series for each, which hardly anything reads.
@@ -67,11 +71,14 @@ class Metrics:
     The first ten versions that are used have series of their own, and the first sixteen pairs of route and model. Later
     ones are counted together as ``other``, until one of the first is unloaded.
 
-    Attributes:
-        in_flight: requests that are being answered.
+    Args:
+        member: this process among several workers, of which the metrics are the sums; alone unless given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, member: Member | None = None) -> None:
+        self._member = member
+        if member is not None:
+            share_values(member)
         registry = self._registry = CollectorRegistry()
         self._requests = Counter(
             "scs_requests_total", "Requests answered.", ("route", "model", "status"), registry=registry
@@ -83,9 +90,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.in_flight = 0  # touched by the event loop alone, so a number serves; read when it is asked for
-        in_flight = Gauge("scs_requests_in_flight", "Requests that are being answered.", registry=registry)
-        in_flight.set_function(lambda: self.in_flight)
+        self._in_flight = 0  # touched by the event loop alone, so a number serves; read when it is asked for
         self._queue = Histogram(
             "scs_queue_seconds", "A request's wait for its batch.", _MODEL, buckets=_SECONDS, registry=registry
         )
@@ -96,7 +101,9 @@ class Metrics:
             "scs_inference_seconds", "One run of a batch.", _MODEL, buckets=_SECONDS, registry=registry
         )
         self._batch = Histogram("scs_batch_rows", "Pictures in a batch.", _MODEL, buckets=_ROWS, registry=registry)
-        self._waiting = Gauge("scs_waiting_rows", "Pictures that wait for a batch.", _MODEL, registry=registry)
+        self._waiting = Gauge(
+            "scs_waiting_rows", "Pictures that wait for a batch.", _MODEL, registry=registry, **_SUMMED
+        )
         self._rejected = Counter(
             "scs_rejected_requests_total", "Requests refused, by reason.", (*_MODEL, "reason"), registry=registry
         )
@@ -106,20 +113,38 @@ class Metrics:
             _MODEL,
             registry=registry,
         )
-        self._jobs_waiting = Gauge("scs_waiting_jobs", "Work that waits for a worker.", ("kind",), registry=registry)
+        self._jobs_waiting = Gauge(
+            "scs_waiting_jobs", "Work that waits for a worker.", ("kind",), registry=registry, **_SUMMED
+        )
         self._jobs_rejected = Counter(
             "scs_rejected_jobs_total", "Work refused, by reason.", ("kind", "reason"), registry=registry
         )
         self._jobs_cancelled = Counter(
             "scs_cancelled_jobs_total", "Work whose client had gone before it was done.", ("kind",), registry=registry
         )
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        self._shown = CollectorRegistry() if member is not None else registry
+        self._shown.register(_InFlight(lambda: self._in_flight if member is None else member.board.in_flight()))
+        PlatformCollector(registry=self._shown)
+        if member is None:
+            ProcessCollector(registry=registry)
+            GCCollector(registry=registry)
+        else:
+            self._shown.register(ProcessesOfWorkers(member))
         self._of: dict[tuple[str, int], ModelSeries] = {}
         self._of_others: ModelSeries | None = None
         self._routes: dict[tuple[str, str], Histogram] = {}
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that this process is answering."""
+        return self._in_flight
+
+    @in_flight.setter
+    def in_flight(self, count: int) -> None:
+        self._in_flight = count
+        if self._member is not None:
+            self._member.board.set_in_flight(self._member.index, count)
 
     def model(self, name: str, version: int) -> ModelSeries:
         """Return the time series of one version of a model, made when they are first asked for."""
@@ -158,9 +183,9 @@ class Metrics:
     def forget(self, name: str, version: int, is_last: bool) -> None:
         """Take away the series of a version that can no longer be used, and of its model's requests if it was the last.
 
-        Requests that have begun go on counting, unseen.
+        Requests that have begun go on counting, unseen. Where there are several workers, what is shown leaves them out.
         """
-        if self._of.pop((name, version), None) is not None:
+        if self._of.pop((name, version), None) is not None and self._member is None:
             labels = name, str(version)
             for metric in (self._queue, self._decode, self._inference, self._batch, self._waiting, self._cancelled):
                 metric.remove(*labels)
@@ -172,15 +197,18 @@ class Metrics:
     def _forget_requests(self, model: str) -> None:
         for route, known, status in [key for key in self._answers if key[1] == model]:
             del self._answers[route, known, status]
-            if (route, model) in self._routes:
+            if (route, model) in self._routes and self._member is None:
                 self._requests.remove(route, model, status)
         for route, known in [key for key in self._routes if key[1] == model]:
             del self._routes[route, known]
-            self._request_seconds.remove(route, known)
+            if self._member is None:
+                self._request_seconds.remove(route, known)
 
     def watch(self, store: ModelRepository) -> None:
         """Ask a store at each scrape which models can be used, and forget those that go."""
-        self._registry.register(_Models(store))
+        self._shown.register(_Models(store))
+        if self._member is not None:
+            self._shown.register(OfAllWorkers(self._member, store.usable_versions))
         store.on_gone = self.forget
 
     def pool(self, kind: str) -> PoolSeries:
@@ -195,12 +223,22 @@ class Metrics:
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return all metrics as text, and its content type: OpenMetrics where ``accept`` asks for it."""
         encode, content_type = choose_encoder(",".join(filter(_is_known, accept.split(","))))
-        return encode(self._registry), content_type
+        return encode(self._shown), content_type
 
 
 def _is_known(form: str) -> bool:
     """Return whether a part of an ``Accept`` header asks for a version that there is; the library fails on others."""
     return all(version in _VERSIONS for version in re.findall(r"version=([^;]*)", form))
+
+
+class _InFlight(Collector):
+    """A collector that asks at each scrape how many requests are being answered."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        yield GaugeMetricFamily("scs_requests_in_flight", "Requests that are being answered.", self._count())
 
 
 class _Models(Collector):

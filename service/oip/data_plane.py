@@ -14,8 +14,10 @@ import numpy as np
 from models.cards.card import ModelCard
 from models.runtime.load import Array
 from scs.errors import NoKeyError, ProtocolError, TooLargeError
+from service.cluster.member import Member
 from service.inference.batcher import Batcher
 from service.inference.event_loop import SMALL_JSON_BYTES, SMALL_LIST
+from service.observability.meter import ModelStatistics, merged
 from service.oip import metadata
 from service.oip.images import is_small, read_images
 from service.oip.messages import InferRequest, InferResponse, OutputTensor, RequestedOutput
@@ -35,6 +37,7 @@ MOST_ANSWERED = 2**20  # logits, or classes, of all images of a request
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 Content = dict[str, Any]
+Statistics = dict[tuple[str, int], ModelStatistics]
 
 
 class DataPlane:
@@ -50,6 +53,7 @@ class DataPlane:
         batcher: runs the networks.
         predictor: decodes pictures.
         readers: workers for requests that take long to be parsed.
+        member: this process among several workers; alone unless given.
     """
 
     def __init__(
@@ -60,13 +64,18 @@ class DataPlane:
         batcher: Batcher,
         predictor: Predictor,
         readers: Pool,
+        member: Member | None = None,
     ) -> None:
         self._settings, self._reloading, self._models, self._stopping = settings, reloading, reloading.store, stopping
         self._batcher, self._predictor, self._readers = batcher, predictor, readers
+        self._member = member
+        if member is not None:
+            member.handlers["statistics"] = self._own_statistics
 
     def server_ready(self) -> bool:
-        """Return whether every required model can be used, and no shutdown has begun."""
-        return self._models.ready() and not self._stopping.begun
+        """Return whether every required model can be used, in every worker, and no shutdown has begun."""
+        others = self._member is None or self._member.board.all_loaded()
+        return others and self._models.ready() and not self._stopping.begun
 
     def server_metadata(self) -> Content:
         """Return the server's name, its version and the extensions of the protocol that it has."""
@@ -90,8 +99,11 @@ class DataPlane:
         model = self.model(name, version)
         return model_config(model.card, model.runtime.device, self._settings)
 
-    def statistics(self, name: str | None, version: str | None) -> Content:
-        """Return the statistics of a version since it was loaded; without a version or a name, of every usable one."""
+    async def statistics(self, name: str | None, version: str | None) -> Content:
+        """Return the statistics of a version since it was loaded; without a version or a name, of every usable one.
+
+        They are those of all workers that there are.
+        """
         if name is None:
             asked = self._usable(None)
         elif version is None:
@@ -99,9 +111,21 @@ class DataPlane:
             asked = self._usable(name)
         else:
             asked = [self.model(name, version)]
-        return {
-            "model_stats": [model_statistics(each.card, self._batcher.meter(each).statistics) for each in asked],
-        }
+        counted = await self._all_statistics()
+        written = []
+        for card in (model.card for model in asked):
+            key = card.name, card.version
+            written.append(model_statistics(card, merged([found[key] for found in counted if key in found])))
+        return {"model_stats": written}
+
+    async def _all_statistics(self) -> list[Statistics]:
+        if self._member is None:
+            return [await self._own_statistics()]
+        return [outcome.result() for outcome in await self._member.ask_all("statistics")]
+
+    async def _own_statistics(self) -> Statistics:
+        usable = self._usable(None)
+        return {(each.card.name, each.card.version): self._batcher.meter(each).statistics for each in usable}
 
     async def index(self, ready: bool) -> list[Content]:
         """List every version of every model, loaded or on disk, with its state; with ``ready``, only usable ones."""
@@ -119,7 +143,7 @@ class DataPlane:
         self.check_changes_allowed()
         for given in parameters:
             raise ProtocolError(f"a model is loaded as it lies in the repository; the parameter {given[:60]!r} came")
-        await self._reloading.run(self._models.load, name)
+        await self._reloading.change("load", name)
 
     async def unload(self, name: str) -> None:
         """Unload every version of a model; requests that have begun are answered.
@@ -128,7 +152,7 @@ class DataPlane:
             NoKeyError: the operator has set no key.
         """
         self.check_changes_allowed()
-        await self._reloading.run(self._models.unload, name)
+        await self._reloading.change("unload", name)
 
     def check_changes_allowed(self) -> None:
         """Refuse changes of the models unless an API key is set.

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from models.cards import catalogue
 from service.repository.repository import ModelRepository
@@ -43,6 +43,14 @@ class Reloading:
         """Run a change on a thread; return its result, or raise its exception."""
         return await asyncio.wrap_future(self._threads.submit(change, *args, **options))
 
+    async def change(self, method: str, *args: Any) -> Any:
+        """Change the store by one of its methods; return its result, or raise its exception."""
+        return await self.run(getattr(self.store, method), *args)
+
+    async def load_all(self) -> None:
+        """Load every model of the store."""
+        await self.run(self.store.load_all)
+
     async def __aenter__(self) -> Self:
         """Start to handle ``SIGHUP`` and to poll the files."""
         if self.poll_s:
@@ -73,9 +81,12 @@ class Reloading:
             settled = {name for name in changed if now.get(name) == seen.get(name)}
             if settled:
                 _log.info("changed on disk: %s", ", ".join(sorted(settled)))
-                await self.run(self._try_to_reload, settled)
+                await self._reload_changed(settled)
                 taken |= {name: now.get(name) for name in settled}
             seen = now
+
+    async def _reload_changed(self, names: Collection[str]) -> None:
+        await self.run(self._try_to_reload, names)
 
     async def _look(self) -> dict[str, catalogue.Signature] | None:
         try:

@@ -170,6 +170,10 @@ class ModelTable:
         """
         return self.versions_of(name).default()
 
+    def usable_versions(self) -> list[tuple[str, str]]:
+        """List the versions that can be used, as name and number."""
+        return [(state.name, str(state.version)) for state in self.states() if state.model is not None]
+
     def names(self) -> list[str]:
         """List the names of all known models, loaded or not."""
         return sorted(self._view.versions)

@@ -177,7 +177,7 @@ def _fork_child(commands: socket.socket, descriptor: int) -> None:
         status = 1
         try:
             commands.close()
-            _end_with_parent(nursery)
+            end_with_parent(nursery)
             give_way()
             if opencv := sys.modules.get("cv2"):
                 opencv.setNumThreads(usable_cores())
@@ -199,7 +199,7 @@ def _reap() -> None:
             pass
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Ask for this process to be killed when its parent ends; on Linux only, elsewhere it ends with its work."""
     if sys.platform == "linux":
         import ctypes

@@ -26,7 +26,7 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 _IDLE_S = 30.0  # after which all idle workers but one are ended
-_CORES_S = 4.0  # seconds of processor time for each second of a deadline; a worker's threads run beside each other
+CORES_S = 4.0  # seconds of processor time for each second of a deadline; a worker's threads run beside each other
 
 
 class WorkerPool:
@@ -85,7 +85,7 @@ class WorkerPool:
         if left_s is not None and left_s <= 0:
             self._metrics.rejected_deadline.inc()
             raise DeadlineError("the time for this request is over, and it was not begun")
-        processor_s = None if left_s is None else left_s * _CORES_S
+        processor_s = None if left_s is None else left_s * CORES_S
         task = _Task(client, Job(work, args, options, self._memory, processor_s), loop.create_future())
         self._put(task)
         self._dispatch()

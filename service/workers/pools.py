@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 
+from service.workers.borrowing import BorrowingPool
 from service.workers.pool import WorkerPool
 from service.workers.series import PoolSeries
 from service.workers.thread_pool import ThreadPool
 
-Pool = WorkerPool | ThreadPool
+Pool = WorkerPool | BorrowingPool | ThreadPool
 
 HAS_PROCESSES = hasattr(os, "fork")
 
 
-def make_pool(kind: str, size: int, most_waiting: int, metrics: PoolSeries, memory: int) -> Pool:
+def make_pool(kind: str, size: int, most_waiting: int, metrics: PoolSeries, memory: int) -> WorkerPool | ThreadPool:
     """Make a pool of processes, which can be killed; of threads where the system cannot fork.
 
     Args:

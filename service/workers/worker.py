@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from scs.errors import DeadlineError, WorkerLostError
 from service.workers.channel import receive, send
@@ -28,18 +28,18 @@ class Worker:
         with theirs:
             self._child = NURSERY.fork(theirs)
 
+    @property
+    def descriptor(self) -> int:
+        """The socket that takes work, for another process to use while this one does not."""
+        return self._socket.fileno()
+
     def do(self, job: Job) -> Outcome | None:
         """Have a piece of work done, and wait for it; None if the process ended before.
 
         Raises:
             Exception: the work cannot be sent, which is a fault of this program; whatever pickling raises.
         """
-        try:
-            send(self._socket, job)
-            outcome: Outcome = receive(self._socket)
-        except (OSError, EOFError):
-            return None
-        return outcome
+        return exchange(self._socket, job)
 
     def is_there(self) -> bool:
         """Return whether the process is still there, while it has nothing to do."""
@@ -60,6 +60,47 @@ class Worker:
         self._child.kill()
         self._child.forget()
         self._socket.close()
+
+
+class OwnWorker(Protocol):
+    """A worker that is used for one thing, wherever it comes from."""
+
+    def do(self, job: Job) -> Outcome | None:
+        """Have a piece of work done, and wait for it; None if the process ended before."""
+
+    def kill(self) -> None:
+        """Kill the process; whoever waits for its work learns so at once."""
+
+    def end(self) -> None:
+        """Kill the process and forget it."""
+
+
+_make_worker: Callable[[], OwnWorker] = Worker
+
+
+def make_workers_by(make: Callable[[], OwnWorker]) -> None:
+    """Have :func:`new_worker` make workers in another way, in this process, than from its own nursery."""
+    global _make_worker
+    _make_worker = make
+
+
+def new_worker() -> OwnWorker:
+    """Return a worker process for one thing.
+
+    Raises:
+        ServerError: no process can be started.
+    """
+    return _make_worker()
+
+
+def exchange(worker: socket.socket, job: Job) -> Outcome | None:
+    """Send a piece of work to a worker, and wait for what becomes of it; None if the process ended before."""
+    try:
+        send(worker, job)
+        outcome: Outcome = receive(worker)
+    except (OSError, EOFError):
+        return None
+    return outcome
 
 
 def run_once(
@@ -84,7 +125,7 @@ def run_once(
         WorkerLostError: the process was killed from outside, or by a fault of a library.
         UnforeseenError: the work raised what nobody expected.
     """
-    worker = Worker()
+    worker = new_worker()
     over = threading.Event()
 
     def give_up() -> None:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.http.cors import CorsHeaders
 from service.http.problems import CLIENT_GONE, failure, unforeseen
 from service.http.request_log import RequestLog, identify
+from service.inference.shedder import Shedder
 from service.observability.logs import request_id
 from service.observability.metrics import Metrics
 from service.shutdown import Stopping
@@ -33,10 +34,18 @@ class Instrumentation:
         metrics: where requests are counted.
         stopping: where a stop is announced.
         origins: origins whose pages may read the answers to unhandled exceptions.
+        shedder: told how long admitted requests wait, and when they are answered.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, stopping: Stopping, origins: Collection[str] = ()) -> None:
-        self.app, self.metrics, self.stopping = app, metrics, stopping
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        stopping: Stopping,
+        origins: Collection[str] = (),
+        shedder: Shedder | None = None,
+    ) -> None:
+        self.app, self.metrics, self.stopping, self.shedder = app, metrics, stopping, shedder
         self._log, self._cors = RequestLog(metrics), CorsHeaders(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,6 +57,10 @@ class Instrumentation:
         metrics = self.metrics
         metrics.in_flight += 1
         state = scope.setdefault("state", {})
+        admitted_at = state.get("admitted_at")
+        if admitted_at is not None and self.shedder is not None:
+            now = time.monotonic()
+            self.shedder.began(now - admitted_at, now)
         identity = state["request_id"] = identify(scope["headers"])
         token = request_id.set(identity)
         header = (b"x-request-id", identity.encode("ascii"))
@@ -82,6 +95,8 @@ class Instrumentation:
             status = state.get("refused", status)  # by the server, in place of the application
             self._log.note(scope, identity, status, size, time.perf_counter() - started)
             metrics.in_flight -= 1
+            if admitted_at is not None and self.shedder is not None:
+                self.shedder.in_progress -= 1
             request_id.reset(token)
 
     def _readable(self, response: Response, scope: Scope) -> Response:

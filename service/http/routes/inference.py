@@ -72,7 +72,7 @@ async def server_metadata(request: Request) -> ServerMetadata:
 @router.get("/models/stats", summary="What every model has done, in Triton's form")
 async def all_statistics(request: Request) -> ModelStatistics:
     """Return the counts and durations (nanoseconds) of every usable version since it was loaded."""
-    return ModelStatistics.model_validate(_data_plane(request).statistics(None, None))
+    return ModelStatistics.model_validate(await _data_plane(request).statistics(None, None))
 
 
 @router.get("/models/{name}", summary="A model's tensors")
@@ -103,7 +103,7 @@ async def get_config(request: Request, name: str, version: str | None = None) ->
 async def statistics(request: Request, name: str, version: str | None = None) -> ModelStatistics:
     """Return the counts and durations (nanoseconds) of a version since it was loaded, or of every usable one."""
     _note(request, name, version)
-    return ModelStatistics.model_validate(_data_plane(request).statistics(name, version))
+    return ModelStatistics.model_validate(await _data_plane(request).statistics(name, version))
 
 
 @router.post(

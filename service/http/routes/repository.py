@@ -110,7 +110,8 @@ async def post_labels(request: Request, name: str) -> dict[str, int]:
     services.data_plane.check_changes_allowed()
     labels = await _read(request, _Labels)
     try:
-        return await services.reloading.run(services.models.move_aliases, name, labels)
+        moved: dict[str, int] = await services.reloading.change("move_aliases", name, labels)
+        return moved
     except ModelError as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
 

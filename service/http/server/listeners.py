@@ -19,6 +19,49 @@ _PRIVATE = 0o117  # takes all but reading and writing by owner and group
 
 
 @contextmanager
+def shared_listeners(settings: Settings, processes: int) -> Iterator[list[list[socket.socket]]]:
+    """Bind sockets as :func:`listeners` does, for each of several processes its own, which share the port.
+
+    The system hands each connection to one of them (``SO_REUSEPORT``). A Unix socket has one queue for all.
+
+    Raises:
+        ServerError: as :func:`listeners`; also where another server would share the port with this one.
+    """
+    with listeners(settings) as first:  # without sharing, so that a port is refused that another has, who may share it
+        if settings.uds is not None:
+            yield [first] * processes
+            return
+        places = [(each.family, each.getsockname()) for each in first]
+        for listener in first:
+            listener.close()
+        groups: list[list[socket.socket]] = []
+        try:
+            for _ in range(processes):
+                groups.append([_bind(family, address, shares=True) for family, address in places])
+            yield groups
+        except OSError as error:
+            raise ServerError(f"the port cannot be shared by {processes} workers: {error.strerror or error}") from None
+        finally:
+            for listener in (each for group in groups for each in group):
+                listener.close()
+
+
+@contextmanager
+def reserved_port(host: str, port: int) -> Iterator[int]:
+    """Keep a port for processes of this service that will share it, for the length of a context; yield its number.
+
+    Raises:
+        ServerError: it is not free.
+    """
+    (first, *others) = _bind_tcp(host, port)
+    family, address = first.family, first.getsockname()
+    for listener in (first, *others):
+        listener.close()
+    with _bind(family, address, shares=True):
+        yield address[1]
+
+
+@contextmanager
 def listeners(settings: Settings) -> Iterator[list[socket.socket]]:
     """Bind the sockets of a server for the length of a context; nothing can connect before the server listens.
 
@@ -65,11 +108,13 @@ def _bind_all(addresses: Iterable[tuple[int, Any]]) -> list[socket.socket]:
     raise missing
 
 
-def _bind(family: int, address: Any) -> socket.socket:
+def _bind(family: int, address: Any, shares: bool = False) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":  # elsewhere this would let two servers listen to one port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             both = address[0] == "::" and socket.has_dualstack_ipv6()
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)

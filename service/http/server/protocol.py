@@ -6,6 +6,7 @@ import array
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
@@ -62,8 +63,9 @@ class GuardedProtocol(Connection):
         """Start the clock of a request's head; over the limit of connections, close the longest silent one."""
         super().connection_made(transport)
         self._in_head, self._head_bytes, self._body_bytes, self._framing_bytes = True, 0, 0, 0
-        self._is_deaf, self._is_closing = False, False
+        self._is_deaf = self._is_closing = self._is_shed = False
         self._refusal: JSONResponse | None = None
+        self._pause_s = 0.0
         self._since = self._taken_at = time.monotonic()
         self._unsent = 0  # bytes of answers that the client had not taken when it was last looked at
         if type(self).sweep is None:
@@ -113,8 +115,49 @@ class GuardedProtocol(Connection):
         self._since = time.monotonic()
         if not self.url.startswith(b"/"):
             self._take_host_of_target()
+        shedder = self.early_answers.shedder if self._may_be_shed() else None
+        if shedder is not None and not shedder.admits():
+            self._shed(shedder.pause_s)
+            return
         super().on_headers_complete()
+        if shedder is not None:
+            shedder.in_progress += 1
+            self.scope["state"]["admitted_at"] = self._since
         self.headers = []  # what the parser adds to these from now on are trailers, and no headers of the request
+
+    def _may_be_shed(self) -> bool:
+        """Return whether this is a request for a network's run that can be answered before it is read."""
+        if self.parser.get_method() != b"POST" or self._is_answering() or self.pipeline:
+            return False
+        path = self.url.partition(b"?")[0]
+        if not path.endswith((b"/predict", b"/infer")):
+            return False
+        return not any(name in (b"expect", b"origin") for name, _ in self.headers)
+
+    def _shed(self, seconds: float) -> None:
+        """Refuse a request without a task for it, and do not read the next of this connection for some seconds.
+
+        Whoever asks again at once, as often as it is refused, would otherwise take all time for refusals.
+        """
+        self._is_shed, self._pause_s = True, seconds * (0.5 + random.random())  # so that not all come back at once
+        self.transport.write(self.early_answers.shed(self.url, self.headers, seconds))
+        self.headers = []
+
+    def _end_shed(self) -> None:
+        """Note the end of a request that was refused."""
+        newest = self.newest()
+        self._is_shed, self._in_head = False, True
+        self.scope = None if newest is None else newest.scope  # type: ignore[assignment]
+        if not self.parser.should_keep_alive():
+            self.transport.close()
+            return
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self.flow.pause_reading()
+        self.loop.call_later(self._pause_s, self._read_again)
+
+    def _read_again(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _take_host_of_target(self) -> None:
         """Put the host of a target like ``http://host/path`` in the place of ``Host`` (RFC 9112 section 3.2.2)."""
@@ -130,6 +173,8 @@ class GuardedProtocol(Connection):
     def on_body(self, body: bytes) -> None:
         """Hand on a piece of a body, as uvicorn does it for requests without an upgrade; there may be millions."""
         self._framing_bytes = 0
+        if self._is_shed:
+            return
         cycle = self.cycle
         if cycle.response_complete:
             return
@@ -146,6 +191,9 @@ class GuardedProtocol(Connection):
         if self.headers and self._trailers_are_too_large():
             self._refusal = _trailers_too_large()
             raise ValueError("the trailers are over a limit")
+        if self._is_shed:
+            self._end_shed()
+            return
         self._in_head = True
         super().on_message_complete()
 

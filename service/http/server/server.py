@@ -11,11 +11,11 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from service.http.server.accept_queue import accept_the_last
 from service.http.server.connection import Connection
 from service.shutdown import Stopping
 
@@ -23,8 +23,6 @@ _TICK_S = 0.02
 _NEWCOMERS_S = 0.1  # for the request of a connection that was accepted last
 _CUT_OFF_S = 1.0  # for refusals to be sent to those whose requests were not finished
 _MARGIN_S = 3.0  # for what follows the last answer: models, traces, threads
-
-_TRIES = 100  # to take the last place in the accept queue, while others connect too
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +65,7 @@ class Server(uvicorn.Server):
             await self.lifespan.shutdown()
             sys.exit(STARTUP_FAILURE)
         for listener in sockets or ():
-            _log.info("Uvicorn running on %s (Press CTRL+C to quit)", _address(listener))
+            _log.info("Uvicorn running on %s (Press CTRL+C to quit)", address_of(listener))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, close the port, answer what was accepted, and end the application."""
@@ -92,18 +90,20 @@ class Server(uvicorn.Server):
 
         The operating system has let them in. They may have sent their requests, and closing the port would reset them.
         """
-        loop = asyncio.get_running_loop()
         accepted = []
         for server in self.servers:
             listeners = [socket.socket(fileno=os.dup(listener.fileno())) for listener in server.sockets]
             server.close()
             for listener in listeners:
-                accepted.extend(_accept_the_last(listener))
+                accepted.extend(accept_the_last([listener]))
         for listener in sockets or ():
             listener.close()
         for connection in accepted:
-            await loop.connect_accepted_socket(self._new_connection, connection)
+            await self._serve_connection(connection)
         await asyncio.sleep(_NEWCOMERS_S)
+
+    async def _serve_connection(self, connection: socket.socket) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(self._new_connection, connection)
 
     def _new_connection(self) -> Connection:
         made: Connection = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]
@@ -135,55 +135,13 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)
 
 
-def _address(listener: socket.socket) -> str:
+def address_of(listener: socket.socket) -> str:
+    """Return where a socket listens, for people."""
     address = listener.getsockname()
     if isinstance(address, str):  # a Unix socket
         return address
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     return f"http://{host}:{address[1]}"
-
-
-def _accept_the_last(listener: socket.socket) -> list[socket.socket]:
-    """Empty the accept queue of a port, and close the port before anybody else gets into the queue.
-
-    The queue is cut down to one place, and a connection of our own takes it: until the port is closed, others' packets
-    are dropped, and their second try is refused. If our own connection cannot be made, the port is closed without it,
-    and whoever gets in between sees a reset.
-    """
-    accepted = []
-    with listener:
-        listener.listen(0)  # a backlog of 0 leaves one place
-        for _ in range(_TRIES):
-            accepted.extend(_accept_all(listener))
-            own = socket.socket(listener.family, listener.type)
-            if _gets_in(own, listener.getsockname()):
-                break
-            own.close()
-    own.close()
-    return accepted
-
-
-def _gets_in(own: socket.socket, address: Any) -> bool:
-    """Connect to a port of this machine without blocking, and return whether its accept queue had a place."""
-    own.setblocking(False)
-    try:
-        own.connect_ex(address)
-        own.getpeername()
-    except OSError:
-        return False
-    return True
-
-
-def _accept_all(listener: socket.socket) -> list[socket.socket]:
-    listener.setblocking(False)
-    accepted = []
-    while True:
-        try:
-            accepted.append(listener.accept()[0])
-        except BlockingIOError:
-            return accepted
-        except ConnectionAbortedError:  # the client left the queue
-            continue
 
 
 def _end_anyway() -> None:

@@ -67,8 +67,13 @@ Content = dict[str, Any]
 
 
 @asynccontextmanager
-async def serving_grpc(settings: Settings, data_plane: DataPlane) -> AsyncIterator[int]:
+async def serving_grpc(settings: Settings, data_plane: DataPlane, shares_port: bool = False) -> AsyncIterator[int]:
     """Serve models over gRPC until the context ends.
+
+    Args:
+        settings: port, key and certificate.
+        data_plane: what is served.
+        shares_port: whether other processes of this service listen on the port as well.
 
     Yields:
         The port, which the system chooses where it is set to 0.
@@ -89,7 +94,7 @@ async def serving_grpc(settings: Settings, data_plane: DataPlane) -> AsyncIterat
         options=[
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),  # a port that is taken is an error
+            ("grpc.so_reuseport", int(shares_port)),  # unless shared, a port that is taken is an error
         ],
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(described.full_name, handlers),))
@@ -170,7 +175,7 @@ class _Calls:
         return {"config": self._data_plane.model_config(sent.name, sent.version or None)}
 
     async def ModelStatistics(self, sent: Any) -> Content:  # noqa: N802
-        return self._data_plane.statistics(sent.name or None, sent.version or None)
+        return await self._data_plane.statistics(sent.name or None, sent.version or None)
 
     async def RepositoryIndex(self, sent: Any) -> Content:  # noqa: N802
         return {"models": await self._data_plane.index(sent.ready)}

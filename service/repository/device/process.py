@@ -20,7 +20,7 @@ from service.repository.device import jobs
 from service.repository.device.model import DeviceModel, Place, ask, disconnect
 from service.workers.channel import OpenFile
 from service.workers.job import Job, UnforeseenError
-from service.workers.worker import Worker
+from service.workers.worker import OwnWorker, new_worker
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class DeviceProcess:
         self._numbers = itertools.count()
         self._models: weakref.WeakSet[DeviceModel] = weakref.WeakSet()
         self._lock = threading.Lock()  # guards the models and the worker
-        self._worker: Worker | None = None
+        self._worker: OwnWorker | None = None
         self._is_closed = False
         self._dropped: SimpleQueue[int | None] = SimpleQueue()
         for task in (self._keep_alive, self._drop):
@@ -109,7 +109,7 @@ class DeviceProcess:
 
     def _run(self) -> None:
         """Start the process, load its models, and wait for its end."""
-        worker = Worker()
+        worker = new_worker()
         try:
             with self._lock:
                 if self._is_closed:

@@ -4,15 +4,21 @@ import asyncio
 import math
 import os
 import signal
+import socket
 import sys
 import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 
 from scs.errors import BusyError, DeadlineError, OptionError, TooLargeError, WorkerLostError
 from service.observability.metrics import Metrics
+from service.workers.borrowing import BorrowingPool
 from service.workers.job import UnforeseenError
+from service.workers.lending import Lender, PoolSize
 from service.workers.pool import WorkerPool
 from tests.service.workers import chores
 
@@ -28,20 +34,42 @@ async def gone(process):
         await asyncio.sleep(0.01)
 
 
-@pytest.fixture
-def in_pool():
+@asynccontextmanager
+async def own(workers, waiting, series):
+    """A pool of this process."""
+    pool = WorkerPool("jobs", workers, waiting, series, 400 * 2**20)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+@asynccontextmanager
+async def lent(workers, waiting, series):
+    """A pool that is lent, here by the same process."""
+    with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/lender")
+        listener.listen()
+        lending = asyncio.create_task(Lender(listener, {"jobs": PoolSize("jobs", workers, waiting)}).serve())
+        pool = BorrowingPool(Path(folder, "lender"), "jobs", workers, series, 400 * 2**20)
+        try:
+            yield pool
+        finally:
+            pool.close()
+            lending.cancel()
+            await asyncio.wait([lending])
+
+
+@pytest.fixture(params=[own, lent])
+def in_pool(request):
     """Run a test's coroutine with a pool of one worker, eight of whose jobs may wait, and 400 MiB."""
 
     def run(test, workers=1, waiting=8):
         metrics = Metrics()
 
         async def with_pool():
-            pool = WorkerPool("jobs", workers, waiting, metrics.pool("jobs"), 400 * 2**20)
-            try:
-                async with asyncio.timeout(_LONG_S):
-                    return await test(pool)
-            finally:
-                pool.close()
+            async with request.param(workers, waiting, metrics.pool("jobs")) as pool, asyncio.timeout(_LONG_S):
+                return await test(pool)
 
         value = asyncio.run(with_pool())
         text = metrics.exposition("")[0].decode()

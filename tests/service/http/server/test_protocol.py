@@ -400,3 +400,25 @@ def test_a_client_that_reads_slowly_gets_its_answer(large):
         while came := connection.recv(1 << 20):
             taken += len(came)
     assert taken > LARGE
+
+
+def test_a_request_that_is_shed_is_not_read_and_its_connection_rests_until_it_is_worth_asking_again(
+    settings, serve_app
+):
+    app = create_app(settings)
+    body = b"x" * 3000
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: mine\r\nContent-Length: 3000\r\n\r\n"
+    with serve_app(app) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+        app.state.services.shedder.in_progress = 10_000
+        connection.sendall(head + body[:1000])
+        status, headers, problem = read_answer(connection)
+        assert (status, headers[b"retry-after"], headers[b"x-request-id"]) == (503, b"1", b"mine")
+        assert "was not read" in problem["detail"]
+        connection.sendall(body[1000:])
+        started = time.monotonic()
+        time.sleep(0.1)
+        connection.sendall(LIVE + b"\r\n")
+        assert read_answer(connection)[0] == 200  # what never is shed; and the body was not taken for a request
+        assert time.monotonic() - started > 0.3
+        text = app.state.services.metrics.exposition("")[0].decode()
+    assert 'scs_requests_total{model="",route="other",status="503"} 1.0' in text

@@ -300,7 +300,7 @@ def ask_until_refused(server: Process, whole: bytes, tally: Tally):
 # Moments in which the process is not running: after the last connection that it accepts, and before the port is closed.
 HELD_UP = """
 import time
-import service.http.server.server as server
+import service.http.server.accept_queue as server
 
 def held_up(function):
     def slow(*arguments):
@@ -330,9 +330,9 @@ def test_nobody_is_let_in_and_then_reset_while_the_port_is_closed(name):
 
 
 NO_WAY_IN = """
-import service.http.server.server
+import service.http.server.accept_queue
 
-service.http.server.server._gets_in = lambda own, address: False
+service.http.server.accept_queue._gets_in = lambda own, address: False
 """
 
 

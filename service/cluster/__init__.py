@@ -1,0 +1,1 @@
+"""What the worker processes of one service have in common: numbers in shared memory, and a line to the supervisor."""

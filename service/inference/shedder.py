@@ -1,0 +1,55 @@
+"""Load shedding before a request is read: by the age of the queue, in the manner of CoDel."""
+
+from __future__ import annotations
+
+import math
+
+_TARGET_S = 0.05  # that a request may wait for the event loop to begin with it
+_INTERVAL_S = 0.1  # in which one that waited less shows that there is no standing queue
+_LEAST, _FIRST, _STEP = 64, 256, 32
+_NO_LIMIT = 4096
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 4.0
+_REFUSALS = 0.25  # for each request that is answered
+
+
+class Shedder:
+    """A limit on the requests in progress, which falls while each waits too long for the event loop, and else rises.
+
+    All that are in progress take turns, so that none is ready before most are: with thousands of them, none is in time.
+    A long queue that is gone at once is no sign of overload. So it is the shortest wait of an interval that counts
+    (K. Nichols, V. Jacobson, "Controlling Queue Delay", ACM Queue 10, 2012). Networks that take long keep no event loop
+    from its work; the queue of each network has a limit of its own.
+
+    Attributes:
+        in_progress: requests that were admitted and are not answered.
+        pause_s: seconds for which a connection whose request was refused should not be read: enough for refusals to
+            take a small part of the time, however many connections ask again at once.
+    """
+
+    def __init__(self) -> None:
+        self.in_progress, self.pause_s = 0, _SHORTEST_PAUSE_S
+        self._limit = _FIRST
+        self._least_wait, self._until = math.inf, 0.0
+        self._refused = self._begun = 0  # in this interval
+
+    def admits(self) -> bool:
+        """Return whether one more request may be read; count it if not."""
+        if self.in_progress < self._limit:
+            return True
+        self._refused += 1
+        return False
+
+    def began(self, waited: float, now: float) -> None:
+        """Note how many seconds a request has waited for the event loop, on the clock of ``time.monotonic``."""
+        self._least_wait = min(self._least_wait, waited)
+        self._begun += 1
+        if now < self._until:
+            return
+        if self._least_wait > _TARGET_S:
+            self._limit = max(_LEAST, min(self._limit, self.in_progress) // 2)
+        elif self._refused:
+            self._limit = min(_NO_LIMIT, self._limit + _STEP)
+        is_costly = self._refused > self._begun * _REFUSALS
+        pause_s = self.pause_s * 2 if is_costly else self.pause_s / 2
+        self.pause_s = min(max(pause_s, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
+        self._least_wait, self._until, self._refused, self._begun = math.inf, now + _INTERVAL_S, 0, 0

@@ -1,0 +1,61 @@
+"""Requests are refused before they are read where all wait too long, and not because many came at once."""
+
+from service.inference.shedder import Shedder
+
+
+def most_admitted(shedder):
+    """How many are admitted at once."""
+    before, count = shedder.in_progress, 0
+    while shedder.admits() and count < 10_000:
+        shedder.in_progress += 1
+        count += 1
+    shedder.in_progress = before
+    return count
+
+
+def pass_intervals(shedder, numbers, waits):
+    for number in numbers:
+        for wait in waits:
+            shedder.began(wait, now=number + 0.01)
+        shedder.began(waits[-1], now=number + 0.5)
+
+
+def test_the_limit_falls_while_each_request_waits_too_long():
+    shedder = Shedder()
+    first = shedder.in_progress = most_admitted(shedder)
+    pass_intervals(shedder, range(1, 8), [0.5, 0.3, 0.4])
+    shedder.in_progress = 0
+    assert most_admitted(shedder) == 64 < first
+
+
+def test_one_request_that_was_begun_at_once_shows_that_no_queue_stands():
+    shedder = Shedder()
+    first = most_admitted(shedder)
+    for number in range(1, 8):
+        shedder.began(0.001, now=number + 0.01)
+        shedder.began(0.001, now=number + 0.02)
+        shedder.began(0.9, now=number + 0.5)
+    assert most_admitted(shedder) >= first
+
+
+def test_the_limit_rises_again_where_requests_are_refused_and_none_waits():
+    shedder = Shedder()
+    shedder.in_progress = 256
+    pass_intervals(shedder, range(1, 8), [0.5])
+    shedder.in_progress = 0
+    low = most_admitted(shedder)
+    for number in range(8, 12):
+        most_admitted(shedder)
+        pass_intervals(shedder, [number], [0.0])
+    assert most_admitted(shedder) > low
+
+
+def test_connections_rest_longer_while_refusals_are_many():
+    shedder = Shedder()
+    for number in range(1, 4):
+        most_admitted(shedder)
+        most_admitted(shedder)
+        shedder.began(0.0, now=float(number))
+    assert shedder.pause_s == 4.0
+    pass_intervals(shedder, range(4, 8), [0.0] * 100)
+    assert shedder.pause_s == 1.0
