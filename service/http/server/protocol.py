@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from service.http.problems import failure, problem
 from service.http.server.connection import Connection
 from service.http.server.early_answers import EarlyAnswers
+from service.inference.shedder import Shedder
 from service.observability.metrics import Metrics
 
 try:
@@ -65,6 +66,7 @@ class GuardedProtocol(Connection):
         self._in_head, self._head_bytes, self._body_bytes, self._framing_bytes = True, 0, 0, 0
         self._is_deaf = self._is_closing = self._is_shed = False
         self._refusal: JSONResponse | None = None
+        self._admitted_by: Shedder | None = None  # until all of what has just arrived is parsed
         self._pause_s = 0.0
         self._since = self._taken_at = time.monotonic()
         self._unsent = 0  # bytes of answers that the client had not taken when it was last looked at
@@ -85,6 +87,7 @@ class GuardedProtocol(Connection):
             self._body_bytes += len(data)
             self._framing_bytes += len(data)
         super().data_received(data)
+        self._admitted_by = None
         if self._is_deaf:
             return
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
@@ -116,13 +119,11 @@ class GuardedProtocol(Connection):
         if not self.url.startswith(b"/"):
             self._take_host_of_target()
         shedder = self.early_answers.shedder if self._may_be_shed() else None
-        if shedder is not None and not shedder.admits():
+        if shedder is not None and not shedder.admits(self._since):
             self._shed(shedder.pause_s)
             return
         super().on_headers_complete()
-        if shedder is not None:
-            shedder.in_progress += 1
-            self.scope["state"]["admitted_at"] = self._since
+        self._admitted_by = shedder
         self.headers = []  # what the parser adds to these from now on are trailers, and no headers of the request
 
     def _may_be_shed(self) -> bool:
@@ -194,6 +195,9 @@ class GuardedProtocol(Connection):
         if self._is_shed:
             self._end_shed()
             return
+        if self._admitted_by is not None:  # it came whole, so that from now on it waits for this service alone
+            self._admitted_by.in_progress += 1
+            self.scope["state"]["admitted_at"] = self._since
         self._in_head = True
         super().on_message_complete()
 

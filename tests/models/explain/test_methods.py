@@ -86,10 +86,10 @@ def by_torch(graph, tensor, images, index):
     kept = {}
     step = graph._nodes  # the graph, run by torch; the layer's maps become a leaf
     values = {**graph._constants, "image": torch.from_numpy(images)}
-    from models.onnx.as_torch import _OPERATIONS
+    from models.onnx.torch_operations import OPERATIONS
 
     for operation, inputs, output, attributes in step:
-        values[output] = _OPERATIONS[operation](*(values[name] for name in inputs), **attributes)
+        values[output] = OPERATIONS[operation](*(values[name] for name in inputs), **attributes)
         if output == tensor:
             values[output] = kept["maps"] = values[output].detach().requires_grad_()
     (gradients,) = torch.autograd.grad(values["logits"][:, index].sum(), kept["maps"])

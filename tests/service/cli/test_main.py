@@ -476,7 +476,7 @@ def test_waldo_is_found_again_by_template_where_his_box_is(scs, photo, tmp_path)
         (["match", "cat.jpg", "cat.jpg", "--overlap", "2"], 2, "overlap: "),
         (["train", "cats"], 2, "a model to train is one of"),
         (["train", "mnist-scs"], 1, "--download"),
-        (["train", "mnist-scs", "--data", "."], 1, "--data (or SCS_DATA)"),
+        (["train", "mnist-scs", "--data", "."], 1, "mnist.npz, which is not in ."),
         (["train", "mnist-scs", "--download"], 2, "needs a folder"),
         (["export", "mnist-scs"], 1, "there is none: run scs train mnist-scs first"),
         (["evaluate", "dog"], 2, "no model 'dog'"),

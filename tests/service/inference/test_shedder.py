@@ -4,9 +4,9 @@ from service.inference.shedder import Shedder
 
 
 def most_admitted(shedder):
-    """How many are admitted at once."""
+    """How many are admitted at once, up to 10,000."""
     before, count = shedder.in_progress, 0
-    while shedder.admits() and count < 10_000:
+    while shedder.admits(now=0.0) and count < 10_000:
         shedder.in_progress += 1
         count += 1
     shedder.in_progress = before
@@ -23,7 +23,7 @@ def pass_intervals(shedder, numbers, waits):
 def test_the_limit_falls_while_each_request_waits_too_long():
     shedder = Shedder()
     first = shedder.in_progress = most_admitted(shedder)
-    pass_intervals(shedder, range(1, 8), [0.5, 0.3, 0.4])
+    pass_intervals(shedder, range(1, 10), [0.5, 0.3, 0.4])
     shedder.in_progress = 0
     assert most_admitted(shedder) == 64 < first
 
@@ -52,10 +52,28 @@ def test_the_limit_rises_again_where_requests_are_refused_and_none_waits():
 
 def test_connections_rest_longer_while_refusals_are_many():
     shedder = Shedder()
-    for number in range(1, 4):
-        most_admitted(shedder)
-        most_admitted(shedder)
+    shedder.in_progress = 1000
+    pass_intervals(shedder, [1], [0.5])
+    for number in range(2, 5):
+        for _ in range(10):
+            assert not shedder.admits(now=0.0)
         shedder.began(0.0, now=float(number))
+    shedder.in_progress = 0
     assert shedder.pause_s == 4.0
     pass_intervals(shedder, range(4, 8), [0.0] * 100)
     assert shedder.pause_s == 1.0
+
+
+def test_requests_that_wait_for_a_slow_network_keep_none_of_another_away():
+    shedder = Shedder()
+    shedder.in_progress = 2000
+    pass_intervals(shedder, range(1, 10), [0.5])
+    assert not shedder.admits(now=9.0)
+    assert any(shedder.admits(now=10.0 + second) for second in range(10)), "none begins, and the event loop is idle"
+
+
+def test_there_is_no_limit_until_requests_wait():
+    shedder = Shedder()
+    shedder.in_progress = 100_000
+    shedder.began(0.0, now=1.0)
+    assert shedder.admits(now=1.0)

@@ -8,6 +8,7 @@ from PIL import Image
 from skimage import data
 
 from service.app import create_app
+from service.picture_cache.kept import MapReader
 from service.pictures.resize import resize_image
 from service.tasks.activations import activate
 
@@ -147,10 +148,10 @@ def test_a_channel_named_again_and_again_is_sent_once(client, png, accept):
 def never_run(monkeypatch):
     """Models whose networks may not be run."""
 
-    def run(*_):
+    def read(*_):
         raise AssertionError("the network was run")
 
-    monkeypatch.setattr(activate, "_run", run)
+    monkeypatch.setattr(MapReader, "read", read)
 
 
 @pytest.mark.parametrize("accept", ["application/json", "image/png", "application/x-npz"])

@@ -73,7 +73,7 @@ def test_health_and_models_answer_while_a_slow_picture_runs(settings, serve_app,
 
 
 def test_health_and_models_answer_while_every_worker_is_busy(settings, serve_app, jpeg, monkeypatch, tmp_path):
-    work = functools.partial(chores.note_and_wait, str(tmp_path))
+    work = functools.partial(chores.note_and_wait_with_maps, str(tmp_path))
     monkeypatch.setattr(service.http.routes.activations, "answer_activations", work)
     with serve_app(create_app(settings)) as url, ThreadPoolExecutor() as threads:
         try:

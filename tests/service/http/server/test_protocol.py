@@ -409,7 +409,10 @@ def test_a_request_that_is_shed_is_not_read_and_its_connection_rests_until_it_is
     body = b"x" * 3000
     head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: mine\r\nContent-Length: 3000\r\n\r\n"
     with serve_app(app) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
-        app.state.services.shedder.in_progress = 10_000
+        shedder = app.state.services.shedder
+        shedder.in_progress = 10**9
+        for second in range(20):
+            shedder.began(1.0, now=float(second))
         connection.sendall(head + body[:1000])
         status, headers, problem = read_answer(connection)
         assert (status, headers[b"retry-after"], headers[b"x-request-id"]) == (503, b"1", b"mine")
@@ -422,3 +425,18 @@ def test_a_request_that_is_shed_is_not_read_and_its_connection_rests_until_it_is
         assert time.monotonic() - started > 0.3
         text = app.state.services.metrics.exposition("")[0].decode()
     assert 'scs_requests_total{model="",route="other",status="503"} 1.0' in text
+
+
+def test_a_request_whose_body_is_on_its_way_is_not_counted_as_one_that_the_service_lets_wait(settings, serve_app):
+    app = create_app(settings)
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n"
+    with serve_app(app) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as slow:
+        slow.sendall(head + b"x" * 1000)
+        time.sleep(0.3)
+        assert app.state.services.metrics.in_flight == 1
+        assert app.state.services.shedder.in_progress == 0
+        slow.sendall(b"x" * 2000)
+        assert read_answer(slow)[0] == 415
+        slow.sendall(head + b"x" * 3000)
+        assert read_answer(slow)[0] == 415
+        assert app.state.services.shedder.in_progress == 0, "it was counted, and counted back"
