@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 (COMMANDS,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "bank.md").read_text(), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_commands_write_a_bank_that_names_the_eye_and_shows_its_map(tmp_path):
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     shell = f'set -e; scs() {{ "{sys.executable}" -m service.cli "$@"; }}\n{COMMANDS}'

@@ -48,7 +48,10 @@ def test_a_page_shows_every_picture_of_its_topic_and_none_is_large(topic):
         assert path.name == "figures.json" or f"pictures/{topic}/{path.name}" in page(topic), path
 
 
-@pytest.mark.parametrize("name", ["README", *TOPICS])
+@pytest.mark.parametrize(
+    "name",
+    ["README", *(pytest.param(topic, marks=[pytest.mark.slow] if topic == "waldo" else []) for topic in TOPICS)],
+)
 def test_the_commands_of_a_page_run_as_pasted(name, tmp_path):
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     for command in re.findall(r"```sh\n(.*?)```", page(name), re.DOTALL):

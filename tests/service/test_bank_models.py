@@ -168,6 +168,7 @@ def test_grey_templates_make_a_grey_bank_unless_colour_is_asked_for(scs, photogr
     assert channels == [1, 3, 1]
 
 
+@pytest.mark.slow
 def test_transparency_and_a_mask_file_say_the_same(scs, photograph, tmp_path):
     eye = cut(photograph, "eye")
     rows, columns = np.mgrid[:40, :50]

@@ -16,6 +16,7 @@ import skimage.data
 from PIL import Image
 
 from models.datasets.corruptions import CORRUPTIONS
+from service.cli.main import main
 
 COMMANDS = [
     "serve",
@@ -33,15 +34,38 @@ COMMANDS = [
 
 
 @pytest.fixture
-def scs(repository, tmp_path):
-    """Run ``scs`` in an empty folder, with the small models for a repository."""
-    environment = {
+def environment(repository):
+    """Variables of ``scs``, with the small models for a repository."""
+    return {
         **{key: value for key, value in os.environ.items() if not key.startswith("SCS_")},
         "SCS_MODEL_REPOSITORY": str(repository),
         "SCS_DEFAULT_MODEL": "shapes-scs",
         "SCS_DEVICE": "cpu",
         "SCS_ALLOW_TORCHSCRIPT": "true",
     }
+
+
+@pytest.fixture
+def scs_here(environment, tmp_path, monkeypatch, capsys):
+    """Run ``scs`` in this process, which saves the seconds of its start."""
+    for name in os.environ.keys() - environment.keys():
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["scs", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def scs(environment, tmp_path):
+    """Run ``scs`` in an empty folder."""
 
     def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
@@ -65,8 +89,8 @@ def server(serve, repository):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(scs, command):
-    shown = scs(command, "--help")
+def test_every_command_has_help_with_an_example(scs_here, command):
+    shown = scs_here(command, "--help")
     assert shown.returncode == 0 and f"Example: scs {command}" in " ".join(shown.stdout.split())
 
 
@@ -369,6 +393,7 @@ def test_an_out_of_another_kind_is_refused_before_the_work(scs, photo, tmp_path)
     assert not (tmp_path / "heat.jpg").exists()
 
 
+@pytest.mark.slow
 def test_train_export_evaluate_and_predict_make_one_chain(scs, tmp_path, photo):
     random = np.random.default_rng(0)
     labels = np.arange(400) % 10
@@ -507,10 +532,10 @@ def test_waldo_is_found_again_by_template_where_his_box_is(scs, photo, tmp_path)
         (["bark"], 2, "No such command"),
     ],
 )
-def test_a_failure_is_one_line_and_a_status(scs, photo, tmp_path, arguments, status, said):
+def test_a_failure_is_one_line_and_a_status(scs_here, photo, tmp_path, arguments, status, said):
     (tmp_path / "text.txt").write_text("hello")
     (tmp_path / "text.csv").write_text("hello")
-    failed = scs(*arguments)
+    failed = scs_here(*arguments)
     assert failed.returncode == status
     assert failed.stderr.startswith("scs: ") and failed.stderr.count("\n") == 1
     assert said in failed.stderr

@@ -69,6 +69,7 @@ def metric(client, name):
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
+@pytest.mark.slow
 def test_ten_thousand_pictures_at_once_over_http_get_each_their_own_answer():
     app = application(max_queue=10_000)
     pictures = [png(number) for number in range(10_000)]

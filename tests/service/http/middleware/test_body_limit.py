@@ -45,6 +45,7 @@ def test_a_body_in_one_piece_is_handed_on_as_it_came():
     assert b"".join(read) == body
 
 
+@pytest.mark.slow
 def test_tiny_pieces_become_few_large_ones():
     pieces = [bytes([i % 256]) for i in range(300_000)]
     read, _ = pass_through(pieces)
