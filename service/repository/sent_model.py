@@ -10,12 +10,13 @@ from models.cards.card import ModelCard
 from models.cards.catalogue import verified
 from models.runtime.load import RunnableModel
 from scs.errors import ModelError
+from service.memory_budget import memory_limit
 from service.repository.device.model import DeviceModel, Place
 from service.repository.loader import LoadedModel, load_tried
 from service.workers.channel import OpenFile
 
 _MOST_KEPT = 4  # models of a worker; the one that was not asked for longest goes first
-_MOST_KEPT_BYTES = 2**26  # of a file; a larger one would be held by every worker, beside the service itself
+_MOST_KEPT_BYTES = max(2**26, memory_limit() // 64)  # of their files; each worker holds its own, beside the service
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,28 @@ class SentModel:
             weakref.finalize(model, self.file.close)
             return LoadedModel(self.card, model)
         key = self.card.sha256, self.card.model_dump_json()
-        runtime = _loaded.pop(key, None)
-        if runtime is None:
-            content = self.content()
-            runtime = load_tried(content, self.card, "cpu")
-            if len(content) > _MOST_KEPT_BYTES:
-                return LoadedModel(self.card, runtime)
-            while len(_loaded) >= _MOST_KEPT:
-                _loaded.popitem(last=False)
-        else:
+        kept = _loaded.pop(key, None)
+        if kept is not None:
             self.file.close()
-        _loaded[key] = runtime
+            _loaded[key] = kept
+            return LoadedModel(self.card, kept.runtime)
+        content = self.content()
+        runtime = load_tried(content, self.card, "cpu")
+        if len(content) <= _MOST_KEPT_BYTES:
+            _keep(key, _Kept(runtime, len(content)))
         return LoadedModel(self.card, runtime)
 
 
-_loaded: OrderedDict[tuple[str, str], RunnableModel] = OrderedDict()
+@dataclass(frozen=True)
+class _Kept:
+    runtime: RunnableModel
+    size: int  # of its file, in bytes
+
+
+_loaded: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+
+
+def _keep(key: tuple[str, str], model: _Kept) -> None:
+    while len(_loaded) >= _MOST_KEPT or sum(each.size for each in _loaded.values()) + model.size > _MOST_KEPT_BYTES:
+        _loaded.popitem(last=False)
+    _loaded[key] = model

@@ -165,6 +165,20 @@ def test_a_worker_keeps_a_model_unless_it_is_large(tmp_path, monkeypatch, most, 
     assert len(loaded) == kept
 
 
+def test_a_worker_forgets_older_models_that_are_too_large_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(sent_model, "_loaded", loaded := type(sent_model._loaded)())
+    size = 0
+    for name in ("older", "newer"):
+        put_pixels(tmp_path, name, 8, 8)
+        entry = find(tmp_path, name)
+        with entry.open_model(entry.card()) as file:
+            size = size or len(entry.verified_bytes())
+            monkeypatch.setattr(sent_model, "_MOST_KEPT_BYTES", size * 3 // 2)
+            SentModel(entry.card(), OpenFile(file.fileno())).loaded()
+    (key,) = loaded
+    assert '"newer"' in key[1]
+
+
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 9])
 def test_a_graph_of_a_fixed_batch_takes_any_number_of_images(tmp_path, count):
     put_pixels(tmp_path, "fixed", 6, 5, batch=4)
