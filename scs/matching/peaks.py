@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,46 @@ class Peak:
     row: float
     column: float
     score: float
+
+
+class Field:
+    """The scores of all places, for what a verdict asks of them."""
+
+    def highest(self, window: tuple[int, int], most: int, overlap: float = 0.3) -> list[Peak]:
+        """The best places above 0, in whole pixels, whose windows overlap little; see ``find_peaks``."""
+        raise NotImplementedError
+
+    def sidelobe(self, peaks: Sequence[Peak], window: tuple[int, int]) -> tuple[float, float]:
+        """Mean and standard deviation outside the windows around peaks; of nothing they are 0."""
+        raise NotImplementedError
+
+    @staticmethod
+    def of_map(scores: Scores, maxima: Places | None = None) -> Field:
+        """A field that has a score for every place.
+
+        Args:
+            scores: ``(H, W)``.
+            maxima: its local maxima above 0, where they are known.
+        """
+        return _MapField(np.ascontiguousarray(scores), maxima)
+
+
+class _MapField(Field):
+    def __init__(self, scores: Scores, maxima: Places | None) -> None:
+        self._scores = scores
+        self._maxima = local_maxima(scores) if maxima is None else maxima
+
+    def highest(self, window: tuple[int, int], most: int, overlap: float = 0.3) -> list[Peak]:
+        return find_peaks(self._scores, window, most, overlap=overlap, subpixel=False, maxima=self._maxima)
+
+    def sidelobe(self, peaks: Sequence[Peak], window: tuple[int, int]) -> tuple[float, float]:
+        outside = np.full(self._scores.shape, 255, np.uint8)
+        down, right = (size // 2 for size in window)
+        for peak in peaks:
+            row, column = round(peak.row), round(peak.column)
+            outside[max(0, row - down) : row + down + 1, max(0, column - right) : column + right + 1] = 0
+        mean, deviation = cv2.meanStdDev(self._scores, mask=outside)
+        return float(mean[0, 0]), float(deviation[0, 0])
 
 
 def find_peaks(
@@ -83,7 +124,7 @@ def find_peaks(
     width = scores.shape[1]
     if not subpixel:
         return [Peak(place // width, place % width, float(scores[place // width, place % width])) for place in places]
-    return [_peak(scores, place // width, place % width, p) for place in places]
+    return [peak_at(scores, place // width, place % width, p) for place in places]
 
 
 def local_maxima(scores: Scores, threshold: float = 0.0) -> Places:
@@ -97,7 +138,8 @@ def local_maxima(scores: Scores, threshold: float = 0.0) -> Places:
     return np.flatnonzero((scores >= highest) & (scores > threshold))
 
 
-def _peak(scores: Scores, row: int, column: int, p: float) -> Peak:
+def peak_at(scores: Scores, row: int, column: int, p: float = 1.0) -> Peak:
+    """Make a peak of a place of a map, moved to where the map is highest between the places; see ``find_peaks``."""
     down, right = _refine(scores, row, column, p)
     last_row, last_column = scores.shape[0] - 1, scores.shape[1] - 1
     return Peak(

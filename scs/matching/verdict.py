@@ -11,13 +11,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
 from scs.matching.explained import Explained
-from scs.matching.peaks import Peak, Places, Scores, find_peaks, local_maxima
+from scs.matching.peaks import Field, Peak, Places, Scores
 
 Vector = NDArray[np.float64]
 
@@ -67,7 +66,7 @@ class Verdict:
 
 
 def judge(
-    scores: Scores,
+    scores: Scores | Field,
     peaks: Sequence[Peak],
     window: tuple[int, int],
     look: Look | None = None,
@@ -79,7 +78,8 @@ def judge(
     """Judge matches, all of one template.
 
     Args:
-        scores: ``(H, W)`` within [-1, 1], where higher is better: a cosine, or a cosine sharpened by ``p``.
+        scores: ``(H, W)`` within [-1, 1], where higher is better: a cosine, or a cosine sharpened by ``p``. Or a
+            field of such scores.
         peaks: the matches as places of that map; their scores may be from a finer search.
         window: height and width of the template.
         look: tells how well the template explains a place; None where that cannot be told, as for ``parts``.
@@ -96,17 +96,17 @@ def judge(
     Source:
         Sidelobe ratio: Bolme et al., "Visual Object Tracking using Adaptive Correlation Filters" (2010).
     """
-    if scores.size and max(-float(scores.min()), float(scores.max())) > 1 + 1e-4:
+    if isinstance(scores, np.ndarray) and scores.size and max(-float(scores.min()), float(scores.max())) > 1 + 1e-4:
         raise OptionError(f"a verdict is on scores within [-1, 1]; {scores.min():.6g} to {scores.max():.6g} came")
     if not peaks:
         return []
-    known_maxima = local_maxima(scores) if maxima is None else maxima
-    ranking = _Ranking(scores, known_maxima, window, p)
-    sidelobe = _sidelobe(scores, peaks, window)
+    field = Field.of_map(scores, maxima) if isinstance(scores, np.ndarray) else scores
+    ranking = _Ranking(field, window, p)
+    sidelobe = field.sidelobe(peaks, window)
     if look is None:
         return [_by_rank(peak, ranking, _ratio(peak, sidelobe)) for peak in peaks]
     known = list(explained) if explained is not None else [look(peak) for peak in peaks]
-    rivals = _Rivals(peaks, known, scores, known_maxima, window, look)
+    rivals = _Rivals(peaks, known, field, window, look)
     return [
         _verdict(peak, one, rivals, ranking, _ratio(peak, sidelobe)) for peak, one in zip(peaks, known, strict=True)
     ]
@@ -142,8 +142,7 @@ class _Rivals:
         self,
         peaks: Sequence[Peak],
         known: Sequence[Explained],
-        scores: Scores,
-        maxima: Places,
+        field: Field,
         window: tuple[int, int],
         look: Look,
     ) -> None:
@@ -152,7 +151,7 @@ class _Rivals:
         seen = list(zip(map(_likeness, known), (peak.score for peak in peaks), strict=True))
         taken = list(peaks)
         while True:
-            listed = find_peaks(scores, window, most, subpixel=False, maxima=maxima)
+            listed = field.highest(window, most)
             for place in listed:
                 if not any(_near(place, other, apart) for other in taken):
                     taken.append(place)
@@ -182,13 +181,13 @@ class _Rivals:
 class _Ranking:
     """The highest places of a map, a quarter of the window apart, by their evidence: squared Fisher transforms."""
 
-    def __init__(self, scores: Scores, maxima: Places, window: tuple[int, int], p: float) -> None:
-        self._map, self._maxima, self._p = scores, maxima, p
+    def __init__(self, field: Field, window: tuple[int, int], p: float) -> None:
+        self._field, self._p = field, p
         self._apart = max(1, window[0] // 4), max(1, window[1] // 4)
         self._list(_ACCIDENTS)
 
     def _list(self, most: int) -> None:
-        places = find_peaks(self._map, self._apart, most, overlap=0, subpixel=False, maxima=self._maxima)
+        places = self._field.highest(self._apart, most, overlap=0)
         self._full = len(places) == most < _MOST_RIVALS
         self._scores = np.array([place.score for place in places])
         self._evidence = self._transformed(self._scores)
@@ -242,14 +241,3 @@ def _angle(cosine: float) -> float:
 def _ratio(peak: Peak, sidelobe: tuple[float, float]) -> float | None:
     mean, deviation = sidelobe
     return (peak.score - mean) / deviation if deviation > 0 else None
-
-
-def _sidelobe(scores: Scores, peaks: Sequence[Peak], window: tuple[int, int]) -> tuple[float, float]:
-    """Mean and standard deviation of the map outside the windows around its peaks; of nothing they are 0."""
-    outside = np.full(scores.shape, 255, np.uint8)
-    down, right = (size // 2 for size in window)
-    for peak in peaks:
-        row, column = round(peak.row), round(peak.column)
-        outside[max(0, row - down) : row + down + 1, max(0, column - right) : column + right + 1] = 0
-    mean, deviation = cv2.meanStdDev(np.ascontiguousarray(scores), mask=outside)
-    return float(mean[0, 0]), float(deviation[0, 0])
