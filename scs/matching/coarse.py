@@ -35,9 +35,11 @@ _LEAST_PLACES = 200_000  # a scene of fewer is searched at full size as fast
 _MOST_TOP = 16  # matches up to which few places are followed up
 _SURE = 0.8  # score from which on no match is lost
 _FOLLOWED, _MOST_FOLLOWED = 96, 512  # places that are always followed up, and at most
+_COARSE_ERROR = 1e-3  # of scores at the small scale
 _LEAST_SHARE = 0.7  # of the template's norm that shrinking has to leave
 _CLEAR_EVIDENCE = 1.5  # beyond which a verdict is not changed by what was not followed up
-_REACH = 12  # places around a match whose scores are computed exactly, for its place between the pixels
+_REACH = 16  # places around a match whose scores are computed exactly
+_STRAY = 5  # places that a match may have been missed by, on a ridge that is nearly level
 _MOST_CLIMBS = 4  # steps of one pixel in which a place is followed up at each scale
 
 
@@ -144,13 +146,13 @@ def follow_up(
         levels.append([as_picture("template", template)])
         for _ in range(halvings):
             levels[-1].append(halved(levels[-1][-1]))
-    maps = score_maps(small, [each[-1] for each in levels])
+    maps = score_maps(small, [each[-1] for each in levels], error=_COARSE_ERROR)
     for each, coarse in zip(levels, maps, strict=True):
         yield _followed(pyramid, each, coarse, search)
 
 
 def exact_peak(scene: Array, template: Array, place: Peak, search: Search) -> Peak:
-    """The exact score of a place, and where between the pixels it is highest.
+    """The exact score of the best place around one, and where between the pixels it is highest.
 
     Args:
         scene: see ``score_map``.
@@ -163,7 +165,10 @@ def exact_peak(scene: Array, template: Array, place: Peak, search: Search) -> Pe
         for at, length, size in zip((place.row, place.column), scene.shape[:2], template.shape[:2], strict=True)
     )
     around = score_map(scene[top:bottom, left:right], template, search.method, p=search.p, q=search.q).scores
-    row, column = int(place.row) - top, int(place.column) - left
+    row, column = max(0, int(place.row) - top - _STRAY), max(0, int(place.column) - left - _STRAY)
+    near = around[row : int(place.row) - top + _STRAY + 1, column : int(place.column) - left + _STRAY + 1]
+    down, right = divmod(int(near.argmax()), near.shape[1])
+    row, column = row + down, column + right
     found = peak_at(around, row, column, search.exponent)
     return Peak(found.row + top, found.column + left, found.score)
 

@@ -273,7 +273,7 @@ def _upright_matches(
     if search.border == "partial":
         signed = cut_off.with_rim(scene, _pixels(template), signed, mask, search.exponent)
         before = cut_off.reach(_pixels(template))
-    scores = np.abs(signed) if search.polarity == "either" else search.sign * signed
+    scores = np.abs(signed) if search.polarity == "either" else signed if search.sign > 0 else -signed
     limit = -np.inf if search.sign < 0 else 0.0
     threshold = limit if search.threshold is None else search.sign * search.threshold
     maxima = local_maxima(scores, min(threshold, 0.0))

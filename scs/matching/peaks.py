@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ _REACH = 10
 _KAISER = 10.0
 _STEP = 0.125
 _OFFSETS = np.arange(-8, 9) * _STEP
+_STRIP = 2**20  # places of a map that are looked at together
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,22 @@ class _MapField(Field):
         return find_peaks(self._scores, window, most, overlap=overlap, subpixel=False, maxima=self._maxima)
 
     def sidelobe(self, peaks: Sequence[Peak], window: tuple[int, int]) -> tuple[float, float]:
-        outside = np.full(self._scores.shape, 255, np.uint8)
+        count, total, squares = 0, 0.0, 0.0
         down, right = (size // 2 for size in window)
-        for peak in peaks:
-            row, column = round(peak.row), round(peak.column)
-            outside[max(0, row - down) : row + down + 1, max(0, column - right) : column + right + 1] = 0
-        mean, deviation = cv2.meanStdDev(self._scores, mask=outside)
-        return float(mean[0, 0]), float(deviation[0, 0])
+        for first, last in _strips(self._scores.shape):
+            outside = np.full((last - first, self._scores.shape[1]), 255, np.uint8)
+            for peak in peaks:
+                row, column = round(peak.row) - first, round(peak.column)
+                rows = slice(max(0, row - down), max(0, row + down + 1))
+                outside[rows, max(0, column - right) : column + right + 1] = 0
+            mean, deviation = (float(each[0, 0]) for each in cv2.meanStdDev(self._scores[first:last], mask=outside))
+            number = cv2.countNonZero(outside)
+            count, total, squares = count + number, total + number * mean, squares + number * (deviation**2 + mean**2)
+        if not count:
+            return 0.0, 0.0
+        variance = squares / count - (total / count) ** 2
+        # What rounding leaves of values that are all one is no deviation.
+        return total / count, math.sqrt(variance) if variance > 1e-14 * squares / count else 0.0
 
 
 def find_peaks(
@@ -134,8 +145,23 @@ def local_maxima(scores: Scores, threshold: float = 0.0) -> Places:
         scores: ``(H, W)``, finite.
         threshold: what they are above.
     """
-    highest = cv2.dilate(np.ascontiguousarray(scores), np.ones((3, 3), np.uint8))
-    return np.flatnonzero((scores >= highest) & (scores > threshold))
+    scores = np.ascontiguousarray(scores)
+    rows, width = scores.shape
+    found = []
+    for first, last in _strips(scores.shape):
+        before = max(0, first - 1)
+        around = scores[before : min(rows, last + 1)]
+        highest = cv2.dilate(around, np.ones((3, 3), np.uint8))[first - before :][: last - first]
+        strip = scores[first:last]
+        found.append(np.flatnonzero((strip >= highest) & (strip > threshold)) + first * width)
+    return np.concatenate(found)
+
+
+def _strips(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """First and last row of strips of a map, so that what is made of each takes little memory."""
+    step = max(1, _STRIP // shape[1])
+    for first in range(0, shape[0], step):
+        yield first, min(shape[0], first + step)
 
 
 def peak_at(scores: Scores, row: int, column: int, p: float = 1.0) -> Peak:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.errors import MissingPackageError
+from scs.errors import MissingPackageError, OptionError
 from scs.matching.arrays import as_picture, as_weights, check_masks, check_options, check_template, magnitude
 from scs.matching.methods import Method, method_named
 from scs.matching.scoring.blocks import Block, Size, cut, plan_blocks
 from scs.matching.scoring.correlation import make_correlator, sampled_error
 from scs.matching.scoring.finish import write_scores
 from scs.matching.scoring.kernel import Kernel, prepare_kernel
-from scs.matching.scoring.maps import ScoreMap, Scores, Weights, allowed_error, in_units, runs_alike
+from scs.matching.scoring.maps import PRECISION, ScoreMap, Scores, Weights, allowed_error, in_units, runs_alike
 from scs.matching.scoring.masked import MaskSums
 from scs.matching.scoring.norms import Energies, PatchNorms, flat_energy, patch_energies, patch_norms
 from scs.matching.scoring.region import Region
@@ -48,6 +48,7 @@ def score_map(
     q: float = 0.0,
     threads: int | None = None,
     device: str | None = None,
+    error: float = PRECISION,
 ) -> ScoreMap:
     """Compare a template with every patch of a scene.
 
@@ -68,16 +69,19 @@ def score_map(
         q: noise floor >= 0 of the similarities, in the units of the norms; mutes patches fainter than it.
         threads: most threads to use; None uses every core this process may.
         device: where torch computes the same scores, such as ``cuda``; None is here, without torch.
+        error: that normalised scores may have, 1e-5 or more. By 1e-4, which is what OpenCV's have, faint places of a
+            picture full of contrast take half the time. It is not for the differences, nor for a device.
 
     Returns:
-        Scores in float32. Normalised ones lie in [-1, 1] ([0, 1] for sqdiff_normed) and are within 1e-5 of the
+        Scores in float32. Normalised ones lie in [-1, 1] ([0, 1] for sqdiff_normed) and are within ``error`` of the
         definition in exact arithmetic. A flat patch, or a flat template, has no angle: it scores 0 (sqdiff_normed: 1,
         the worst). Scores that are not normalised are as exact as float32 can hold the largest of their block, and
         scaled down to what float32 can hold.
 
     Raises:
         ShapeError: the shapes do not fit each other; the message gives both.
-        OptionError: an unknown method, p, q or mask out of range, or pixels that are not finite or of another type.
+        OptionError: an unknown method; p, q, error or mask out of range; pixels that are not finite or of another
+            type.
         MissingPackageError: a device is given, and torch is not installed.
         DeviceError: torch cannot use that device.
 
@@ -91,7 +95,9 @@ def score_map(
         >>> np.unravel_index(found.scores.argmax(), found.scores.shape) == (12, 30)
         True
     """
-    return next(score_maps(scene, [template], method, masks=[mask], p=p, q=q, threads=threads, device=device))
+    return next(
+        score_maps(scene, [template], method, masks=[mask], p=p, q=q, threads=threads, device=device, error=error)
+    )
 
 
 def score_maps(
@@ -104,6 +110,7 @@ def score_maps(
     q: float = 0.0,
     threads: int | None = None,
     device: str | None = None,
+    error: float = PRECISION,
 ) -> Iterator[ScoreMap]:
     """Compare several templates with every patch of a scene, one map after the other.
 
@@ -119,6 +126,7 @@ def score_maps(
         q: see ``score_map``.
         threads: see ``score_map``.
         device: see ``score_map``.
+        error: see ``score_map``.
 
     Returns:
         A map for each template, in their order.
@@ -131,6 +139,8 @@ def score_maps(
     """
     chosen = method_named(method)
     check_options(p, q)
+    if not error >= PRECISION:
+        raise OptionError(f"an error that scores may have is {PRECISION:g} or more; {error:g} came")
     picture = as_picture("scene", scene)
     pairs: list[tuple[Array, Weights | None]] = []
     weights: dict[tuple[int, Any], Weights] = {}  # a mask that several templates share is one
@@ -148,7 +158,7 @@ def score_maps(
     if device is not None:
         maps: Iterator[ScoreMap] = _torch_scores(device).score_maps_on(device, picture, pairs, chosen, p, q, signal)
         return maps
-    return _score_in_groups(picture, pairs, chosen, p, q, check_threads(threads), signal)
+    return _score_in_groups(picture, pairs, chosen, p, q, check_threads(threads), signal, error)
 
 
 def check_device(device: str) -> None:
@@ -182,6 +192,7 @@ def _score_in_groups(
     q: float,
     threads: int,
     signal: bool,
+    error: float,
 ) -> Iterator[ScoreMap]:
     scale = magnitude(scene)
     most = max(1, _GROUP_BYTES // (4 * scene.shape[0] * scene.shape[1]))
@@ -189,7 +200,7 @@ def _score_in_groups(
         while group := list(islice(alike, most)):
             weights = group[0][1]
             kernels = [prepare_kernel(np.moveaxis(pixels, 2, 0) / scale, weights, method) for pixels, _ in group]
-            for scores, flat in _Scorer(scene, scale, kernels, weights, method, p, q / scale, threads).run():
+            for scores, flat in _Scorer(scene, scale, kernels, weights, method, p, q / scale, threads, error).run():
                 if scale != 1 and not method.normalised:
                     scores = in_units(scores, scale)
                 yield ScoreMap(scores[0] if signal else scores, flat)
@@ -208,7 +219,9 @@ class _Scorer:
         p: float,
         q: float,
         threads: int,
+        error: float,
     ) -> None:
+        self._error = error
         self._scene = scene
         self._scale = scale
         self._kernels = kernels
@@ -302,7 +315,7 @@ class _Scorer:
     def _allowed_error(self, norms: PatchNorms | None) -> float:
         """Error of a product up to which float32 will do; 0 where it never does."""
         largest_reciprocal = norms.largest_reciprocal if norms else None
-        return allowed_error(self._method, self._scene.dtype, self._p, largest_reciprocal)
+        return allowed_error(self._method, self._scene.dtype, self._p, largest_reciprocal, self._error)
 
     @functools.cached_property
     def _mask_sums(self) -> MaskSums:

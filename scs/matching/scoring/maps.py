@@ -17,7 +17,8 @@ Array = NDArray[Any]
 Scores = NDArray[np.float32]
 Weights = NDArray[np.float64]
 
-_PRECISION = 8e-6  # error that a normalised score may have
+PRECISION = 1e-5  # error that a normalised score may have, unless another is allowed
+_OF_PRODUCTS = 0.8  # share of it that the rounding of products may take
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,9 @@ class ScoreMap:
     flat: float
 
 
-def allowed_error(method: Method, dtype: np.dtype[Any], p: float, largest_reciprocal: float | None) -> float:
+def allowed_error(
+    method: Method, dtype: np.dtype[Any], p: float, largest_reciprocal: float | None, error: float = PRECISION
+) -> float:
     """Return the error of a product up to which float32 is precise enough; 0 where it never is.
 
     Args:
@@ -50,14 +53,15 @@ def allowed_error(method: Method, dtype: np.dtype[Any], p: float, largest_recipr
         dtype: of the scene.
         p: exponent of the similarities.
         largest_reciprocal: one over (norm + q) of the faintest patch, for the methods that are normalised.
+        error: that a normalised score may have.
     """
     # Differences of nearly equal sums lose digits that float32 does not have.
-    if dtype == np.float64 or method.kind == "difference":
+    if (dtype == np.float64 and error <= PRECISION) or method.kind == "difference":
         return 0.0
     if largest_reciprocal is None:
         return math.inf
     sharpening = max(1.0, p) if method.kind == "similarity" else 1.0
-    return _PRECISION / max(largest_reciprocal * sharpening, 1e-30)
+    return _OF_PRODUCTS * error / max(largest_reciprocal * sharpening, 1e-30)
 
 
 def runs_alike(templates: list[tuple[Array, Weights | None]]) -> Iterator[Iterator[tuple[Array, Weights | None]]]:
