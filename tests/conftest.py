@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx2 as httpx
+import hypothesis
 import numpy as np
 import pytest
 import skimage.data
@@ -33,6 +34,9 @@ from service.app import create_app
 from service.http.server.early_answers import EarlyAnswers
 from service.http.server.protocol import protocol_for
 from service.settings import Settings
+
+hypothesis.settings.register_profile("no time limits", deadline=None)  # a first call may compile, on a busy machine
+hypothesis.settings.load_profile("no time limits")
 
 FAMILIES = ("scs", "conv")
 os.environ["SCS_ALLOWED_HOSTS"] = "testserver"  # the `Host` of the test client; `serve` starts without it
