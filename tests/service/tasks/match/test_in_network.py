@@ -1,7 +1,6 @@
 """Matching in the features of a network, without HTTP and in this process."""
 
 import io
-import os
 import time
 
 import numpy as np
@@ -92,15 +91,14 @@ def test_what_cannot_be_looked_for_is_refused(model, scene, part, settings):
         default_layer(model.card.model_copy(update={"layers": []}))
 
 
-def test_it_is_answered_in_every_form_and_the_maps_are_handed_over(repository, scene, settings):
+def test_it_is_answered_in_every_form_and_maps_are_made_once(repository, scene, settings):
     entry = find(repository, "shapes-scs")
+    known = NamedBytes(scene.name, scene.content, digest="d" * 64)
+    asked = MatchUpload(known, reference=known), MatchOptions(method="features", box=BOX), settings
     for form in FORMS:
         with entry.open_model(entry.card()) as file:
-            sent = SentModel(entry.card(), OpenFile(os.dup(file.fileno())))
-            known = NamedBytes(scene.name, scene.content, digest="d" * 64)
-            options = MatchOptions(method="features", box=BOX)
-            upload = MatchUpload(known, reference=known)
-            answer, made = answer_match_in_network(sent, upload, options, settings, form, float("inf"), [], 2**26)
-        assert answer and made, form
-        for each in made:
-            each.close()
+            sent = SentModel(entry.card(), OpenFile(file.fileno()))
+            answer, made = answer_match_in_network(sent, *asked, form, float("inf"), [], 2**26)
+            assert answer and [each.digest for each in made] == ["d" * 64]
+            _, again = answer_match_in_network(sent, *asked, form, float("inf"), made, 2**26)
+            assert again == []
