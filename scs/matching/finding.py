@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
-from scs.matching import coarse, cut_off
+from scs.matching import cut_off
 from scs.matching.arrays import as_picture, check_box, check_masks
 from scs.matching.explained import Explained, Explainer
 from scs.matching.found import Found, Match
@@ -202,52 +202,6 @@ def _inside(first: int, length: int, available: int) -> tuple[slice, int]:
 
 
 def _find_upright(
-    scene: Array, templates: Sequence[Array | PartsTemplate], masks: Sequence[Array | None], search: Search
-) -> list[tuple[list[Match], float]]:
-    """Find upright templates: from coarse to fine where that can be trusted, else by whole maps."""
-    found: dict[int, tuple[list[Match], float]] = {}
-    if search.method not in (PARTS, PIXELS):
-        found = dict(_find_coarse(scene, [_pixels(template) for template in templates], masks, search))
-    rest = [i for i in range(len(templates)) if i not in found]
-    mapped = _find_by_maps(scene, [templates[i] for i in rest], [masks[i] for i in rest], search)
-    found.update(zip(rest, mapped, strict=True))
-    return [found[i] for i in range(len(templates))]
-
-
-def _find_coarse(
-    scene: Array, templates: Sequence[Array], masks: Sequence[Array | None], search: Search
-) -> Iterator[tuple[int, tuple[list[Match], float]]]:
-    """Number and matches of each template whose verdicts the coarse search leaves in no doubt."""
-    halvings = [coarse.halvings_for(scene, *pair, search) for pair in zip(templates, masks, strict=True)]
-    if not any(halvings):
-        return
-    pyramid = coarse.Pyramid(as_picture("scene", scene))
-    for times in sorted(set(halvings) - {0}):
-        numbers = [i for i, each in enumerate(halvings) if each == times]
-        followed = coarse.follow_up(pyramid, [templates[i] for i in numbers], times, search)
-        for number, each in zip(numbers, followed, strict=True):
-            if each is not None:
-                matches = _coarse_matches(scene, templates[number], search, each[0])
-                if matches is not None:
-                    yield number, (matches, each[1])
-
-
-def _coarse_matches(scene: Array, template: Array, search: Search, field: coarse.Followed) -> list[Match] | None:
-    """Judge the best of the places that were followed up; None where a verdict is in doubt."""
-    size = _size(template)
-    threshold = 0.0 if search.threshold is None else search.threshold
-    places = [place for place in field.highest(size, search.top, search.overlap) if place.score > threshold]
-    peaks = [coarse.exact_peak(scene, template, place, search) for place in places]
-    told = judge(field, peaks, size, Looking(scene, template, None), p=search.exponent)
-    if coarse.doubtful(told):
-        return None
-    return [
-        match_at(PosedMatch(peak.column + size[1] / 2, peak.row + size[0] / 2, 0.0, 1.0, peak.score), size, verdict)
-        for peak, verdict in zip(peaks, told, strict=True)
-    ]
-
-
-def _find_by_maps(
     scene: Array, templates: Sequence[Array | PartsTemplate], masks: Sequence[Array | None], search: Search
 ) -> list[tuple[list[Match], float]]:
     if search.method == PARTS:

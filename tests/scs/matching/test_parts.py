@@ -130,6 +130,7 @@ def test_the_measure_of_the_benchmark_is_the_published_one(bbs):
     assert area(np.array([1.0, 0.0])) == 0.5
 
 
+@pytest.mark.slow
 def test_parts_find_what_they_were_measured_to_find(bbs):
     folder = Path(os.environ.get("SCS_DATA", "/nowhere"), "bbs")
     if not folder.is_dir():

@@ -124,6 +124,7 @@ def test_a_key_is_entered_on_the_page(browser, serve):
         page.close()
 
 
+@pytest.mark.slow
 def test_the_page_goes_on_after_the_service_has_been_started_again(browser, serve):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
