@@ -41,36 +41,23 @@ class Peak:
 
 
 class Field:
-    """The scores of all places, for what a verdict asks of them."""
+    """The scores of all places, for what a verdict asks of them.
 
-    def highest(self, window: tuple[int, int], most: int, overlap: float = 0.3) -> list[Peak]:
-        """The best places above 0, in whole pixels, whose windows overlap little; see ``find_peaks``."""
-        raise NotImplementedError
+    Args:
+        scores: ``(H, W)``.
+        maxima: its local maxima above 0, where they are known.
+    """
 
-    def sidelobe(self, peaks: Sequence[Peak], window: tuple[int, int]) -> tuple[float, float]:
-        """Mean and standard deviation outside the windows around peaks; of nothing they are 0."""
-        raise NotImplementedError
-
-    @staticmethod
-    def of_map(scores: Scores, maxima: Places | None = None) -> Field:
-        """A field that has a score for every place.
-
-        Args:
-            scores: ``(H, W)``.
-            maxima: its local maxima above 0, where they are known.
-        """
-        return _MapField(np.ascontiguousarray(scores), maxima)
-
-
-class _MapField(Field):
-    def __init__(self, scores: Scores, maxima: Places | None) -> None:
-        self._scores = scores
+    def __init__(self, scores: Scores, maxima: Places | None = None) -> None:
+        self._scores = np.ascontiguousarray(scores)
         self._maxima = local_maxima(scores) if maxima is None else maxima
 
     def highest(self, window: tuple[int, int], most: int, overlap: float = 0.3) -> list[Peak]:
+        """The best places above 0, in whole pixels, whose windows overlap little; see ``find_peaks``."""
         return find_peaks(self._scores, window, most, overlap=overlap, subpixel=False, maxima=self._maxima)
 
     def sidelobe(self, peaks: Sequence[Peak], window: tuple[int, int]) -> tuple[float, float]:
+        """Mean and standard deviation outside the windows around peaks; of nothing they are 0."""
         count, total, squares = 0, 0.0, 0.0
         down, right = (size // 2 for size in window)
         for first, last in _strips(self._scores.shape):
@@ -135,7 +122,7 @@ def find_peaks(
     width = scores.shape[1]
     if not subpixel:
         return [Peak(place // width, place % width, float(scores[place // width, place % width])) for place in places]
-    return [peak_at(scores, place // width, place % width, p) for place in places]
+    return [_peak(scores, place // width, place % width, p) for place in places]
 
 
 def local_maxima(scores: Scores, threshold: float = 0.0) -> Places:
@@ -164,7 +151,7 @@ def _strips(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         yield first, min(shape[0], first + step)
 
 
-def peak_at(scores: Scores, row: int, column: int, p: float = 1.0) -> Peak:
+def _peak(scores: Scores, row: int, column: int, p: float = 1.0) -> Peak:
     """Make a peak of a place of a map, moved to where the map is highest between the places; see ``find_peaks``."""
     down, right = _refine(scores, row, column, p)
     last_row, last_column = scores.shape[0] - 1, scores.shape[1] - 1

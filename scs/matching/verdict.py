@@ -66,7 +66,7 @@ class Verdict:
 
 
 def judge(
-    scores: Scores | Field,
+    scores: Scores,
     peaks: Sequence[Peak],
     window: tuple[int, int],
     look: Look | None = None,
@@ -78,8 +78,7 @@ def judge(
     """Judge matches, all of one template.
 
     Args:
-        scores: ``(H, W)`` within [-1, 1], where higher is better: a cosine, or a cosine sharpened by ``p``. Or a
-            field of such scores.
+        scores: ``(H, W)`` within [-1, 1], where higher is better: a cosine, or a cosine sharpened by ``p``.
         peaks: the matches as places of that map; their scores may be from a finer search.
         window: height and width of the template.
         look: tells how well the template explains a place; None where that cannot be told, as for ``parts``.
@@ -96,11 +95,11 @@ def judge(
     Source:
         Sidelobe ratio: Bolme et al., "Visual Object Tracking using Adaptive Correlation Filters" (2010).
     """
-    if isinstance(scores, np.ndarray) and scores.size and max(-float(scores.min()), float(scores.max())) > 1 + 1e-4:
+    if scores.size and max(-float(scores.min()), float(scores.max())) > 1 + 1e-4:
         raise OptionError(f"a verdict is on scores within [-1, 1]; {scores.min():.6g} to {scores.max():.6g} came")
     if not peaks:
         return []
-    field = Field.of_map(scores, maxima) if isinstance(scores, np.ndarray) else scores
+    field = Field(scores, maxima)
     ranking = _Ranking(field, window, p)
     sidelobe = field.sidelobe(peaks, window)
     if look is None:

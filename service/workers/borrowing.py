@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from scs.errors import BusyError, DeadlineError, ServerError
 from service.workers.channel import OpenFile, receive, send
-from service.workers.job import Job, Outcome
+from service.workers.job import Job, Outcome, too_late
 from service.workers.lending import Refused, Returned, Wanted, Warm, readable
 from service.workers.pool import CORES_S
 from service.workers.series import PoolSeries
@@ -67,10 +67,7 @@ class BorrowingPool:
             return value
         except TimeoutError:
             self._metrics.rejected_deadline.inc()
-            done = "not ready" if loan.has_begun else "not begun"
-            raise DeadlineError(
-                f"the time for this request is over, and it was {done}: {left_s:.1f} seconds were left for it"
-            ) from None
+            raise too_late(left_s, loan.has_begun) from None
         except BusyError:
             self._metrics.rejected_full.inc()
             raise

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scs.errors import ScsError, TooLargeError
+from scs.errors import DeadlineError, ScsError, TooLargeError
 from service.workers.limits import limited
 
 _MIB = 2**20
@@ -92,3 +92,14 @@ def _is_of_memory(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def too_late(left_s: float | None, has_begun: bool) -> DeadlineError:
+    """Return the error of work whose deadline passed.
+
+    Args:
+        left_s: seconds that were left for it when it was asked for.
+        has_begun: whether a worker had it by then.
+    """
+    done = "not ready" if has_begun else "not begun"
+    return DeadlineError(f"the time for this request is over, and it was {done}: {left_s:.1f} seconds were left for it")

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from scs.errors import BusyError, DeadlineError, ScsError
 from service.workers.fair_queue import FairQueue
-from service.workers.job import Job, Outcome
+from service.workers.job import Job, Outcome, too_late
 from service.workers.series import PoolSeries
 from service.workers.worker import Worker, lost
 
@@ -95,10 +95,7 @@ class WorkerPool:
                 return value
         except TimeoutError:
             self._metrics.rejected_deadline.inc()
-            done = "not ready" if task.has_begun else "not begun"
-            raise DeadlineError(
-                f"the time for this request is over, and it was {done}: {left_s:.1f} seconds were left for it"
-            ) from None
+            raise too_late(left_s, task.has_begun) from None
         except asyncio.CancelledError:
             self._metrics.cancelled.inc()
             raise

@@ -19,6 +19,7 @@ from service.settings import Settings
 from service.tasks.match.device import device_for
 from service.tasks.match.found import BestMap, Matches, SeenTemplate, check_upload
 from service.tasks.match.pictures import MatchPictures, decode_pictures
+from service.tasks.match.search import search_for
 from service.tasks.match.shapes import MatchShapes, read_shapes
 from service.tasks.match.work import check_work, naming_setting
 from service.tasks.timing import milliseconds
@@ -49,25 +50,10 @@ def find_matches(
         OptionError: an option that names nothing or asks for something impossible.
         DeadlineError: the deadline has passed.
     """
-    from scs.matching.finding import Search
     from scs.matching.looking import size_of
 
     device = device_for(options, settings.device)
-    region = None if options.region is None else parse_box(options.region)
-    search = Search(
-        method=options.method,
-        p=options.p,
-        q=options.q,
-        angles=options.angles,
-        scales=options.scales,
-        top=options.top,
-        threshold=options.threshold,
-        overlap=options.overlap,
-        device=None if device == "cpu" else device,
-        polarity=options.polarity,
-        border=options.border,
-        region=region,
-    )
+    search = search_for(options, device)
     check_upload(upload, options, settings)
 
     started = time.perf_counter()

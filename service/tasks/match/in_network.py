@@ -26,6 +26,7 @@ from service.tasks.activations.choice import chosen_layers
 from service.tasks.decoding import decode
 from service.tasks.match.found import BestMap, Matches, NetworkUsed, SeenTemplate, check_upload
 from service.tasks.match.pictures import named
+from service.tasks.match.search import search_for
 from service.tasks.match.shapes import MatchShapes, read_shapes
 from service.tasks.match.work import check_work, naming_setting
 from service.tasks.timing import milliseconds
@@ -77,7 +78,7 @@ def find_in_network(
     check_upload(upload, options, settings)
     card, reader = model.card, reader or MapReader(model)
     layers = chosen_layers(card, options.layer) if options.layer else [default_layer(card)]
-    search = _search(options)
+    search = search_for(options)
 
     started = time.perf_counter()
     with naming_setting(settings):
@@ -118,22 +119,6 @@ def default_layer(card: ModelCard) -> LayerCard:
     coarsest = max(max(layer.receptive_field.strides) for layer in layers)
     fine = [layer for layer in layers if max(layer.receptive_field.strides) * 2 <= coarsest]
     return (fine or layers)[-1]
-
-
-def _search(options: MatchOptions) -> Search:
-    from scs.matching.finding import Search
-
-    return Search(
-        method=options.method,
-        angles=options.angles,
-        scales=options.scales,
-        top=options.top,
-        threshold=options.threshold,
-        overlap=options.overlap,
-        polarity=options.polarity,
-        border=options.border,
-        region=None if options.region is None else parse_box(options.region),
-    )
 
 
 def _scale(
