@@ -98,7 +98,7 @@ def draw(imports: Graph) -> None:
     """Draw the rooms as boxes, and an arrow from each to those that it needs; one that leads up is red and dashed."""
     floors = floors_of(imports)
     places = places_of(floors)
-    figure, axes = plt.subplots(figsize=(10, 9.5))
+    figure, axes = plt.subplots(figsize=(14, 9.5))
     for room, (x, y) in places.items():
         package, _, name = room.partition(".")
         box = {"boxstyle": "round,pad=0.35", "fc": PALE[package], "ec": COLOURS[package], "lw": 1.2}
@@ -120,7 +120,7 @@ def draw(imports: Graph) -> None:
         )
         axes.add_patch(line)
     across, up = zip(*places.values(), strict=True)
-    axes.set(xlim=(min(across) - 1.4, max(across) + 1.2), ylim=(min(up) - 0.5, max(up) + 0.5))
+    axes.set(xlim=(min(across) - 1.4, max(across) + 1.4), ylim=(min(up) - 0.5, max(up) + 0.5))
     axes.set_axis_off()
     figure.subplots_adjust(0, 0, 1, 1)
     drawn = BytesIO()
