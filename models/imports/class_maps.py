@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from models.imports.graphs import FLOATS, Graph, attributes
-from models.imports.trial import Measured, open_model
+from models.imports.trial import Measured, Trial
 from models.imports.views import View
 
 LARGEST_DIFFERENCE = 1e-3  # of the logits' range, that a class map's mean may be off by
@@ -74,10 +74,11 @@ def find_head(graph: Graph, measured: Measured, views: dict[str, View], logits: 
             return f"the logits come from {node.op_type}, not from a mean of maps and what is linear in it"
         name = inputs[0]
         view = views.get(name)
-        if view is not None and view.has_places() and node.op_type in ("Flatten", "Reshape"):
+        if view is None or not view.has_places() or _is_one_place(views, measured, name):
+            continue
+        if node.op_type in ("Flatten", "Reshape"):
             return f"the maps go into the classes place by place ({node.op_type}), without a mean"
-        if view is not None and view.has_places():
-            return f"{node.op_type} makes the classes of maps, without a mean"
+        return f"{node.op_type} makes the classes of maps, without a mean"
     return "the logits are made without maps"
 
 
@@ -97,10 +98,25 @@ def _is_mean(node: onnx.NodeProto, graph: Graph, measured: Measured, views: dict
             axes = graph.constant(node.input[1]) if found is None else found
         return axes is not None and {int(axis) % len(roles) for axis in np.reshape(axes, -1)} == places
     if node.op_type == "AveragePool":
-        return list(options["kernel_shape"]) == [shape[axis] for axis in sorted(places)] and not any(
-            options.get("pads", [])
+        return _covers(options, [shape[axis] for axis in sorted(places)]) and _is_one_place(
+            views, measured, node.output[0]
         )
     return False
+
+
+def _covers(options: dict[str, Any], sides: list[int]) -> bool:
+    """Return whether the first window of an average pooling has all places of a map, and counts no others."""
+    before = options.get("pads", [0] * len(sides))[: len(sides)]
+    if options.get("count_include_pad", 0) and any(options.get("pads", [])):
+        return False
+    windows = zip(options["kernel_shape"], before, sides, options.get("dilations", [1] * len(sides)), strict=True)
+    return all(kernel - pad >= side and dilation == 1 for kernel, pad, side, dilation in windows)
+
+
+def _is_one_place(views: dict[str, View], measured: Measured, name: str) -> bool:
+    """Return whether a map has shrunk to one place: a mean of the whole."""
+    shape = measured.shapes[name]
+    return all(shape[axis] == 1 for axis, role in enumerate(views[name].roles) if role in "hwt")
 
 
 def _linear(graph: Graph, measured: Measured, views: dict[str, View], maps: str, mean: str, logits: str) -> Head | str:
@@ -130,7 +146,7 @@ def _answers(
     graph: Graph, measured: Measured, mean: str, logits: str, shape: tuple[int, ...]
 ) -> Callable[[Array], Array]:
     """Return what makes logits ``(n, classes)`` of means ``(n, channels)``, by the graph behind the mean."""
-    session = open_model(_from(graph, measured, mean, logits))
+    session = Trial(_from(graph, measured, mean, logits))
     dtype = FLOATS[graph.type_of(mean)]
     rows = shape[0]
 

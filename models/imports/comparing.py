@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.cards.card import ModelCard
 from models.imports.found import Found
 from models.imports.layers import Chosen
-from models.imports.trial import open_model, with_outputs
+from models.imports.trial import Trial, with_outputs
 from models.runtime.load import RunnableModel
 from scs.errors import ModelError
 
@@ -27,7 +27,7 @@ def compare(
     rows = _first_axis(original)
     logits, last = found.logits, found.layers[-1] if found.layers else None
     tensor = logits.tensor if logits else last.tensor if last else found.output
-    session = open_model(with_outputs(original, [tensor]))
+    session = Trial(with_outputs(original, [tensor]))
     largest, same = 0.0, True
     for picture in pictures:
         given = source.shaped(found.preprocess.apply(np.repeat(picture, rows, 0)))

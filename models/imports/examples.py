@@ -14,7 +14,7 @@ from models.imports.interface import Source
 from models.imports.logits import Logits
 from models.imports.preprocess import PRESETS, Preprocess, parse
 from models.imports.report import ExampleReport, Rank
-from models.imports.trial import open_model, with_outputs
+from models.imports.trial import Trial, with_outputs
 from scs.errors import OptionError, UnknownNameError
 
 _CONFIRMS = 5  # places from the first, among which an example's class has to be
@@ -52,7 +52,7 @@ def check_examples(
     if logits is None:
         raise OptionError("an example needs a network with classes; this one has none: name them by --labels")
     rows = max(1, source.batch or _rows(model))
-    session = open_model(with_outputs(model, [logits.tensor]))
+    session = Trial(with_outputs(model, [logits.tensor]))
     ways = [preprocess, *_others(preprocess, source)]
     reports, scores = [], np.zeros(len(ways))
     for example in examples:

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from models.imports.graphs import FLOATS
-from models.imports.trial import open_model
+from models.imports.trial import Trial
 from models.runtime.device import first_line
 from scs.errors import ModelError, OptionError
 
@@ -167,7 +167,7 @@ def _source_of_rows(name: str, dtype: np.dtype[Any], dims: Sequence[int | None],
 def _obstacle(model: onnx.ModelProto, source: Source) -> str | None:
     """Return what keeps the network from running on a blank picture; None where nothing does."""
     blank = np.zeros((source.batch or 1, source.height, source.width, source.channels))
-    session = open_model(model)
+    session = Trial(model)
     try:
         session.run(None, {source.name: source.shaped(blank)})
     except ModelError:  # it ran, without an end

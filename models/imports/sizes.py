@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from models.imports.graphs import Graph
 from models.imports.interface import Source
-from models.imports.trial import Trial, open_model
+from models.imports.trial import Trial
 from scs.errors import ModelError
 
 Array = NDArray[Any]
@@ -141,11 +141,11 @@ def _is_batch_right(model: onnx.ModelProto, candidate: onnx.ModelProto, source: 
 
 def _session(model: onnx.ModelProto, output: str) -> Trial:
     if output in {value.name for value in model.graph.output}:
-        return open_model(model)
+        return Trial(model)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     copy.graph.output.append(onnx.ValueInfoProto(name=output))
-    return open_model(copy)
+    return Trial(copy)
 
 
 def _multiple(model: onnx.ModelProto, source: Source, output: str) -> int | None:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper
 
+from models.imports.apart import GoneError, apart, open_session, run_session
 from models.imports.graphs import Graph
-from models.runtime.device import first_line, usable_cores
+from models.runtime.device import first_line
 from scs.errors import ModelError
 
 Array = NDArray[Any]
 
 _SEQUENCES = {"ZipMap", "SequenceConstruct", "SequenceEmpty", "SplitToSequence", "SequenceInsert", "SequenceErase"}
-_LONGEST_RUN_S = 60  # far more than any network of pictures takes
-_FATAL = 4  # the least that the runtime logs: a trial that fails is an answer, not an error
 _MOST_VALUES = 4096  # numbers of a constant that the analysis may look at: axes, pads, shapes
+_keys = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -39,57 +38,45 @@ class Measured:
 
 
 class Trial:
-    """A session whose runs end: a loop without an end is a mistake of a file, not a reason to wait.
+    """A session in a process of its own, whose runs end: a loop without an end is no reason to wait.
 
     Args:
-        session: of the runtime.
+        model: the network; not to be changed meanwhile.
+
+    Raises:
+        ModelError: the runtime does not take it; the message says what it misses, and what would work.
     """
 
-    def __init__(self, session: ort.InferenceSession) -> None:
-        self._session = session
-
-    @property
-    def source(self) -> str:
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._key = next(_keys)
+        self.source = self._open()
         """The name of the first input."""
-        return str(self._session.get_inputs()[0].name)
 
     def run(self, names: Sequence[str] | None, given: dict[str, Array]) -> list[Any]:
         """Run the session, and return the tensors named; all outputs for None.
 
         Raises:
-            ModelError: it does not end in time.
+            ModelError: it does not end in time, or ends its process.
             Exception: of the runtime's own, where it does not take what is given.
         """
-        options = ort.RunOptions()
-        stop = threading.Timer(_LONGEST_RUN_S, setattr, (options, "terminate", True))
-        stop.daemon = True
-        stop.start()
         try:
-            return list(self._session.run(names, given, options))
-        except Exception:  # the runtime raises a class of its own for each cause
-            if options.terminate:
-                raise ModelError(
-                    f"the network needs to answer within {_LONGEST_RUN_S} s and did not: a loop of it may have no end"
-                ) from None
+            return self._run(names, given)
+        except GoneError:
+            self._open()
+            return self._run(names, given)
+
+    def _run(self, names: Sequence[str] | None, given: dict[str, Array]) -> list[Any]:
+        found: list[Any] = apart.ask(run_session, self._key, names, given)
+        return found
+
+    def _open(self) -> str:
+        try:
+            return str(apart.ask(open_session, self._key, self._model.SerializeToString()))
+        except ModelError:
             raise
-        finally:
-            stop.cancel()
-
-
-def open_model(model: onnx.ModelProto) -> Trial:
-    """Open a session for a model in memory.
-
-    Raises:
-        ModelError: the runtime does not take it; the message says what it misses, and what would work.
-    """
-    options = ort.SessionOptions()
-    options.log_severity_level = _FATAL
-    options.enable_cpu_mem_arena = False
-    options.intra_op_num_threads = usable_cores()
-    try:
-        return Trial(ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
-    except Exception as error:  # the runtime raises a class of its own for each cause
-        raise ModelError(f"ONNX Runtime cannot load the file: {first_line(error)}{_remedy(str(error))}") from None
+        except Exception as error:  # the runtime raises a class of its own for each cause
+            raise ModelError(f"ONNX Runtime cannot load the file: {first_line(error)}{_remedy(str(error))}") from None
 
 
 def _remedy(said: str) -> str:
@@ -120,7 +107,7 @@ def run(model: onnx.ModelProto, images: Array, names: Sequence[str]) -> list[Arr
         ModelError: it cannot be loaded.
         Exception: of the runtime's own, where it does not take these images.
     """
-    session = open_model(with_outputs(model, names))
+    session = Trial(with_outputs(model, names))
     return session.run(list(names), {session.source: images})
 
 
@@ -142,7 +129,7 @@ def measure(graph: Graph, images: Array) -> Measured:
         asked.graph.node.append(helper.make_node("Shape", [name], [f"measured/{number}"]))
         asked.graph.output.append(onnx.ValueInfoProto(name=f"measured/{number}"))
     asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in fixed)
-    session = open_model(asked)
+    session = Trial(asked)
     found = session.run(None, {graph.source: images})
     shapes = {name: tuple(int(n) for n in shape) for name, shape in zip(valued, found, strict=False)}
     shapes[graph.source] = images.shape

@@ -6,6 +6,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from torch import nn
 
 from models.cards.card import ModelCard
 from models.imports.checking import Imported
@@ -57,6 +58,24 @@ def test_a_class_map_s_mean_and_its_bias_are_the_logit(tmp_path):
     means = maps["class_map"].mean((2, 3)) + found.card.class_bias
     np.testing.assert_allclose(means, maps["logits"], atol=1e-5)
     assert found.report.class_map == "exact"
+
+
+@pytest.mark.parametrize(
+    ("pooling", "class_map"),
+    [
+        (nn.AvgPool2d(16), "exact"),
+        (nn.AvgPool2d(17, padding=(1, 1), count_include_pad=False), "exact"),
+        (nn.AvgPool2d(17, padding=(1, 1)), "the logits come from AveragePool"),
+        (nn.AvgPool2d(8), "place by place"),
+    ],
+    ids=["window as large as the map", "padding that does not count", "padding that counts", "four windows"],
+)
+def test_a_pooling_is_a_mean_where_its_window_has_the_whole_map(tmp_path, pooling, class_map):
+    places = 4 if pooling.kernel_size == 8 else 1
+    torch.manual_seed(0)
+    stem = nn.Conv2d(3, 8, 3, 2, 1)
+    network = nn.Sequential(stem, nn.ReLU(), pooling, nn.Flatten(), nn.Linear(8 * places, 5)).eval()
+    assert class_map in imported(export(network, tmp_path / "net.onnx")).report.class_map
 
 
 def test_layers_have_the_names_of_the_network_s_blocks(tmp_path):
