@@ -30,6 +30,7 @@ from service.repository.table import VersionState
 from service.settings import Settings
 from service.shutdown import Stopping
 from service.tasks.predict import Predictor
+from service.tasks.ranking import check_classes
 from service.workers.pools import Pool
 
 MOST_ANSWERED = 2**20  # logits, or classes, of all images of a request
@@ -195,11 +196,13 @@ class DataPlane:
             ProtocolError: it asks for an output that the network does not have, or more than once, or its input is not
                 right.
             TooLargeError: the answer would have more numbers than ``MOST_ANSWERED``.
-            ImageError, UnsupportedImageError, TooLargeError, OptionError: as :func:`read_images`.
+            ImageError, UnsupportedImageError, TooLargeError: as :func:`read_images`.
+            OptionError: as that, or the network has no classes.
             BusyError: too much is waiting.
             DeadlineError: it could not be done in time.
             ModelError: the network could not be run.
         """
+        check_classes(model.card)
         wanted = _wanted(asked)
         _check_answer(asked, model.card)
         own_s = math.inf if asked.timeout_us is None else asked.timeout_us / 1e6

@@ -33,6 +33,11 @@ def image_shape(card: ModelCard) -> list[int]:
     return [*size, card.input.channels]
 
 
+def outputs(card: ModelCard) -> list[int]:
+    """Return how many numbers an image gets in each output: one output, or none of a model without classes."""
+    return [len(card.labels)] if card.labels else []
+
+
 def model_metadata(card: ModelCard, usable: Sequence[LoadedModel]) -> dict[str, Any]:
     """Return a model's name, its versions that can be used, and its tensors; -1 stands for any size."""
     return {
@@ -40,5 +45,5 @@ def model_metadata(card: ModelCard, usable: Sequence[LoadedModel]) -> dict[str, 
         "versions": [str(model.card.version) for model in usable],
         "platform": PLATFORMS[card.format],
         "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *image_shape(card)]}],
-        "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(card.labels)]}],
+        "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, classes]} for classes in outputs(card)],
     }

@@ -7,7 +7,7 @@ from typing import Any
 from models.cards.card import Format, ModelCard
 from models.runtime.load import Device
 from service.oip.images import INPUT
-from service.oip.metadata import OUTPUT, PLATFORMS, image_shape
+from service.oip.metadata import OUTPUT, PLATFORMS, image_shape, outputs
 from service.settings import Settings
 
 _BACKENDS: dict[Format, str] = {"onnx": "onnxruntime", "torchscript": "pytorch"}
@@ -34,7 +34,7 @@ def model_config(card: ModelCard, device: Device, settings: Settings) -> dict[st
                 "optional": False,
             }
         ],
-        "output": [{"name": OUTPUT, "data_type": "TYPE_FP32", "dims": [len(card.labels)]}],
+        "output": [{"name": OUTPUT, "data_type": "TYPE_FP32", "dims": [classes]} for classes in outputs(card)],
         "dynamic_batching": {
             "preferred_batch_size": [],
             "max_queue_delay_microseconds": delay_us,

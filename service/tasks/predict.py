@@ -25,7 +25,7 @@ from service.pictures.formats import is_light
 from service.repository.loader import LoadedModel
 from service.settings import Settings
 from service.tasks.decoding import NamedPictures, Unread, decode, decode_readable
-from service.tasks.ranking import rank
+from service.tasks.ranking import check_classes, rank
 from service.tasks.timing import milliseconds
 from service.workers.pools import Pool
 
@@ -63,8 +63,7 @@ class Predictor:
         """
         if upload.template is not None:
             raise OptionError("a template is looked for by /activations; /predict takes pictures only")
-        if not model.card.labels:
-            raise OptionError(f"{model.card.name} has no classes: it is served for its layers, by /activations")
+        check_classes(model.card)
         started = time.perf_counter()
         size = sum(len(file.content) for file in upload.images)
         is_small = len(upload.images) <= SMALL_FILES and size <= SMALL_FILE_BYTES

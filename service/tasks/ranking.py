@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from models.cards.card import ModelCard
 from models.runtime.load import Array
+from scs.errors import OptionError
 from service.api.ranking import ClassProbability, Ranking, TemplateScore
 
 
@@ -31,3 +32,13 @@ def softmax(logits: Sequence[float]) -> list[float]:
     powers = [math.exp(each - largest) for each in logits]
     total = sum(powers)
     return [power / total for power in powers]
+
+
+def check_classes(card: ModelCard) -> None:
+    """Refuse to classify by a network that has no classes.
+
+    Raises:
+        OptionError: it has none.
+    """
+    if not card.labels:
+        raise OptionError(f"{card.name} has no classes: it is served for its layers, by /activations")

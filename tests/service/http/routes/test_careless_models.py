@@ -16,6 +16,9 @@ LAYER["receptive_field"] = {"size": 1, "stride": 1, "offset": 0}
 NAN_LAYER = "nine = Constant <value = float {9.0}> () off = Sub (f, nine) one = Div (off, off) " + (
     "b = Mul (f, one) q = Transpose <perm = [0, 3, 1, 2]> (b) maps = Concat <axis = 1> (q, q) logits = Identity (means)"
 )
+NO_CLASSES = "none = Constant <value = int64[1] {0}> () one = Constant <value = int64[1] {1}> () " + (
+    "logits = Slice (means, none, none, one)"
+)
 NINE, EIGHT = np.full((8, 8, 1), 9, np.uint8), np.full((8, 8, 1), 8, np.uint8)
 MAP = {"layers": [LAYER], "class_map": "a", "class_bias": [0, 0]}
 
@@ -30,6 +33,7 @@ def client(tmp_path_factory):
     put(folder, "twins", MAPS + PLAIN, **MAP, labels=["crane", "crane"])
     put(folder, "digits", MAPS + PLAIN, **MAP, labels=["1", "0"])
     put(folder, "path", MAPS + PLAIN, **MAP, labels=["../../tmp/evil\0", "a\nb\x1b[2J"])
+    put(folder, "no-classes", MAPS + NO_CLASSES, layers=[LAYER], labels=[])
     settings = Settings(model_repository=folder, default_model="any", device="cpu", grpc_port=0)
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         assert {each["name"]: each["reason"] for each in client.get("/models").json()["models"] if each["reason"]} == {}
@@ -83,6 +87,16 @@ def test_what_a_graph_takes_is_said(client):
     assert client.get("/v2/models/both/config").json()["max_batch_size"] == 1
     card = client.get("/models/both").json()["card"]
     assert card["input"]["fixed"] and card["serving"]["max_batch_size"] == 1
+
+
+def test_a_model_without_classes_has_no_output_in_the_protocol_and_says_why(client):
+    assert client.get("/v2/models/no-classes").json()["outputs"] == []
+    assert client.get("/v2/models/no-classes/config").json()["output"] == []
+    answer = infer(client, "no-classes", np.zeros((1, 8, 8, 1), np.uint8))
+    assert (
+        answer.status_code == 400 and "no-classes has no classes: it is served for its layers" in answer.json()["error"]
+    )
+    assert client.post("/activations?model=no-classes", content=npy(EIGHT)).status_code == 200
 
 
 def test_logits_that_are_not_finite_are_a_problem_that_says_so(client):
