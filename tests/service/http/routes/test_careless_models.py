@@ -94,7 +94,7 @@ def test_a_model_without_classes_has_no_output_in_the_protocol_and_says_why(clie
     assert client.get("/v2/models/no-classes/config").json()["output"] == []
     answer = infer(client, "no-classes", np.zeros((1, 8, 8, 1), np.uint8))
     assert (
-        answer.status_code == 400 and "no-classes has no classes: it is served for its layers" in answer.json()["error"]
+        answer.status_code == 422 and "no-classes has no classes: it is served for its layers" in answer.json()["error"]
     )
     assert client.post("/activations?model=no-classes", content=npy(EIGHT)).status_code == 200
 
