@@ -65,7 +65,7 @@ def visualize_channel(
     if pixels < least:
         raise OptionError(f"--size is at least {least} for {card.name}; {pixels} came")
     (wish,) = visualize(
-        differentiable(entry.verified_bytes(card)),
+        differentiable(entry.verified_bytes(card), shown.tensor, card.serving.max_batch_size == 1),
         shown.tensor,
         [number],
         size=pixels,

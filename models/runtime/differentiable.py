@@ -98,12 +98,44 @@ class _Run(torch.autograd.Function):
         return torch.from_numpy(gradient), None
 
 
-Differentiable = TorchGraph | RuntimeGraph
+class OneByOne(nn.Module):
+    """A graph that is handed each image of a batch by itself.
+
+    Args:
+        graph: that takes one image at a time.
+    """
+
+    def __init__(self, graph: TorchGraph | RuntimeGraph) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits ``(N, classes)`` of images ``(N, H, W, C)`` from 0 to 255, uint8 or floating point."""
+        return self.tensor("logits", image)
+
+    def tensor(self, name: str, image: Tensor) -> Tensor:
+        """Compute a named tensor of the graph, as :meth:`RuntimeGraph.tensor`."""
+        return torch.cat([self.graph.tensor(name, each) for each in image.split(1)])
 
 
-def differentiable(content: bytes) -> Differentiable:
-    """Return an ONNX model as a function of torch, run by torch if that knows its operators, else by the runtime."""
+Differentiable = TorchGraph | RuntimeGraph | OneByOne
+
+
+def differentiable(content: bytes, tensor: str = "logits", one_by_one: bool = False) -> Differentiable:
+    """Return an ONNX model as a function of torch, run by torch if that knows its operators, else by the runtime.
+
+    Args:
+        content: the file; its input is ``image``.
+        tensor: that will be asked for.
+        one_by_one: whether it takes one image at a time.
+
+    Raises:
+        GradientError: an operator in front of the tensor has no rule; the message names it.
+    """
+    graph: TorchGraph | RuntimeGraph
     try:
-        return TorchGraph(content)
+        graph = TorchGraph(content)
     except ModelError:
-        return RuntimeGraph(content)
+        graph = RuntimeGraph(content)
+        graph.passes(tensor)  # to say at once which operator has no rule
+    return OneByOne(graph) if one_by_one else graph

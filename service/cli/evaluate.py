@@ -107,16 +107,13 @@ def evaluate(
 def _graph(entry: Entry, card: ModelCard) -> Differentiable:
     """Load the model's file into torch, which gives its gradients."""
     try:
-        from models.runtime.differentiable import RuntimeGraph, differentiable
+        from models.runtime.differentiable import differentiable
     except ImportError as error:
         raise MissingPackageError(f"--attacks needs {error.name}: pip install 'scs-serve[train]'") from None
     if card.format != "onnx":
         raise ModelError(f"--attacks needs a model that is ONNX; {card.name} is {card.format}")
     keep_freed_memory()
-    graph = differentiable(entry.verified_bytes())
-    if isinstance(graph, RuntimeGraph):
-        graph.passes("logits")  # to say at once which operator has no rule
-    return graph
+    return differentiable(entry.verified_bytes(), one_by_one=card.serving.max_batch_size == 1)
 
 
 def _chosen(card: ModelCard, path: Path | None, download: bool, settings: Settings, skip_broken: bool) -> Chosen:

@@ -7,12 +7,15 @@ from collections.abc import Collection
 import numpy as np
 import onnx
 from onnx import helper, inliner, numpy_helper, version_converter
+from onnx.reference import ReferenceEvaluator
 
+from models.onnx.graph import read_by
 from scs.errors import GradientError
 
 # The reductions take their axes as inputs from here on, and scattering adds.
 _LEAST_OPSET, _OPSET = 18, 20
 _LEAST_IR_VERSION = 9
+_AT_RANDOM = {"Bernoulli", "Dropout", "Multinomial", "RandomNormalLike", "RandomUniformLike"}
 
 
 def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -31,6 +34,7 @@ def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
             raise GradientError(f"a gradient needs opset {_LEAST_OPSET}; the model has {opset} and: {why}") from None
     ready.ir_version = max(ready.ir_version, _LEAST_IR_VERSION)
     _store_constants(ready.graph)
+    _fold(ready)
     return ready
 
 
@@ -80,6 +84,35 @@ def _store_constants(graph: onnx.GraphProto) -> None:
             others.append(node)
         else:
             graph.initializer.append(values)
+    del graph.node[:]
+    graph.node.extend(others)
+
+
+def _fold(model: onnx.ModelProto) -> None:
+    """Turn what is made of constants alone into initializers: rules want kernels that are."""
+    graph = model.graph
+    known = {tensor.name for tensor in graph.initializer} - {value.name for value in graph.input}
+    made, others = [], []
+    for node in graph.node:
+        is_fixed = node.op_type not in _AT_RANDOM and not any(each.g.node or each.graphs for each in node.attribute)
+        if is_fixed and node.input and known.issuperset(filter(None, node.input)):
+            made.append(node)
+            known.update(node.output)
+        else:
+            others.append(node)
+    read = {name for node in others for name in read_by(node)} | {output.name for output in graph.output}
+    names = [name for node in made for name in node.output if name in read]
+    if not names:
+        return
+    outputs = [onnx.ValueInfoProto(name=name) for name in names]
+    part = helper.make_model(helper.make_graph(made, "constants", [], outputs, graph.initializer))
+    del part.opset_import[:]
+    part.opset_import.extend(model.opset_import)
+    try:
+        values = ReferenceEvaluator(part).run(None, {})
+    except Exception:  # each operator that it does not have, or not for a type, raises in its own way
+        return
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in zip(names, values, strict=True))
     del graph.node[:]
     graph.node.extend(others)
 

@@ -79,8 +79,19 @@ def test_an_operator_without_a_rule_is_named_where_it_is_in_the_way(swish):
     model = onnx.load_from_string(swish)
     model.graph.node[-1].input[0] = "rounded"
     model.graph.node.insert(6, onnx.helper.make_node("Round", ["flat"], ["rounded"]))
-    graph = differentiable(model.SerializeToString())
-    x = torch.zeros(1, 12, 12, 3)
     with pytest.raises(GradientError, match="behind image; there is none for Round"):
-        graph(x)
-    assert graph.tensor("bent", x).shape == (1, 6, 5, 5)  # which is in front of it
+        differentiable(model.SerializeToString())
+    graph = differentiable(model.SerializeToString(), "bent")  # which is in front of it
+    assert graph.tensor("bent", torch.zeros(1, 12, 12, 3)).shape == (1, 6, 5, 5)
+
+
+def test_a_network_that_takes_one_picture_at_a_time_gets_them_one_by_one(swish):
+    model = onnx.load_from_string(swish)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    images = torch.from_numpy(np.random.default_rng(2).integers(0, 256, (3, 12, 12, 3))).float()
+    found = []
+    for graph in (differentiable(swish), differentiable(model.SerializeToString(), one_by_one=True)):
+        x = images.clone().requires_grad_()
+        graph(x).square().sum().backward()
+        found.append(x.grad)
+    torch.testing.assert_close(*found)

@@ -197,6 +197,20 @@ def test_a_rule_that_does_not_fit_says_what_it_lacks():
         with_gradient(parse("a = Pow (image, image) logits = ReduceMean (a)"), "image")
 
 
+def test_kernels_may_be_made_of_constants():
+    body = """
+        rounded = Constant <value_ints: ints = [1, 1, 1, 1]> ()
+        numbers = Constant <value_floats: floats = [3.0]> ()
+        kernels = Reshape (numbers, rounded)
+        maps = Conv <kernel_shape: ints = [1, 1]> (image, kernels)
+        logits = ReduceSum <keepdims: int = 0> (maps)
+    """
+    x = np.ones((1, 1, 2, 2), np.float32)
+    model = with_gradient(parse(body, "float[n, 1, h, w] image"), "image")
+    (gradient,) = run(model, ["gradient"], {"image": x, "direction": np.array(1, np.float32)})
+    assert np.array_equal(gradient, np.full(x.shape, 3))
+
+
 def test_logits_that_do_not_depend_on_a_layer_are_told():
     model = parse("a = Neg (image) b = Shape (a) c = Cast <to: int = 1> (b) logits = ReduceMean (c)")
     for tensor in ("a", "nothing"):
