@@ -149,6 +149,10 @@ NETWORKS = {
     "residual, quantised (QDQ)": (quantised, FIVE),
     "residual, without labels": (small(Residual), Wish(preprocess="0-1")),
     "transformer": (small(Transformer), FIVE),
+    "SqueezeNet (onnx), weights without a meaning": (
+        lambda folder: read_original(package("onnx") / "backend/test/data/light/light_squeezenet.onnx"),
+        Wish(preprocess="imagenet"),
+    ),
     "PP-OCR's direction": (
         lambda folder: read_original(
             package("rapidocr_onnxruntime") / "models" / "ch_ppocr_mobile_v2.0_cls_infer.onnx"
