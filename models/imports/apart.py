@@ -6,15 +6,16 @@ goes with SqueezeNet on a picture that is too small for it.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from multiprocessing import get_context
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
 import onnxruntime as ort
@@ -26,17 +27,35 @@ from scs.errors import ModelError
 Array = NDArray[Any]
 
 _LONGEST_RUN_S = 60  # far more than any network of pictures takes
+_TOO_LONG = "the network needs to answer within {} s and did not: a loop of it may have no end"
+_ENDED = (
+    "the network needs to run in ONNX Runtime, and it ended the process in which it was tried: "
+    "export it anew, or with other versions of the exporter"
+)
 _FATAL = 4  # the least that the runtime logs: a trial that fails is an answer, not an error
 _KEPT = 3  # sessions: of two networks that are compared, and of one that runs between them
 
 
+@dataclass(frozen=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.connection.close()
+
+
 class Apart:
-    """A process of its own, which is started when it is first needed. Safe to call from several threads."""
+    """A process of its own, which is started when it is first needed. Safe to call from several threads.
+
+    Not one of ``multiprocessing``: that runs the main module again, which a script is not written for.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._executor: ProcessPoolExecutor | None = None
-        self._pid = 0
+        self._child: _Child | None = None
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function there, and return what it returns.
@@ -46,41 +65,59 @@ class Apart:
             Exception: what it raised.
         """
         with self._lock:
-            executor = self._executor or self._start()
+            child = self._child or _start()
+            self._child = None
             try:
-                return executor.submit(function, *arguments).result(_LONGEST_RUN_S)
-            except BrokenProcessPool:
-                self._end(executor)
-                raise ModelError(
-                    "the network needs to run in ONNX Runtime, and it ended the process in which it was tried: "
-                    "export it anew, or with other versions of the exporter"
-                ) from None
-            except TimeoutError:
-                self._end(executor)
-                raise ModelError(
-                    f"the network needs to answer within {_LONGEST_RUN_S} s and did not: a loop of it may have no end"
-                ) from None
-            except KeyboardInterrupt:
-                self._end(executor)
-                raise
+                child.connection.send((function, arguments))
+                if not child.connection.poll(_LONGEST_RUN_S):
+                    raise ModelError(_TOO_LONG.format(_LONGEST_RUN_S))
+                raised, value = child.connection.recv()
+                self._child = child
+            except (EOFError, OSError):
+                raise ModelError(_ENDED) from None
+            finally:
+                if self._child is None:
+                    child.end()
+        if raised is not None:
+            raise raised
+        return value
 
-    def _start(self) -> ProcessPoolExecutor:
-        # Not forked: the runtime has threads in this process, which a fork would not have.
-        executor = ProcessPoolExecutor(1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
-        self._pid = executor.submit(os.getpid).result()
-        self._executor = executor
-        return executor
 
-    def _end(self, executor: ProcessPoolExecutor) -> None:
-        self._executor = None
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        executor.shutdown()
+def _start() -> _Child:
+    ours, theirs = multiprocessing.Pipe()
+    with theirs:
+        place = theirs.fileno()
+        command = [sys.executable, "-c", f"from models.imports.apart import serve; serve({place})"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        # A session of its own: Ctrl-C is for this process, with which that one ends.
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, pass_fds=[place], env=environment, start_new_session=True
+        )
+    return _Child(process, ours)
 
 
 apart = Apart()
 
-# What follows is called in that process.
+# What follows runs in that process.
+
+
+def serve(place: int) -> None:
+    """Call the functions that are asked for on a descriptor, one after the other, until it is closed."""
+    with Connection(place) as connection:
+        while True:
+            try:
+                function, arguments = connection.recv()
+            except EOFError:
+                return
+            signal.alarm(2 * _LONGEST_RUN_S)  # ends this process where the other was killed meanwhile
+            answer: tuple[Exception | None, Any]
+            try:
+                answer = None, function(*arguments)
+            except Exception as error:  # the runtime raises a class of its own for each cause
+                answer = error, None
+            signal.alarm(0)
+            connection.send(answer)
+
 
 _sessions: OrderedDict[int, ort.InferenceSession] = OrderedDict()
 
