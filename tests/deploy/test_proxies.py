@@ -21,8 +21,8 @@ from service.settings import Settings
 
 PROXIES = Path(__file__).parents[2] / "deploy/proxies"
 COMMANDS = {
-    "nginx": lambda config: ["nginx", "-c", config, "-p", config.parent, "-e", "stderr", "-g", "daemon off; user root;"],
-    "haproxy": lambda config: ["haproxy", "-db", "-f", config],
+    "nginx": ["nginx", "-e", "stderr", "-g", "daemon off; user root;", "-c"],
+    "haproxy": ["haproxy", "-db", "-f"],
 }
 FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}
 
@@ -91,7 +91,7 @@ def running(proxy: str, folder: Path, *replicas: str) -> Iterator[str]:
     text = text.replace("events {}", f"pid {folder}/pid; events {{}}").replace("http {", f"http {{ {places}", 1)
     config = folder / FILES[proxy]
     config.write_text(text)
-    process = subprocess.Popen(COMMANDS[proxy](config), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*COMMANDS[proxy], str(config)], stderr=subprocess.PIPE, text=True)
     try:
         for _ in range(100):
             assert process.poll() is None, process.stderr.read()
