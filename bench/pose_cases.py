@@ -83,13 +83,14 @@ def pose_case(
     *,
     template: tuple[int, int] = (64, 64),
     scene: tuple[int, int] = (480, 640),
+    scales: tuple[float, float] = SCALES,
     colour: bool = False,
 ) -> PoseCase:
     """Draw one case; see `pose_cases`."""
     random = np.random.default_rng([seed, number])
     name, other = random.choice(PHOTOGRAPHS, 2, replace=False)
     angle = random.uniform(-180, 180)
-    scale = float(np.exp(random.uniform(*np.log(SCALES))))
+    scale = float(np.exp(random.uniform(*np.log(scales))))
     height, width = template
 
     rows, columns = textured_places(name, template)

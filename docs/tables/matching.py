@@ -140,6 +140,19 @@ def misses():
     return table([f"{found['cases']} scenes, of whose best matches {best or 'none'} missed; score above", *above], rows)
 
 
+def turned():
+    found = read("poses", "turned")
+    rows = [
+        [
+            name,
+            *(percent(found[key][share]) for share in ("within_5_px_and_5_deg", "found")),
+            f"{found[key]['median_cpu_ms']:.0f}",
+        ]
+        for name, key in (("`find_poses`", "search"), ("a quarter-size loop over angles", "quarter size"))
+    ]
+    return table(["", "within 5 px and 5°", "within 2 px, 1° and 2 %", "ms of processor time"], rows)
+
+
 def shapes():
     found = read("poses", "other_shapes")
     rows = [
@@ -188,6 +201,7 @@ TABLES = (
     memory,
     presence,
     posed_presence,
+    turned,
     subpixel,
     poses,
     misses,

@@ -45,11 +45,13 @@ class Wanted:
         threshold: least score of a match.
         top: how many matches at most.
         candidates: poses that are followed from the coarsest resolution.
+        largest: size of the template in the coarsest scan.
     """
 
     threshold: float
     top: int
     candidates: int
+    largest: float = math.inf
 
 
 def climb(goal: Goal, ranges: Ranges, limits: Limits, wanted: Wanted, spread: Workers) -> Poses:
@@ -79,7 +81,7 @@ def _scanned(
 ) -> tuple[Poses, NDArray[np.float32], float]:
     """The best of the coarsest scan, their cosines, and the template's size there."""
     part, offset = core(goal.template_plane)
-    plan = plan_scan(part, ranges)
+    plan = plan_scan(part, ranges, wanted.largest)
     least = max(goal.least_cosine(wanted.threshold) - _MARGIN, _LEAST_COSINE)
     poses, scores = scan(plan, scene, goal.centred, least, spread)
     chosen = np.argsort(-scores, kind="stable")[: wanted.candidates]

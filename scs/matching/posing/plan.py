@@ -79,12 +79,12 @@ class ScanPlan:
         return self.ranges.fitting_angles(_rim(self.template, size))
 
 
-def plan_scan(template: TemplatePlane, ranges: Ranges) -> ScanPlan:
-    """Plan a scan at the largest size of the template that the allowed work is enough for."""
+def plan_scan(template: TemplatePlane, ranges: Ranges, largest: float = math.inf) -> ScanPlan:
+    """Plan a scan at the largest size of the template that the allowed work is enough for, and no larger than this."""
     size = _COARSEST
     while size * _STEPS_UP < template.size and _work(template, size * _STEPS_UP, ranges) <= _WORK:
         size *= _STEPS_UP
-    return ScanPlan(template, min(size, template.size), ranges)
+    return ScanPlan(template, min(size, template.size, largest), ranges)
 
 
 def climbing_sizes(smallest: float, coarsest: float, largest: float) -> list[float]:

@@ -6,6 +6,8 @@ import pytest
 from skimage import data
 
 from scs.errors import OptionError, ShapeError
+from scs.matching.posing import search
+from scs.matching.posing.climb import climb
 from scs.matching.posing.poses import pose_template, turn_and_scale
 from scs.matching.posing.search import find_poses
 from scs.matching.scores import score_map
@@ -247,3 +249,18 @@ def test_an_angle_of_a_full_circle_stays_within_it(angle):
     (match,) = find_poses(scene, patch(PHOTOGRAPH, 250, 130, 64, 64), angles="-180:180")
     assert -180 <= match.angle < 180
     assert abs((match.angle - angle + 180) % 360 - 180) < 1
+
+
+@pytest.mark.parametrize(
+    ("hidden", "method", "scans"), [(True, "ccoeff_normed", 1), (False, "ccoeff_normed", 2), (True, "scs", 2)]
+)
+def test_a_finer_scan_follows_where_the_first_leaves_a_doubt(monkeypatch, hidden, method, scans):
+    """With the mean left in, a high score leaves one."""
+    random = np.random.default_rng(0)
+    scene, template = (cv2.GaussianBlur(random.random(shape), (0, 0), 3) for shape in ((200, 200), (48, 48)))
+    if hidden:
+        template = np.rot90(scene[60:108, 90:138]).copy()
+    seen = []
+    monkeypatch.setattr(search, "climb", lambda *given: seen.append(given[3].largest) or climb(*given))
+    find_poses(scene, template, method, angles="0:360")
+    assert len(seen) == scans and sorted(seen) == seen
