@@ -20,7 +20,8 @@ from service.api.activations import (
     LayerActivation,
     Peak,
 )
-from service.pictures.colour_maps import Map, heatmap_png, overlay_png, scale_for
+from service.colours import Map, scale_for
+from service.pictures.colour_maps import heatmap_png, overlay_png
 from service.pictures.picture import Picture, Pixels, Region
 from service.tasks.activations.activate import Activations, SeenLayer
 from service.tasks.activations.class_map import SeenClass

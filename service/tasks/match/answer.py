@@ -10,8 +10,9 @@ import numpy as np
 
 from service.api.files import MatchUpload
 from service.api.match import FoundMatch, MatchOptions, MatchResponse, MatchTemplate, MatchTiming
+from service.colours import scale_for
 from service.picture_cache.kept import KeptMaps, MapReader
-from service.pictures.colour_maps import heatmap_png, scale_for
+from service.pictures.colour_maps import heatmap_png
 from service.pictures.npy import to_npy
 from service.repository.sent_model import SentModel
 from service.settings import Settings

@@ -8,17 +8,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 from skimage import color, data
 
-from service.pictures.colour_maps import (
-    CENTRE,
-    DIVERGING,
-    SEQUENTIAL,
-    ColourScale,
-    colourise,
-    heatmap_png,
-    lay_over,
-    overlay_png,
-    scale_for,
-)
+from service.colours import CENTRE, DIVERGING, SEQUENTIAL, ColourScale, colourise, scale_for
+from service.pictures.colour_maps import heatmap_png, lay_over, overlay_png
 
 maps = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(width=32))
 

@@ -16,7 +16,7 @@ from PIL import Image
 import service.http.routes.match
 from service.api.files import MatchUpload, NamedBytes
 from service.app import create_app
-from service.pictures.colour_maps import colourise, scale_for
+from service.colours import colourise, scale_for
 from tests.service.workers import chores
 
 
