@@ -121,13 +121,15 @@ class Activations(Mapping[str, Layer]):
         width: of the picture in pixels, upright; boxes and peaks are in these.
         height: likewise.
         region: the part of the picture that the maps cover.
+        picture: as it was sent.
 
     Example:
         >>> client = Client("http://127.0.0.1:8000")
-        >>> seen: Activations = client.activations("docs/pictures/cat.jpg", layers=["stem", "block3"], channels="top2", class_="cat")
+        >>> cat = "docs/pictures/cat.jpg"
+        >>> seen: Activations = client.activations(cat, layers=["stem", "block3"], channels="top2", class_="cat")
         >>> [(layer.name, layer.maps.shape) for layer in seen.layers]
         [('stem', (2, 768, 1024)), ('block3', (2, 192, 256))]
-        >>> abs(seen.class_map.values.mean() + seen.class_map.bias - seen.class_map.logit) < 1e-3
+        >>> bool(abs(seen.class_map.values.mean() + seen.class_map.bias - seen.class_map.logit) < 1e-3)
         True
     """
 

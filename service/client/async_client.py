@@ -45,7 +45,7 @@ class AsyncClient:
         ...         answers = await asyncio.gather(*(client.predict(each) for each in pictures))
         ...     return [answer.label for answer in answers]
         >>> asyncio.run(labels("docs/pictures/cat.jpg", "docs/pictures/eye.png"))
-        ['cat', 'cat']
+        ['cat', 'bird']
     """
 
     def __init__(

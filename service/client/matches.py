@@ -36,12 +36,13 @@ class Matches(Sequence[Match]):
         layers: that were compared.
         scores: of the best match's template, in its pose, at each place of its top left corner, ``(H', W')``,
             read-only; None unless asked for.
+        scene: as it was sent.
 
     Example:
         >>> client = Client("http://127.0.0.1:8000")
         >>> eyes: Matches = client.match("docs/pictures/cat.jpg", box=(300, 230, 150, 120), angles=(-30, 0, 30), top=2)
         >>> [(round(eye.x), round(eye.y), eye.present) for eye in eyes]
-        [(375, 290, True), (727, 334, False)]
+        [(375, 290, True), (726, 335, False)]
     """
 
     matches: tuple[Match, ...]

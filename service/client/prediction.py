@@ -26,6 +26,7 @@ class Prediction:
         height: likewise.
         model: that answered.
         version: of it.
+        picture: as it was sent.
 
     Example:
         >>> prediction = Client("http://127.0.0.1:8000").predict("docs/pictures/cat.jpg", top_k=2)
