@@ -2,12 +2,11 @@
 
 import ast
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent.parent / "docs" / "notebooks"
 NOTEBOOKS = {path.stem: path for path in FOLDER.glob("*.ipynb")}
@@ -20,27 +19,14 @@ def server(serve):
         yield url
 
 
-def run(name, url, folder, first=""):
+def run(name, url, first=""):
     """Run a notebook in its folder, as Jupyter does; return what it printed, and the kinds of what it showed."""
     notebook = nbformat.read(NOTEBOOKS[name], 4)
     for cell in notebook.cells:
         cell.source = cell.source.replace("http://127.0.0.1:8000", url)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(first))
-    written = folder / f"{name}.ipynb"
-    nbformat.write(notebook, written)
-    code = f"""
-import nbformat
-from nbclient import NotebookClient
-from traitlets.config import Config
-notebook = nbformat.read({str(written)!r}, 4)
-sockets = Config({{"KernelManager": {{"transport": "ipc"}}}})  # no port that another process could take meanwhile
-where = {{"metadata": {{"path": {str(FOLDER)!r}}}}}
-NotebookClient(notebook, timeout=120, resources=where, config=sockets).execute()
-nbformat.write(notebook, {str(written)!r})
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    outputs = [output for cell in nbformat.read(written, 4).cells for output in cell.get("outputs", [])]
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.get("name") == "stderr"]
     return "".join(output.get("text", "") for output in outputs), [set(output.get("data", {})) for output in outputs]
 
@@ -62,8 +48,8 @@ def test_a_notebook_is_valid_and_keeps_no_output_that_could_be_stale(name):
 
 
 @pytest.mark.slow
-def test_the_notebook_of_layers_says_that_the_mean_plus_the_bias_is_the_logit(server, tmp_path):
-    printed, shown = run("look-inside", server, tmp_path)
+def test_the_notebook_of_layers_says_that_the_mean_plus_the_bias_is_the_logit(server):
+    printed, shown = run("look-inside", server)
     total, logit = re.search(r"mean of the map plus bias (\S+), logit (\S+)", printed).groups()
     assert total == logit
     assert re.findall(r"^(\w+) +also at 7[123]\d, 3[34]\d,", printed, re.MULTILINE) == ["stem", "block1", "block2"]
@@ -71,8 +57,8 @@ def test_the_notebook_of_layers_says_that_the_mean_plus_the_bias_is_the_logit(se
 
 
 @pytest.mark.slow
-def test_the_notebook_of_templates_finds_what_is_there_and_nothing_else(server, tmp_path):
-    printed, shown = run("find-it", server, tmp_path)
+def test_the_notebook_of_templates_finds_what_is_there_and_nothing_else(server):
+    printed, shown = run("find-it", server)
     assert re.findall(r"^(\w+) +at .* present: (\w+)", printed, re.MULTILINE) == [
         *(("ccorr", "False"), ("ccoeff_normed", "True"), ("scs_centred", "True"))
     ]
@@ -84,8 +70,8 @@ def test_the_notebook_of_templates_finds_what_is_there_and_nothing_else(server, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["", WITHOUT_WIDGETS], ids=["sliders", "without ipywidgets"])
-def test_the_notebook_of_cosine_shows_how_often_each_finds_the_plus(tmp_path, first):
-    printed, shown = run("cosine", "", tmp_path, first)
+def test_the_notebook_of_cosine_shows_how_often_each_finds_the_plus(first):
+    printed, shown = run("cosine", "", first)
     found = {key: ast.literal_eval(text) for key, text in re.findall(r"contrast (\S+): (\{.*\})", printed)}
     assert found["0.2"] == {"dot product": 0.0, "cosine": 1.0, "sharpened cosine": 1.0}
     assert found["2.0"]["dot product"] == 1.0
