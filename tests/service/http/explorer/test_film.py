@@ -14,12 +14,12 @@ LARGEST = 3_000_000  # bytes
 
 
 def frames(path):
-    """The frames (H, W, 3) of an animation, and the milliseconds that each is shown."""
+    """The frames of an animation, small and grey, and the milliseconds that each is shown."""
     pixels, durations = [], []
     with Image.open(path) as film:
         for number in range(film.n_frames):
             film.seek(number)
-            pixels.append(np.asarray(film.convert("RGB")).astype(int))
+            pixels.append(np.asarray(film.convert("L").reduce(8)).astype(int))
             durations.append(film.info["duration"])
     return pixels, durations
 
