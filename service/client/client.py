@@ -16,7 +16,7 @@ from service.api.models import ModelDetail, ModelList
 from service.client import questions
 from service.client.activations import Activations
 from service.client.archives import BodyWriter
-from service.client.conversation import Conversation, Reply, Wait, headers_for
+from service.client.conversation import LIMITS, Conversation, Reply, Wait, headers_for
 from service.client.files import Image
 from service.client.matches import Matches
 from service.client.options import ActivationChoices, MatchChoices, PredictChoices
@@ -69,7 +69,7 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/")
         self._rules = Conversation(self.url, headers_for(api_key), timeout_s, patience_s, start_s)
-        self._http = httpx.Client()
+        self._http = httpx.Client(limits=LIMITS)
         self._close = weakref.finalize(self, self._http.close)
 
     def predict(self, image: Image, **options: Unpack[PredictChoices]) -> Prediction:

@@ -22,6 +22,8 @@ Answer = TypeVar("Answer")
 _MOST_KNOWN = 10_000  # digests that are remembered
 _MOST_SAID = 2000  # letters of a refusal
 _PAUSE_S = 0.25  # between two looks for a service that is starting
+# An idle connection is closed here before the service closes it, after five seconds: a request would be lost between.
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4.0)
 _SPREAD = 0.25  # so that those who were refused together do not come back together
 
 
@@ -143,7 +145,7 @@ class Conversation:
     def _read(self, question: Question[Answer], reply: Reply) -> Answer:
         try:
             return question.read(reply.body)
-        except ValueError as error:
+        except (ValueError, LookupError) as error:
             raise ServerError(f"{self.url} gave another answer than this client knows: {error}") from None
 
     def _unreachable(self, error: Exception) -> ServerError:

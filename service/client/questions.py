@@ -38,7 +38,7 @@ class Question(Generic[Answer]):
 
     Attributes:
         path: of the route.
-        read: turns the answer's body into what is returned; raises ``ValueError`` where it is not what was expected.
+        read: turns the answer's body into what is returned; raises ``ValueError`` or ``LookupError`` where it is none.
         options: in the address.
         files: of the form, each with the name of its field.
         known: the picture that the service may know already, which is one of ``files``; none where it keeps none.
@@ -114,12 +114,10 @@ def match(
         files: list[Field] = [("scene", where), *(("mask", each) for each in hidden)]
     else:
         files = _match_form(MatchUpload(where, what, hidden, other))
-    read: Callable[[Body], Matches]
+    asked = Question("/match", partial(_schema, MatchResponse), _sent(options), files)
     if scores:
-        read = lambda body: Matches.of(*_archive(MatchResponse, body), where)  # noqa: E731
-    else:
-        read = lambda body: Matches.of(_schema(MatchResponse, body), {}, where)  # noqa: E731
-    return Question("/match", read, _sent(options), files, where, ARCHIVE if scores else JSON)
+        return asked.read_by(lambda body: Matches.of(*_archive(MatchResponse, body), where), ARCHIVE, where)
+    return asked.read_by(lambda body: Matches.of(asked.read(body), {}, where), known=where)
 
 
 def models() -> Question[ModelList]:

@@ -116,6 +116,8 @@ def test_an_answer_that_is_none_is_an_error():
 
     with pytest.raises(ServerError, match="gave another answer than this client knows: models: field required"):
         answered([FINE], Question("/models", unreadable))
+    with pytest.raises(ServerError, match="gave another answer than this client knows: 'stem'"):
+        answered([FINE], Question("/activations", lambda body: {}["stem"]))
 
 
 def test_a_refusal_may_be_an_answer():
