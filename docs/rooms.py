@@ -98,7 +98,7 @@ def draw(imports: Graph) -> None:
     """Draw the rooms as boxes, and an arrow from each to those that it needs; one that leads up is red and dashed."""
     floors = floors_of(imports)
     places = places_of(floors)
-    figure, axes = plt.subplots(figsize=(14, 9.5))
+    figure, axes = plt.subplots(figsize=(17, 9.5))
     for room, (x, y) in places.items():
         package, _, name = room.partition(".")
         box = {"boxstyle": "round,pad=0.35", "fc": PALE[package], "ec": COLOURS[package], "lw": 1.2}

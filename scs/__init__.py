@@ -10,7 +10,7 @@
 Example:
     >>> import scs
     >>> len(scs.__all__)
-    25
+    24
     >>> scs.Search(method="scs").p
     2.0
 """
@@ -44,12 +44,11 @@ _PLACES = {
     "load_model": ("models.runtime.load", "cpu"),
     "export": ("models.imports.exporting", "train"),
     "Client": ("service.client.client", "client"),
-    "NamedBytes": ("service.api.files", "client"),
-    "Upload": ("service.api.files", "client"),
-    "MatchUpload": ("service.api.files", "client"),
-    "PredictOptions": ("service.api.predict", "client"),
-    "ActivationOptions": ("service.api.activations", "client"),
-    "MatchOptions": ("service.api.match", "client"),
+    "AsyncClient": ("service.client.async_client", "client"),
+    "Prediction": ("service.client.prediction", "client"),
+    "Activations": ("service.client.activations", "client"),
+    "Matches": ("service.client.matches", "client"),
+    "ProblemError": ("scs.errors", "client"),
 }
 
 __all__ = [*_PLACES, "ScsError"]

@@ -2,6 +2,7 @@
 # only here may `scs` name `models` and `service`: nothing in it is ever imported.
 from models.imports.exporting import export as export
 from models.runtime.load import load_model as load_model
+from scs.errors import ProblemError as ProblemError
 from scs.errors import ScsError as ScsError
 from scs.matching.finding import find as find
 from scs.matching.finding import heatmap as heatmap
@@ -18,33 +19,30 @@ from scs.nn.layers import SharpenedCosineSimilarity2d as SharpenedCosineSimilari
 from scs.nn.layers import SharpenedCosineSimilarity3d as SharpenedCosineSimilarity3d
 from scs.nn.pooling import max_abs_pool as max_abs_pool
 from scs.nn.similarity import sharpened_cosine_similarity as sharpened_cosine_similarity
-from service.api.activations import ActivationOptions as ActivationOptions
-from service.api.files import MatchUpload as MatchUpload
-from service.api.files import NamedBytes as NamedBytes
-from service.api.files import Upload as Upload
-from service.api.match import MatchOptions as MatchOptions
-from service.api.predict import PredictOptions as PredictOptions
+from service.client.activations import Activations as Activations
+from service.client.async_client import AsyncClient as AsyncClient
 from service.client.client import Client as Client
+from service.client.matches import Matches as Matches
+from service.client.prediction import Prediction as Prediction
 
 __all__ = [
-    "ActivationOptions",
+    "Activations",
+    "AsyncClient",
     "Client",
     "Found",
     "Match",
-    "MatchOptions",
-    "MatchUpload",
+    "Matches",
     "MaxAbsPool1d",
     "MaxAbsPool2d",
-    "NamedBytes",
     "PartsTemplate",
-    "PredictOptions",
+    "Prediction",
+    "ProblemError",
     "ScoreMap",
     "ScsError",
     "Search",
     "SharpenedCosineSimilarity1d",
     "SharpenedCosineSimilarity2d",
     "SharpenedCosineSimilarity3d",
-    "Upload",
     "export",
     "find",
     "heatmap",

@@ -125,3 +125,26 @@ class ExportError(ScsError):
 
 class ServerError(ScsError):
     """A server that could not listen or be reached, or that refused a request."""
+
+
+class ProblemError(ServerError):
+    """A request that a server refused, with what the server said of it (RFC 9457).
+
+    Attributes:
+        status: of HTTP.
+        title: the status in words.
+        detail: what was needed and what came, a sentence.
+        kind: the last part of the problem's type, such as ``unknown-name``; docs/http.md lists them. Empty where the
+            answer was no problem.
+
+    Example:
+        >>> error = ProblemError("http://127.0.0.1:8000", 404, "Not Found", "no model 'cat'", "unknown-name")
+        >>> print(error)
+        http://127.0.0.1:8000 answered 404: no model 'cat'
+        >>> error.kind
+        'unknown-name'
+    """
+
+    def __init__(self, url: str, status: int, title: str, detail: str, kind: str = "") -> None:
+        super().__init__(f"{url} answered {status}: {detail}")
+        self.status, self.title, self.detail, self.kind = status, title, detail, kind

@@ -56,8 +56,7 @@ def test_an_example_prints_what_the_page_says(example, beginning):
     run(example, beginning)
 
 
-def test_the_examples_of_the_client_print_what_the_page_says(beginning, server, monkeypatch):
+@pytest.mark.parametrize("example", [example for example in EXAMPLES if "http://" in example])
+def test_an_example_of_the_client_prints_what_the_page_says(example, beginning, server, monkeypatch):
     monkeypatch.chdir(ROOT)
-    asking = [example for example in EXAMPLES if "http://" in example]
-    assert len(asking) == 1
-    run(asking[0].replace("http://127.0.0.1:8000", server), beginning)
+    run(example.replace("http://127.0.0.1:8000", server), beginning)

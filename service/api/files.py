@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from scs.errors import OptionError
 
+ANSWER_FILE = "answer.json"  # of an archive, beside its arrays
 DIGEST_PATTERN = "^sha256:[0-9a-f]{64}$"
 BY_DIGEST = (
     "`sha256:` and the digest of the bytes of a picture that was sent before; 404 where it is not known any more."

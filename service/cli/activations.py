@@ -15,7 +15,7 @@ from service.cli.files import read_file
 from service.cli.local_models import open_model, settings_for
 from service.cli.printing.activations import print_activations
 from service.cli.printing.plain import say_json
-from service.client.client import Client
+from service.client import Client, questions
 from service.pictures.colour_maps import to_png
 from service.settings import Settings
 from service.tasks.activations.activate import activate
@@ -87,8 +87,9 @@ def activations(
 
 def _ask(server: Client, upload: Upload, wanted: ActivationOptions, form: str) -> tuple[ActivationsResponse, bytes]:
     """Ask a server; return its answer, and the content of a file with that suffix (empty without one)."""
-    content = server.activations_as(_MEDIA[form], upload, wanted) if form else b""
-    return server.activations(upload, wanted), content
+    question = questions.activation_files(upload, wanted)
+    content = server.ask(questions.as_bytes(question, _MEDIA[form])) if form else b""
+    return server.ask(question), content
 
 
 def _here(

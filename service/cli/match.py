@@ -17,7 +17,7 @@ from service.cli.local_models import open_model, settings_for
 from service.cli.match_files import read_match_files
 from service.cli.printing.matches import print_matches
 from service.cli.printing.plain import plain_console, say_json
-from service.client.client import Client
+from service.client import Client, questions
 from service.pictures.colour_maps import to_png
 from service.settings import Settings, without_limits
 from service.tasks.match.answer import to_match_npy, to_match_npz, to_match_png, to_match_response
@@ -144,8 +144,8 @@ def _looking() -> Iterator[None]:
 
 def _ask(server: Client, upload: MatchUpload, wanted: MatchOptions, form: str) -> tuple[MatchResponse, bytes]:
     """Ask a server; return its answer, and the scores as a file with that suffix (empty without one)."""
-    answer = server.match(upload, wanted)
-    return answer, server.match_as(_MEDIA[form], upload, wanted) if form else b""
+    question = questions.match_files(upload, wanted)
+    return server.ask(question), server.ask(questions.as_bytes(question, _MEDIA[form])) if form else b""
 
 
 def _here(upload: MatchUpload, wanted: MatchOptions, form: str, settings: Settings) -> tuple[MatchResponse, bytes]:

@@ -18,7 +18,7 @@ from service.cli import options
 from service.cli.local_models import settings_for
 from service.cli.printing.models import print_cards, print_layers, print_served
 from service.cli.printing.plain import say, say_json
-from service.client.client import Client
+from service.client import Client
 
 app = typer.Typer(invoke_without_command=True, add_completion=False)
 

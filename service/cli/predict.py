@@ -16,7 +16,7 @@ from service.cli.local_models import open_model, predict_here, settings_for
 from service.cli.picture_files import PictureFile, find_pictures, in_requests
 from service.cli.printing.plain import say_json
 from service.cli.printing.predictions import print_failures, print_predictions
-from service.client.client import Client
+from service.client import Client, questions
 
 Ask = Callable[[list[NamedBytes]], PredictResponse]
 
@@ -58,7 +58,7 @@ def _asking(wanted: PredictOptions, repository: Path | None, url: str | None, ap
     """Return what classifies pictures: a server, or a model that is loaded here."""
     if url:
         client = Client(url, api_key)
-        return lambda files: client.predict(files, wanted)
+        return lambda files: client.ask(questions.predict_files(files, wanted))
     settings = settings_for(repository)
     loaded = open_model(settings, wanted.model, wanted.version)
     return lambda files: predict_here(loaded, Upload(files), wanted, settings)

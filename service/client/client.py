@@ -1,152 +1,151 @@
-"""A client of the service, for the command line and for programs."""
+"""The client of the service that waits for each answer."""
 
 from __future__ import annotations
 
+import time
+import weakref
 from collections.abc import Sequence
-from typing import Any, TypeVar
-from urllib.parse import quote
+from contextlib import closing
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
 
 import httpx2 as httpx
-from pydantic import BaseModel, ValidationError
 
-from scs.errors import ServerError
-from service.api.activations import ActivationOptions, ActivationsResponse
-from service.api.files import MatchUpload, NamedBytes, Upload
-from service.api.match import MatchOptions, MatchResponse
+from service.api.health import Ready
 from service.api.models import ModelDetail, ModelList
-from service.api.predict import PredictOptions, PredictResponse
+from service.client import questions
+from service.client.activations import Activations
+from service.client.archives import BodyWriter
+from service.client.conversation import LIMITS, Conversation, Reply, Wait, headers_for
+from service.client.files import Image
+from service.client.matches import Matches
+from service.client.options import ActivationChoices, MatchChoices, PredictChoices
+from service.client.prediction import Prediction
+from service.client.questions import Question
 
-Answer = TypeVar("Answer", bound=BaseModel)
-_TIMEOUT_S = 120.0
-_MOST_SAID = 2000  # letters of a refusal
-
-
-class _Version(BaseModel):
-    version: str | None
+Answer = TypeVar("Answer")
 
 
 class Client:
     """A client of a running service, over HTTP.
 
+    A picture is a path, bytes, a file open in binary mode, a NumPy array, a picture of Pillow, or ``sha256:`` and the
+    digest of one that was sent before. One that was sent is not sent again while the service knows it.
+
+    Connections are kept: close it, or use it in ``with``. Threads may share it, processes may not.
+
     Args:
         url: of the service, such as ``http://127.0.0.1:8000``.
         api_key: where the service asks for one.
+        timeout_s: seconds without a byte after which an answer is given up.
+        patience_s: seconds that one question may wait for a busy service, in sum. It is asked again when its
+            ``Retry-After`` says, and not at all where that is later. 0: never.
+        start_s: seconds in which to go on asking a service that refuses the connection, or whose model is not ready.
 
-    Every method raises :class:`scs.errors.ServerError` where the service cannot be reached, or with what it said where
-    it refused.
+    Every method raises :class:`scs.errors.ServerError` where the service cannot be reached, its subclass
+    :class:`scs.errors.ProblemError` with what the service said where it refused, and
+    :class:`scs.errors.OptionError` before anything is sent where an option cannot be meant.
 
     Example:
-        >>> from pathlib import Path
         >>> client = Client("http://127.0.0.1:8000")
-        >>> cat = NamedBytes("cat.jpg", Path("docs/pictures/cat.jpg").read_bytes())
-        >>> client.predict([cat], PredictOptions(top_k=1)).predictions[0].classes[0].label
+        >>> client.health().ready
+        True
+        >>> client.predict("docs/pictures/cat.jpg", top_k=1).label
         'cat'
-        >>> [layer.name for layer in client.activations(Upload([cat]), ActivationOptions(layers="stem")).layers]
-        ['stem']
-        >>> eye = MatchUpload(cat, reference=cat)
-        >>> client.match(eye, MatchOptions(box="300,230,150,120", top=1)).matches[0].present
+        >>> client.activations("docs/pictures/cat.jpg", layers="stem")["stem"].maps.shape
+        (4, 768, 1024)
+        >>> client.match("docs/pictures/cat.jpg", "docs/pictures/eye.png")[0].present
         True
     """
 
-    def __init__(self, url: str, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = 120.0,
+        patience_s: float = 30.0,
+        start_s: float = 0.0,
+    ) -> None:
         self.url = url.rstrip("/")
-        # As bytes: a key that is not ASCII is the service's to refuse.
-        self._headers = (
-            {} if api_key is None else {b"Authorization": b"Bearer " + api_key.encode("utf-8", "surrogateescape")}
-        )
+        self._rules = Conversation(self.url, headers_for(api_key), timeout_s, patience_s, start_s)
+        self._http = httpx.Client(limits=LIMITS)
+        self._close = weakref.finalize(self, self._http.close)
 
-    def predict(self, images: Sequence[NamedBytes], options: PredictOptions) -> PredictResponse:
-        """Classify pictures."""
-        return self._json("POST", "/predict", PredictResponse, Upload(list(images)), options)
+    def predict(self, image: Image, **options: Unpack[PredictChoices]) -> Prediction:
+        """Classify a picture."""
+        return self.predict_all([image], **options)[0]
 
-    def activations(self, upload: Upload, options: ActivationOptions) -> ActivationsResponse:
-        """Get heatmaps of a network's layers for one picture."""
-        return self._json("POST", "/activations", ActivationsResponse, upload, options)
+    def predict_all(self, images: Sequence[Image], **options: Unpack[PredictChoices]) -> list[Prediction]:
+        """Classify pictures in one request."""
+        return self.ask(questions.predict(images, options))
 
-    def activations_as(self, media_type: str, upload: Upload, options: ActivationOptions) -> bytes:
-        """Get heatmaps as one picture (``image/png``) or the raw numbers (``application/x-npz``)."""
-        return self._send("POST", "/activations", upload, options, accept=media_type).content
+    def activations(
+        self, image: Image, template: Image | None = None, **options: Unpack[ActivationChoices]
+    ) -> Activations:
+        """Get feature maps of a network's layers for one picture, and where a template or a box occurs in them."""
+        return self.ask(questions.activations(image, template, options))
 
-    def match(self, upload: MatchUpload, options: MatchOptions) -> MatchResponse:
-        """Find templates in a scene."""
-        return self._json("POST", "/match", MatchResponse, upload, options)
-
-    def match_as(self, media_type: str, upload: MatchUpload, options: MatchOptions) -> bytes:
-        """Get the best match's score map as a picture (``image/png``) or numbers (``application/x-npy``, ``-npz``)."""
-        return self._send("POST", "/match", upload, options, accept=media_type).content
+    def match(
+        self,
+        scene: Image,
+        *templates: Image,
+        masks: Sequence[Image] = (),
+        reference: Image | None = None,
+        scores: bool = False,
+        **options: Unpack[MatchChoices],
+    ) -> Matches:
+        """Find templates, or what is in a box, in a scene; with ``scores`` the best match's map of scores comes too."""
+        return self.ask(questions.match(scene, templates, masks, reference, scores, options))
 
     def models(self) -> ModelList:
         """List the models."""
-        return self._json("GET", "/models", ModelList)
+        return self.ask(questions.models())
 
-    def model(self, name: str, version: str | None = None) -> ModelDetail:
+    def model(self, name: str, version: str | int | None = None) -> ModelDetail:
         """Get a model's card, of the default version unless another is named."""
-        return self._json(
-            "GET", f"/models/{quote(name, safe='', errors='replace')}", ModelDetail, options=_Version(version=version)
-        )
+        return self.ask(questions.model(name, version))
 
-    def _json(
-        self,
-        method: str,
-        path: str,
-        answer: type[Answer],
-        upload: Upload | MatchUpload | None = None,
-        options: BaseModel | None = None,
-    ) -> Answer:
-        content = self._send(method, path, upload, options).content
+    def health(self) -> Ready:
+        """Ask whether every model is ready."""
+        return self.ask(questions.health())
+
+    def ask(self, question: Question[Answer]) -> Answer:
+        """Ask a question of :mod:`service.client.questions`."""
+        conversation = self._rules.of(question)
+        step = next(conversation)
         try:
-            return answer.model_validate_json(content)
-        except ValidationError as error:
-            raise ServerError(f"{self.url} gave another answer than this client knows: {_first_of(error)}") from None
+            while True:
+                if isinstance(step, Wait):
+                    time.sleep(step.seconds)
+                    step = next(conversation)
+                    continue
+                try:
+                    reply = self._exchange(step)
+                except httpx.HTTPError as error:
+                    step = conversation.throw(error)
+                else:
+                    step = conversation.send(reply)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        upload: Upload | MatchUpload | None,
-        options: BaseModel | None,
-        accept: str = "application/json",
-    ) -> httpx.Response:
-        parameters: dict[str, Any] = {} if options is None else options.model_dump(by_alias=True, exclude_none=True)
-        try:
-            response = httpx.request(
-                method,
-                self.url + path,
-                params=parameters,
-                files=None if upload is None else _form(upload),
-                headers={b"Accept": accept.encode(), **self._headers},
-                timeout=_TIMEOUT_S,
-            )
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            raise ServerError(f"no answer from {self.url}: {error}") from None
-        if response.is_error:
-            raise ServerError(f"{self.url} answered {response.status_code}: {_detail(response)}")
-        return response
+    def close(self) -> None:
+        """Close the connections."""
+        self._close()
 
+    def __enter__(self) -> Self:
+        return self
 
-def _form(upload: Upload | MatchUpload) -> list[tuple[str, tuple[str, bytes, str]]]:
-    if isinstance(upload, MatchUpload):
-        fields = [("scene", upload.scene), *(("template", file) for file in upload.templates)]
-        fields += [("mask", file) for file in upload.masks]
-        fields += [("reference", upload.reference)] if upload.reference else []
-    else:
-        fields = [("file", file) for file in upload.images]
-        fields += [("template", upload.template)] if upload.template else []
-    return [(field, (file.name, file.content, _media_type(file))) for field, file in fields]
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
-
-def _media_type(file: NamedBytes) -> str:
-    return "application/x-npy" if file.is_npy else "application/octet-stream"
-
-
-def _first_of(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(map(str, first["loc"]))[:80] or "the whole"
-    return f"{where}: {first['msg'][:200]}"
-
-
-def _detail(response: httpx.Response) -> str:
-    try:
-        return str(response.json()["detail"])[:_MOST_SAID]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return response.reason_phrase
+    def _exchange(self, request: httpx.Request) -> Reply:
+        response = self._http.send(request, stream=True)
+        with closing(response):
+            writer = BodyWriter()
+            for piece in response.iter_bytes():
+                writer.write(piece)
+            return Reply(response.status_code, response.headers, writer.body())

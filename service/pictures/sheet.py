@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from scs.printable import printable
-from service.pictures.colour_maps import ColourScale, Map, heatmap, lay_over, scale_for
+from service.colours import ColourScale, Map, scale_for
+from service.pictures.colour_maps import heatmap, lay_over
 from service.pictures.picture import Pixels, Region, Size, to_image
 from service.pictures.resize import resize_image
 

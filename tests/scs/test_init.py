@@ -13,7 +13,7 @@ import scs
 from scs.errors import MissingPackageError
 
 STUB = Path(scs.__file__).with_name("__init__.pyi")
-SERVER_ONLY = {"fastapi", "starlette", "PIL", "numpy", "onnx", "onnxruntime", "cv2", "uvicorn", "typer"}
+SERVER_ONLY = {"fastapi", "starlette", "PIL", "onnx", "onnxruntime", "cv2", "uvicorn", "typer", "matplotlib"}
 
 
 def loaded_by(code: str) -> set[str]:

@@ -101,6 +101,7 @@ def test_every_way_to_send_a_match_and_every_option_is_described(description):
         "image/png",
         "application/x-npy",
         "application/x-npz",
+        "application/zip",
     }
     assert list(route["responses"]["504"]["content"]) == ["application/problem+json"]
 
@@ -121,7 +122,7 @@ def test_answers_have_an_example_that_is_one(description, answer):
 
 def test_activations_are_described_in_every_form_they_take(description):
     forms = description["paths"]["/activations"]["post"]["responses"]["200"]["content"]
-    assert set(forms) == {"application/json", "image/png", "application/x-npz"}
+    assert set(forms) == {"application/json", "image/png", "application/x-npz", "application/zip"}
 
 
 def test_the_description_refers_to_nothing_that_it_does_not_hold(description):

@@ -39,7 +39,8 @@ async def post_activations(request: Request, options: Annotated[ActivationOption
     The picture and its features are kept for a while: a further question about it may name it by its digest, as
     ``picture``, and is answered without running the network again.
 
-    ``Accept: image/png`` gives one picture of all of them, ``application/x-npz`` the raw numbers, anything else JSON.
+    ``Accept: image/png`` gives one picture of all of them, ``application/x-npz`` the raw numbers,
+    ``application/zip`` these beside ``answer.json``, the JSON answer without its pictures, anything else JSON.
     """
     services = Services.of(request)
     model = services.models.get(options.model, options.version)

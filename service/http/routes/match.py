@@ -49,7 +49,8 @@ async def post_match(request: Request, options: Annotated[MatchOptions, Query()]
     for a while: a further question may name it by its digest, as ``picture``, and does not run the network again.
 
     ``Accept: image/png`` gives the scores of the best match's template, in its pose, as a heatmap;
-    ``application/x-npz`` and ``application/x-npy`` the scores themselves; anything else JSON.
+    ``application/x-npz`` and ``application/x-npy`` the scores themselves; ``application/zip`` these beside
+    ``answer.json``, the JSON answer; anything else JSON.
     """
     services = Services.of(request)
     settings = services.settings

@@ -1,10 +1,12 @@
-"""The answers of ``/activations``: JSON with heatmaps in it, or arrays."""
+"""The answers of ``/activations``: JSON with heatmaps in it, arrays, or both."""
 
 from __future__ import annotations
 
 import base64
 import io
 import re
+import zipfile
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,22 +22,24 @@ from service.api.activations import (
     LayerActivation,
     Peak,
 )
-from service.pictures.colour_maps import Map, heatmap_png, overlay_png, scale_for
-from service.pictures.picture import Picture, Pixels, Region
+from service.api.files import ANSWER_FILE
+from service.colours import ColourScale, Map, scale_for
+from service.pictures.colour_maps import heatmap_png, overlay_png
+from service.pictures.picture import Picture
 from service.tasks.activations.activate import Activations, SeenLayer
 from service.tasks.activations.class_map import SeenClass
 from service.tasks.activations.coordinates import backdrop, to_sent
 from service.tasks.activations.feature_match import LayerMatch
 
-_Backdrop = tuple[Pixels, Region | None]
+_Draw = Callable[[Map, ColourScale], bytes]
 
 
-def to_response(activations: Activations, overlay: bool) -> ActivationsResponse:
-    """Convert activations to the JSON answer, heatmaps as base64 PNGs."""
+def to_response(activations: Activations, overlay: bool, drawn: bool = True) -> ActivationsResponse:
+    """Convert activations to the JSON answer, heatmaps as base64 PNGs, or as empty strings where none is drawn."""
     picture, card = activations.picture, activations.card
     height, width = picture.pixels.shape[:2]
-    heatmaps = sum(len(layer.chosen) for layer in activations.layers) + (activations.class_map is not None)
-    below = backdrop(picture, heatmaps) if overlay else None
+    plain = heatmap_png if drawn else _drawn_nowhere
+    draw = _laying_over(activations) if overlay and drawn else plain
     return ActivationsResponse(
         model=card.name,
         version=card.version,
@@ -45,8 +49,8 @@ def to_response(activations: Activations, overlay: bool) -> ActivationsResponse:
         analysed_height=height,
         analysed_region=AnalysedRegion(**picture.region._asdict()),
         classes=activations.classes,
-        layers=[_layer_response(layer, picture, below) for layer in activations.layers],
-        class_map=_class_response(activations.class_map, below),
+        layers=[_layer_response(layer, picture, draw, plain) for layer in activations.layers],
+        class_map=_class_response(activations.class_map, draw),
         timing=activations.timing,
     )
 
@@ -82,24 +86,41 @@ def to_npz(activations: Activations) -> bytes:
     return buffer.getvalue()
 
 
+def to_zip(activations: Activations) -> bytes:
+    """Write the archive of ``to_npz``, and in it the JSON answer without its pictures, as ``answer.json``."""
+    buffer = io.BytesIO(to_npz(activations))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(ANSWER_FILE, to_response(activations, overlay=False, drawn=False).model_dump_json())
+    return buffer.getvalue()
+
+
 def _file_name(label: str) -> str:
     """Return a label as part of the name of a file in an archive, where it must not be a path."""
     return re.sub(r"[/\\]", "_", printable(label))
 
 
-def _heatmap(values: Map, signed: bool, below: _Backdrop | None) -> Heatmap:
+def _drawn_nowhere(values: Map, scale: ColourScale) -> bytes:
+    return b""
+
+
+def _laying_over(activations: Activations) -> _Draw:
+    heatmaps = sum(len(layer.chosen) for layer in activations.layers) + (activations.class_map is not None)
+    picture, region = backdrop(activations.picture, heatmaps)
+    return lambda values, scale: overlay_png(values, scale, picture, region=region)
+
+
+def _heatmap(values: Map, signed: bool, draw: _Draw) -> Heatmap:
     scale = scale_for(values, signed)
-    png = heatmap_png(values, scale) if below is None else overlay_png(values, scale, below[0], region=below[1])
-    return Heatmap(low=scale.low, high=scale.high, png=base64.b64encode(png).decode())
+    return Heatmap(low=scale.low, high=scale.high, png=base64.b64encode(draw(values, scale)).decode())
 
 
-def _layer_response(layer: SeenLayer, picture: Picture, below: _Backdrop | None) -> LayerActivation:
+def _layer_response(layer: SeenLayer, picture: Picture, draw: _Draw, plain: _Draw) -> LayerActivation:
     labels = layer.card.labels
     heatmaps = [
         ChannelHeatmap(
             channel=channel,
             label=labels[channel] if labels else None,
-            **_heatmap(layer.maps[channel], layer.card.signed, below).model_dump(),
+            **_heatmap(layer.maps[channel], layer.card.signed, draw).model_dump(),
         )
         for channel in layer.chosen
     ]
@@ -111,7 +132,7 @@ def _layer_response(layer: SeenLayer, picture: Picture, below: _Backdrop | None)
         signed=layer.card.signed,
         energies=[ChannelEnergy(channel=channel, energy=energy) for channel, energy in layer.energies],
         heatmaps=heatmaps,
-        match=None if layer.match is None else _match_response(layer.match, picture),
+        match=None if layer.match is None else _match_response(layer.match, picture, plain),
     )
 
 
@@ -123,11 +144,11 @@ def _peaks(found: LayerMatch, picture: Picture) -> list[Peak]:
     return peaks
 
 
-def _match_response(found: LayerMatch, picture: Picture) -> FeatureMatch:
-    return FeatureMatch(peaks=_peaks(found, picture), **_heatmap(found.scores, True, None).model_dump())
+def _match_response(found: LayerMatch, picture: Picture, draw: _Draw) -> FeatureMatch:
+    return FeatureMatch(peaks=_peaks(found, picture), **_heatmap(found.scores, True, draw).model_dump())
 
 
-def _class_response(seen: SeenClass | None, below: _Backdrop | None) -> ClassMap | None:
+def _class_response(seen: SeenClass | None, draw: _Draw) -> ClassMap | None:
     if seen is None:
         return None
     return ClassMap(
@@ -139,5 +160,5 @@ def _class_response(seen: SeenClass | None, below: _Backdrop | None) -> ClassMap
         mean=float(seen.values.mean(dtype=np.float64)),
         bias=seen.bias,
         logit=seen.logit,
-        **_heatmap(seen.values, seen.signed, below).model_dump(),
+        **_heatmap(seen.values, seen.signed, draw).model_dump(),
     )

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from models.cards.card import ModelCard
-from service.pictures.colour_maps import Map
+from service.colours import Map
 from service.pictures.picture import Pixels, Region
 from service.pictures.sheet import LayerRow, Panel, draw_sheet
 from service.tasks.activations.activate import Activations, SeenLayer

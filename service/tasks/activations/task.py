@@ -12,7 +12,7 @@ from service.pictures.colour_maps import to_png
 from service.repository.sent_model import SentModel
 from service.settings import Settings
 from service.tasks.activations.activate import Activations, activate
-from service.tasks.activations.answer import to_npz, to_response
+from service.tasks.activations.answer import to_npz, to_response, to_zip
 from service.tasks.activations.contact_sheet import draw_activations
 
 JSON = "application/json"
@@ -20,6 +20,7 @@ FORMS: dict[str, Callable[[Activations, bool], bytes]] = {
     JSON: lambda activations, overlay: to_response(activations, overlay).model_dump_json().encode(),
     "image/png": lambda activations, overlay: to_png(draw_activations(activations, overlay)),
     "application/x-npz": lambda activations, overlay: to_npz(activations),
+    "application/zip": lambda activations, overlay: to_zip(activations),
 }
 
 

@@ -1,17 +1,19 @@
-"""The answers of ``/match``: JSON, a heatmap, or arrays."""
+"""The answers of ``/match``: JSON, a heatmap, arrays, or JSON beside arrays."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
+import zipfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from service.api.files import MatchUpload
+from service.api.files import ANSWER_FILE, MatchUpload
 from service.api.match import FoundMatch, MatchOptions, MatchResponse, MatchTemplate, MatchTiming
+from service.colours import scale_for
 from service.picture_cache.kept import KeptMaps, MapReader
-from service.pictures.colour_maps import heatmap_png, scale_for
+from service.pictures.colour_maps import heatmap_png
 from service.pictures.npy import to_npy
 from service.repository.sent_model import SentModel
 from service.settings import Settings
@@ -64,12 +66,21 @@ def to_match_npz(found: Matches) -> bytes:
     return buffer.getvalue()
 
 
+def to_match_zip(found: Matches) -> bytes:
+    """Write the archive of ``to_match_npz``, and in it the JSON answer, as ``answer.json``."""
+    buffer = io.BytesIO(to_match_npz(found))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(ANSWER_FILE, to_match_response(found).model_dump_json())
+    return buffer.getvalue()
+
+
 JSON = "application/json"
 FORMS: dict[str, Callable[[Matches], bytes]] = {
     JSON: lambda found: to_match_response(found).model_dump_json().encode(),
     "image/png": to_match_png,
     "application/x-npy": to_match_npy,
     "application/x-npz": to_match_npz,
+    "application/zip": to_match_zip,
 }
 
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from service.pictures.colour_maps import DIVERGING, SEQUENTIAL
+from service.colours import DIVERGING, SEQUENTIAL
 from service.pictures.sheet import COLUMNS, PANEL, WIDTH, LayerRow, Panel, draw_sheet
 
 RED = DIVERGING[255]

@@ -135,7 +135,8 @@ function askClassMap() {
       askAbout("activations", pictureNow(), { options, accept: NPZ, signal }),
     ]);
     const content = /** @type {Activations} */ (await answer.json());
-    const map = readNpz(await npz.arrayBuffer()).get(`class:${content.class_map?.label}`);
+    const arrays = readNpz(await npz.arrayBuffer());
+    const map = [...arrays].find(([name]) => name.startsWith("class:"))?.[1]; // a slash of the label is no slash there
     if (!content.class_map || !map) throw new Error("the answer has no class map");
     const [rows, columns] = map.shape;
     const field = content.layers[0].receptive_field;

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.pictures.colour_maps import ColourScale, colourise, scale_for
+from service.colours import ColourScale, colourise, scale_for
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `test`").expect
 

@@ -1,11 +1,13 @@
 import base64
 import functools
 import io
+import json
 import re
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from PIL import Image
 import service.http.routes.match
 from service.api.files import MatchUpload, NamedBytes
 from service.app import create_app
-from service.pictures.colour_maps import colourise, scale_for
+from service.colours import colourise, scale_for
 from tests.service.workers import chores
 
 
@@ -239,6 +241,12 @@ def test_scores_come_as_a_heatmap_and_as_numbers(client, png, part):
     scores = numbers(client, png, part)
     assert scores.shape == (241, 372) and scores.dtype == np.float32
     assert np.unravel_index(scores.argmax(), scores.shape) == (100, 120)
+
+    answer = post(client, png, part, accept="application/zip")
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as both:
+        assert np.array_equal(np.load(io.BytesIO(both.read("scores.npy"))), scores)
+        assert json.loads(both.read("answer.json"))["matches"] == post(client, png, part).json()["matches"]
 
     answer = post(client, png, part, accept="image/png")
     assert answer.headers["content-type"] == "image/png"

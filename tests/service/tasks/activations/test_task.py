@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -65,6 +66,14 @@ def test_what_does_not_go_together_is_one_sentence(network, cat, options, reason
         seen(network, cat, **{"class": "unicorn"})
 
 
+def without_pictures(answer):
+    if isinstance(answer, list):
+        return [without_pictures(each) for each in answer]
+    if isinstance(answer, dict):
+        return {key: "" if key == "png" else without_pictures(each) for key, each in answer.items()}
+    return answer
+
+
 @pytest.mark.parametrize("overlay", [False, True])
 def test_every_form_tells_of_the_same_maps(network, cat, overlay):
     found = seen(network, cat, **{"class": "cat", "layers": "stem,block2", "channels": "top2", "box": "20,10,30,30"})
@@ -76,6 +85,9 @@ def test_every_form_tells_of_the_same_maps(network, cat, overlay):
         places = [[peak[key] for key in ("x", "y", "width", "height", "score")] for peak in layer["match"]["peaks"]]
         np.testing.assert_allclose(places, arrays[f"{layer['name']}.peaks"], rtol=1e-5)
     assert answer["class_map"]["mean"] == pytest.approx(float(arrays["class:cat"].mean()), abs=1e-5)
+    with zipfile.ZipFile(io.BytesIO(written["application/zip"])) as both:
+        assert {f"{name}.npy" for name in arrays} | {"answer.json"} == set(both.namelist())
+        assert json.loads(both.read("answer.json")) == without_pictures(answer)
     sheet = Image.open(io.BytesIO(written["image/png"]))
     assert sheet.width > 200 and sheet.height > 200
 
