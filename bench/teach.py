@@ -35,6 +35,7 @@ from service.settings import read_settings
 
 RESULTS = Path(__file__).parent / "results" / "teach.json"
 SHOTS = 1, 5, 20, 100
+REJECTED = 5, 20  # shots at which "none of these" is measured
 DRAWS = 10
 PHOTOGRAPHS = "astronaut", "camera", "cat", "coffee", "coins", "moon", "page", "rocket", "brick", "grass"
 CUTTINGS = 140  # of each photograph
@@ -206,7 +207,7 @@ def main():
         rows = {}
         for shots in SHOTS:
             rows[shots] = compared(features, labels, draws, shots)
-            if shots > 1:
+            if shots in REJECTED:
                 rows[shots]["none of these"] = rejected(features, labels, draws, shots)
             print(name, shots, json.dumps(rows[shots]), flush=True)
         results[name] = {"network": f"{options.network} {entry.version}", "draws": DRAWS, "shots": rows}

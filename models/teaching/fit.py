@@ -16,12 +16,13 @@ from models.teaching.space import Wide, spectrum
 from models.teaching.taught import Features, Taught
 
 MOST_ONE_BY_ONE = 60  # pictures that are left out one by one; more are in so many parts:
-PARTS = 20
+PARTS = 10
 _SHRINKAGES = (1.0, 0.9, 0.7, 0.4)
 _CLUSTERS = (1, 3)
 _POWERS = (1.0, 2.0, 4.0)
 _FLOORS = (0.0, 0.5)
 _TEMPERATURES = np.geomspace(2, 100, 18)
+_UNFITTED_TEMPERATURE = 3.0  # where no picture can be left out
 
 Indices = NDArray[np.intp]
 
@@ -76,7 +77,7 @@ def fit(taught: Taught, most_false_alarms: float | None = None) -> Fitted:
     """
     own = taught.of_classes
     groups = _parts(own)
-    choice, temperature = Choice(), 10.0
+    choice, temperature = Choice(), _UNFITTED_TEMPERATURE
     asked, scores = np.array([], np.intp), np.empty((0, len(own.classes)))
     if groups:
         asked = np.concatenate(groups)

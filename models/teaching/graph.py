@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from models.imports.graphs import FLOATS
 from models.onnx.graph import keep_only, needed_nodes
 from models.teaching.head import Head
 
@@ -25,8 +26,8 @@ def compose(network: bytes, features: str, kept: Sequence[str], head: Head) -> b
     Where z is the mean of a picture's maps in the head's space and w a kernel, its answer is the sharpened cosine
     ``y = c * |c| ** (p - 1)`` with ``c = z·w / ((‖z‖ + q) (‖w‖ + q))``. The product is linear in the maps, so a
     kernel's map is ``y / c`` times the products at each place: its mean *is* ``y``. A class's map is the mean of its
-    kernels' maps times the temperature, and its mean is the logit. "None of these" has a map of zeros, and the threshold
-    as its bias.
+    kernels' maps times the temperature, and its mean is the logit. "None of these" has a map of zeros, and as its
+    bias the threshold.
 
     Args:
         network: an ONNX file whose input is ``image``.
@@ -49,6 +50,13 @@ def compose(network: bytes, features: str, kept: Sequence[str], head: Head) -> b
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content
+
+
+def count_parameters(network: bytes, features: str) -> int:
+    """Count the numbers of a network before its features."""
+    model = onnx.load_from_string(network)
+    _cut(model, [features])
+    return sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer if tensor.data_type in FLOATS)
 
 
 def _cut(model: onnx.ModelProto, tensors: Sequence[str]) -> None:

@@ -48,8 +48,8 @@ def choose_threshold(best: Wide, outside: Wide, most_false_alarms: float | None)
     """Choose a threshold by the best scores of pictures of the classes, and of pictures of other things.
 
     It lies in the middle between two scores, such that the share of false alarms and the share of misses are least in
-    sum (Youden's index), or such that there are no more false alarms than is allowed. Where no other things are known,
-    a twentieth of the pictures is missed.
+    sum (Youden's index; of several such places the widest), or such that there are no more false alarms than is
+    allowed. Where no other things are known, a twentieth of the pictures is missed.
 
     Args:
         best: ``(N,)``, best scores of pictures of the classes that were left out.
@@ -69,7 +69,7 @@ def choose_threshold(best: Wide, outside: Wide, most_false_alarms: float | None)
     else:
         sums = misses + alarms
         least = np.flatnonzero(sums <= sums.min() + 1e-12)
-        chosen = int(least[len(least) // 2])
+        chosen = int(least[np.diff(scores, prepend=scores[0], append=scores[-1])[least].argmax()])
     threshold = float(middles[chosen])
     return Rejection(threshold, _above(outside, threshold), _below(best, threshold))
 

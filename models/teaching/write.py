@@ -16,7 +16,7 @@ from models.cards.write import write_version
 from models.runtime.check import check_model, warm_up_pictures
 from models.runtime.load import load_model
 from models.teaching.fit import Fitted
-from models.teaching.graph import CLASS_MAP, KERNEL_MAPS, compose
+from models.teaching.graph import CLASS_MAP, KERNEL_MAPS, compose, count_parameters
 from models.teaching.network import Network, own_layers
 from models.teaching.rejection import Counted
 from models.teaching.taught import FILE, NONE, Taught, read_taught
@@ -99,7 +99,6 @@ def _card(
         for layer, (tensor, channels, labels) in layers.items()
     ]  # fmt: skip
     taken = {layer.name for layer in shown}
-    before = start.taught.kernels if start.taught else 0
     count = len(taught.names)
     return ModelCard(
         card_version=CARD_VERSION,
@@ -109,7 +108,7 @@ def _card(
         format="onnx",
         sha256=hashlib.sha256(content).hexdigest(),
         family=FAMILY,
-        parameters=start.parameters + (len(owners) - before) * network.layer.channels,
+        parameters=count_parameters(network.content, network.layer.tensor) + head.kernels.vectors.size,
         input=start.input.model_copy(update={"resize": True}),
         labels=[*taught.classes, *none],
         layers=[*(each for each in own_layers(start) if each.name not in taken), *reversed(shown)],

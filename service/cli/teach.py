@@ -92,7 +92,8 @@ def teach(
         return
     print_taught(card, left_out)
     if looked.repeated:
-        say(f"left out, since they are there already: {len(looked.repeated)} pictures, such as {looked.repeated[0]}")
+        more = f" and {len(looked.repeated) - 1} more" if len(looked.repeated) > 1 else ""
+        say(f"left out, since it is there already: {looked.repeated[0]}{more}")
     if out:
         say(f"drawn in {out}: confusion.png, hardest.png")
     say(f"written to {into / name / str(card.version)}; try: scs predict photo.jpg --model {name} --repository {into}")
