@@ -17,6 +17,7 @@ import onnx_op
 import operations
 import readme
 import scs_or_conv
+import teach
 from results import NotMeasuredError, table
 
 from lab.topics.catalogue import TOPICS
@@ -24,7 +25,7 @@ from lab.topics.catalogue import TOPICS
 DOCS = Path(__file__).parents[1]
 PAGES = [
     DOCS.parent / "README.md",
-    *(DOCS / f"{name}.md" for name in ("architecture", "matching", "onnx-op", "operations", "scs-or-conv")),
+    *(DOCS / f"{name}.md" for name in ("architecture", "matching", "onnx-op", "operations", "scs-or-conv", "teach")),
 ]
 LAB = DOCS / "lab"
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -53,7 +54,7 @@ def lab_table(topic, name):
 
 TABLES = {
     one.__name__: one
-    for page in (architecture, laboratory, matching, onnx_op, operations, readme, scs_or_conv)
+    for page in (architecture, laboratory, matching, onnx_op, operations, readme, scs_or_conv, teach)
     for one in page.TABLES
 }
 TABLES |= {
