@@ -74,16 +74,16 @@ def digits():
 
 
 def photographs():
-    """Cuttings of 30 to 60% of a photograph's side, turned by up to 45 degrees, lighter or darker."""
+    """Cuttings of 8 to 25% of a photograph's side, turned by any angle, lighter or darker; larger ones are easy."""
     random, images = np.random.default_rng(0), []
     for name in PHOTOGRAPHS:
         whole = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
         for _ in range(CUTTINGS):
-            turned = whole.rotate(float(random.uniform(-45, 45)), Image.Resampling.BICUBIC)
-            side = random.uniform(0.3, 0.6) * min(whole.size)
-            x, y = (random.uniform(0.15 * length, 0.85 * length - side) for length in whole.size)
+            turned = whole.rotate(float(random.uniform(-180, 180)), Image.Resampling.BICUBIC)
+            side = random.uniform(0.08, 0.25) * min(whole.size)
+            x, y = (random.uniform(0.2 * length, 0.8 * length - side) for length in whole.size)
             cut = turned.resize((224, 224), Image.Resampling.BILINEAR, (x, y, x + side, y + side))
-            images.append(np.asarray(ImageEnhance.Brightness(cut).enhance(random.uniform(0.6, 1.4))))
+            images.append(np.asarray(ImageEnhance.Brightness(cut).enhance(random.uniform(0.4, 1.6))))
     labels = np.repeat(np.arange(len(PHOTOGRAPHS)), CUTTINGS)
     return np.stack(images), labels, redrawn(labels)
 
@@ -192,6 +192,7 @@ def main():
     parser.add_argument("--network", default="efficientnet-lite0")
     parser.add_argument("--data", type=Path, help="folder with cifar10.npz; SCS_DATA unless given")
     parser.add_argument("--features", type=Path, help="folder to keep features in; making them takes most of the time")
+    parser.add_argument("--only", choices=("digits", "photographs", "cifar10"), help="the others keep their results")
     options = parser.parse_args()
     entry = find(options.repository, options.network)
     network = open_network(entry.card(), entry.verified_bytes(), None)
@@ -201,6 +202,8 @@ def main():
         sets["cifar10"] = lambda: cifar10(folder)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name, load in sets.items():
+        if options.only not in (None, name):
+            continue
         images, labels, draws = load()
         kept = options.features and options.features / f"{options.network}-{name}.npy"
         features = features_of(network, images, kept)

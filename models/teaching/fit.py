@@ -51,7 +51,7 @@ class Fitted:
     Attributes:
         head: taught all pictures.
         choice: how it was made.
-        asked: numbers of the pictures that were left out and asked; none of a class of one picture.
+        asked: which of the pictures of classes were left out and asked; none that is alone in its class.
         logits: of these, each by a head that was taught the others; as :meth:`Head.logits` has them.
         rejection: the threshold, and its false alarms and misses.
     """
@@ -83,9 +83,8 @@ def fit(taught: Taught, most_false_alarms: float | None = None) -> Fitted:
         asked = np.concatenate(groups)
         choice, temperature, scores = _choose(own, groups, own.labels[asked])
     head = make_head(own, choice, temperature)
-    right = scores[np.arange(len(asked)), own.labels[asked]]
     rejection = choose_threshold(
-        best=scores.max(1) if len(asked) else right,
+        best=scores.max(1),
         outside=_of_other_things(own, choice, head, taught.others),
         most_false_alarms=most_false_alarms,
     )

@@ -24,9 +24,10 @@ _HARDEST = 24
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A picture that was left out: its name and class, what it was called, and the probabilities of both."""
+    """A picture that was left out: name, SHA-256 and class, what it was called, and the probabilities of both."""
 
     name: str
+    sha256: str
     label: str
     said: str
     of_label: float
@@ -52,6 +53,7 @@ class LeftOut:
         pictures = [
             Asked(
                 own.names[fitted.asked[i]],
+                own.digests[fitted.asked[i]],
                 card.labels[labels[i]],
                 card.labels[shares[i].argmax()],
                 float(shares[i, labels[i]]),
@@ -70,8 +72,8 @@ def write_pictures(folder: Path, card: ModelCard, left_out: LeftOut, looked: Loo
     found = left_out.evaluation
     title = f"{card.name} {card.version}, each picture left out once: {found.correct} of {found.images} right"
     draw_confusion(found.confusion, found.classes, title).save(folder / "confusion.png")
-    hardest = [each for each in left_out.pictures if each.name in looked.pictures][:_HARDEST]
-    files = [looked.pictures[each.name] for each in hardest]
+    hardest = [each for each in left_out.pictures if each.sha256 in looked.pictures][:_HARDEST]
+    files = [looked.pictures[each.sha256] for each in hardest]
     images, _ = decode_pictures(files, looked.wanted, decoder(settings), [])
     shown = [
         Captioned(pixels, f"says {each.said}, {each.of_said:.0%}", f"is {each.label}, {each.of_label:.0%}; {each.name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Looked:
 
     Attributes:
         taught: their features, without those that were there already.
-        pictures: the files, by name.
+        pictures: the files, by SHA-256.
         repeated: names of those that were there already.
         wanted: the size that they are decoded to.
     """
@@ -63,17 +63,19 @@ def look(
     fresh, repeated, digests = _without_repeated(given, data, before)
     read = decoder(settings)
     broken: list[str] = []
+    kept: list[LabelledPicture] = []
     found = [np.empty((0, network.layer.channels), np.float32)]
     with image_bars() as bars:
         shown = bars("looking at pictures", len(fresh))
         for first in range(0, len(fresh), _AT_ONCE):
-            images, _ = decode_pictures(fresh[first : first + _AT_ONCE], wanted, read, broken)
+            part = fresh[first : first + _AT_ONCE]
+            numbered = [replace(each, label=number) for number, each in enumerate(part)]
+            images, readable = decode_pictures(numbered, wanted, read, broken)
             found.append(network.features(images))
+            kept += [part[number] for number in readable]
             shown(min(first + _AT_ONCE, len(fresh)))
     if broken and not skip_broken:
         raise DataError(broken_pictures(data, broken))
-    unread = {each.partition(": ")[0] for each in broken}
-    kept = [each for each in fresh if each.name not in unread]
     taught = Taught(
         np.concatenate(found),
         np.array([labels[each.label] for each in kept], np.int64),
@@ -82,7 +84,7 @@ def look(
         tuple(digests[each.name] for each in kept),
     )
     _check(data, taught, before)
-    return Looked(taught, {each.name: each for each in kept}, repeated, wanted)
+    return Looked(taught, {digests[each.name]: each for each in kept}, repeated, wanted)
 
 
 def _is_none(label: str) -> bool:
