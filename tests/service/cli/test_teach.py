@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from models.cards.catalogue import find
 from models.runtime.load import load_model
 from service.cli.main import main
+from tests.models.imports.networks import Transformer, export, seeded
 
 COUNTS = {"rocket": 3, "cup of coffee": 4, "cat": 3}  # ten photographs
 SOURCES = {"rocket": "rocket", "cup of coffee": "coffee", "cat": "cat", "brick": "brick"}
@@ -101,9 +103,7 @@ def test_a_class_map_says_where_and_its_mean_is_the_logit(scs, capsys):
     assert found["class_map"].mean((2, 3)) + entry.card().class_bias == pytest.approx(found["logits"], abs=1e-3)
 
 
-def test_teaching_needs_no_torch(scs, capsys):
-    import subprocess
-
+def test_teaching_needs_no_torch(scs):
     code = "import sys; sys.argv = sys.argv[1:]; from service.cli.main import app; app(standalone_mode=False); "
     code += "assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, "scs", *TEACH], capture_output=True, text=True)
@@ -195,3 +195,15 @@ def test_strange_names_other_things_and_single_pictures_are_taught(scs, capsys):
     figures = json.loads(capsys.readouterr().out)
     assert figures["labels"] == ['[b]c"a: t; <i>', "cup of coffee", "rocket", "none of these"]
     assert figures["other_things"] == 3 and figures["false_alarms"]["of"] == 8 and figures["right"]["of"] == 3
+
+
+def test_a_transformer_without_classes_that_takes_one_size_is_taught(scs, capsys):
+    export(seeded(Transformer), Path("patches.onnx"), batch=2, dynamic_axes={"x": {0: "N"}}, input_names=["x"])
+    assert scs("import", "patches.onnx", "--preprocess", "imagenet", "--size", "32") == 0
+    assert scs("teach", "things", "--from", "patches", "--data", "photos") == 0
+    capsys.readouterr()
+    for layer in ("norm", "norm.class_token"):
+        assert scs("teach", "things", "--from", "patches", "--data", "photos", "--layer", layer, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["layer"] == layer
+    card = find(Path("models"), "things").card()
+    assert card.version == 3 and card.input.fixed and card.imported is None and card.family == "taught"
