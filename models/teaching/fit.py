@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.evaluation.calibration import log_softmax
 from models.teaching.head import Head, Sharpness, make_kernels
-from models.teaching.rejection import Rejection, choose_threshold
+from models.teaching.rejection import Rejection, Scored, set_threshold
 from models.teaching.space import Wide, spectrum
 from models.teaching.taught import Features, Taught
 
@@ -83,11 +83,8 @@ def fit(taught: Taught, most_false_alarms: float | None = None) -> Fitted:
         asked = np.concatenate(groups)
         choice, temperature, scores = _choose(own, groups, own.labels[asked])
     head = make_head(own, choice, temperature)
-    rejection = choose_threshold(
-        best=scores.max(1),
-        outside=_of_other_things(own, choice, head, taught.others),
-        most_false_alarms=most_false_alarms,
-    )
+    inside = Scored(scores.max(1), own.labels[asked])
+    rejection = set_threshold(inside, _other_things(own, choice, head, taught.others), most_false_alarms)
     head = replace(head, threshold=rejection.threshold)
     return Fitted(head, choice, asked, head.to_logits(scores), rejection)
 
@@ -159,12 +156,12 @@ def _parts(own: Taught) -> list[Indices]:
     return [np.array(order[first::parts], np.intp) for first in range(parts)]
 
 
-def _of_other_things(own: Taught, choice: Choice, head: Head, others: Features) -> Wide:
-    """Return the best scores of pictures of other things, and of each class by a head that was taught the others.
+def _other_things(own: Taught, choice: Choice, head: Head, others: Features) -> Scored:
+    """Score pictures of other things, and those of each class by a head that was taught the other classes.
 
     Two classes have to be left to be taught, since what is centred on one class has no direction.
     """
-    found = [head.scores(others).max(1)] if len(others) else []
+    found, classes = [head.scores(others).max(1)], [-1 - np.arange(len(others))]
     if len(own.classes) > 2:
         parts = min(PARTS, len(own.classes))
         for first in range(parts):
@@ -172,4 +169,5 @@ def _of_other_things(own: Taught, choice: Choice, head: Head, others: Features) 
             ((_, without),) = _heads(own.part(~out), [choice])
             scores = without.scores(own.features[out])
             found.append(scores[:, np.unique(own.labels[~out])].max(1))
-    return np.concatenate(found) if found else np.array([])
+            classes.append(own.labels[out])
+    return Scored(np.concatenate(found), np.concatenate(classes))
