@@ -276,9 +276,13 @@ class TaughtCard(_Part):
     temperature: float = Field(gt=0, description="Factor from scores to logits.")
     threshold: float | None = Field(None, description="Score below which a picture is none of the classes.")
     right: CountedCard | None = Field(None, description="Pictures that were left out and named rightly.")
-    misses: CountedCard | None = Field(None, description="Pictures that were left out and said to be none of these.")
+    misses: CountedCard | None = Field(
+        None,
+        description="Pictures that were left out and said to be none of these, by a threshold that other classes set.",
+    )
     false_alarms: CountedCard | None = Field(
-        None, description="Pictures of other things, and of classes that were left out, that were given a class."
+        None,
+        description="Pictures of other things, and of classes that were left out, that were given a class, likewise.",
     )
 
 
