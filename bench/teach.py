@@ -13,6 +13,7 @@ import io
 import json
 import statistics
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -213,7 +214,9 @@ def main():
             if shots in REJECTED:
                 rows[shots]["none of these"] = rejected(features, labels, draws, shots)
             print(name, shots, json.dumps(rows[shots]), flush=True)
-        results[name] = {"network": f"{options.network} {entry.version}", "draws": DRAWS, "shots": rows}
+        versions = {package: version(package) for package in ("scikit-learn", "numpy", "onnxruntime")}
+        network_name = f"{options.network} {entry.version}"
+        results[name] = {"network": network_name, "versions": versions, "draws": DRAWS, "shots": rows}
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
