@@ -18,6 +18,7 @@ import onnx_op
 import operations
 import readme
 import scs_or_conv
+import teach
 from results import NotMeasuredError, table
 
 from lab.topics.catalogue import TOPICS
@@ -25,7 +26,10 @@ from lab.topics.catalogue import TOPICS
 DOCS = Path(__file__).parents[1]
 PAGES = [
     DOCS.parent / "README.md",
-    *(DOCS / f"{name}.md" for name in ("architecture", "explorer", "matching", "onnx-op", "operations", "scs-or-conv")),
+    *(
+        DOCS / f"{name}.md"
+        for name in ("architecture", "explorer", "matching", "onnx-op", "operations", "scs-or-conv", "teach")
+    ),
 ]
 LAB = DOCS / "lab"
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -54,7 +58,7 @@ def lab_table(topic, name):
 
 TABLES = {
     one.__name__: one
-    for page in (architecture, explorer, laboratory, matching, onnx_op, operations, readme, scs_or_conv)
+    for page in (architecture, explorer, laboratory, matching, onnx_op, operations, readme, scs_or_conv, teach)
     for one in page.TABLES
 }
 TABLES |= {

@@ -21,7 +21,7 @@ LAYER_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 RESERVED_LAYERS = frozenset({"all", "logits", "file", "allow_pickle"})
 RESERVED_ENDINGS = (".channels", ".match")
 Format = Literal["onnx", "torchscript"]
-CARD_VERSION = 2  # of the format; docs/cards.md has what each brought
+CARD_VERSION = 3  # of the format; docs/cards.md has what each brought
 MODEL_FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.ts"}
 
 
@@ -250,6 +250,42 @@ class ImportCard(_Part):
     difference: float = Field(ge=0, description="Largest between its answers and the original's, of their range.")
 
 
+class CountedCard(_Part):
+    """How many of some pictures, with a 95% Wilson interval of their share."""
+
+    count: int = Field(ge=0, le=2**53)
+    of: Count
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+class TaughtCard(_Part):
+    """What a model was taught, by `scs teach`, and what came of pictures that were left out."""
+
+    network: Words = Field(description="Name and version of the network whose features are compared.")
+    network_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of that network's file.")
+    layer: str = Field(description="The layer whose means over a picture are compared.")
+    data: Words = Field(description="Names of the folders or files that the pictures are from.")
+    pictures: list[Count] = Field(description="Of each class, in the order of the labels.")
+    other_things: int = Field(0, ge=0, le=2**53, description="Pictures of none of the classes.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of taught.npz: features and digests of the pictures.")
+    kernels: Count = Field(description="Of the layer of sharpened cosine similarity.")
+    p: float = Field(gt=0, description="Exponent.")
+    q: float = Field(ge=0, description="Noise floor, in units of the length of features.")
+    shrinkage: float = Field(gt=0, le=1, description="How far directions keep their variance; 1: all of it.")
+    temperature: float = Field(gt=0, description="Factor from scores to logits.")
+    threshold: float | None = Field(None, description="Score below which a picture is none of the classes.")
+    right: CountedCard | None = Field(None, description="Pictures that were left out and named rightly.")
+    misses: CountedCard | None = Field(
+        None,
+        description="Pictures that were left out and said to be none of these, by a threshold that other classes set.",
+    )
+    false_alarms: CountedCard | None = Field(
+        None,
+        description="Pictures of other things, and of classes that were left out, that were given a class, likewise.",
+    )
+
+
 class ModelCard(_Part):
     """A model's card, kept beside its file as ``card.json``."""
 
@@ -274,6 +310,7 @@ class ModelCard(_Part):
     equivariance: EquivarianceCard | None = None
     training: TrainingCard | None = None
     imported: ImportCard | None = None
+    taught: TaughtCard | None = None
     licence: Words = "MIT"
 
     @property

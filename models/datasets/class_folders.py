@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from models.datasets.labelled import (
+    FEWEST_CLASSES,
     SPLIT_NAMES,
     LabelledPicture,
     LabelledPictures,
@@ -19,18 +20,22 @@ from scs.printable import printable
 _NO_PICTURES = ("thumbs.db", "desktop.ini")  # that Windows leaves in folders of pictures
 
 
-def read_class_folders(root: Path) -> LabelledPictures:
+def read_class_folders(root: Path, fewest: int = FEWEST_CLASSES) -> LabelledPictures:
     """Read a folder that has a folder for each class, whose files, at any depth, are its pictures.
 
     Where its folders are called ``train``, ``val`` and ``test``, each of these has a folder for each class. Files that
     begin with a dot are left alone, and so are those beside the folders.
+
+    Args:
+        root: the folder.
+        fewest: classes that there have to be.
 
     Returns:
         The pictures in the order of their paths. The digest is that of the list of all files, which
         ``find . -type f | sort | xargs sha256sum`` prints for plain names, less the ``./``.
 
     Raises:
-        DataError: there are fewer than two classes, or one has no files.
+        DataError: there are fewer classes, or one has no files.
     """
     inside = _folders(root)
     if inside and {*inside} <= SPLIT_NAMES.keys():
@@ -44,7 +49,7 @@ def read_class_folders(root: Path) -> LabelledPictures:
         raise DataError(
             f"pictures lie in a folder for each class, such as {root.name}/CLASS/1.jpg; there are no folders"
         )
-    classes = checked_classes(root.name, [name for folders in of_parts.values() for name in folders])
+    classes = checked_classes(root.name, [name for folders in of_parts.values() for name in folders], fewest)
     index = {name: number for number, name in enumerate(classes)}
     found: list[tuple[Path, LabelledPicture]] = []
     for split, folders in of_parts.items():

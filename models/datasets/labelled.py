@@ -66,15 +66,16 @@ class LabelledPictures:
         return [labels.count(label) for label in range(len(self.classes))]
 
 
-def checked_classes(where: str, names: Sequence[str]) -> tuple[str, ...]:
+def checked_classes(where: str, names: Sequence[str], fewest: int = FEWEST_CLASSES) -> tuple[str, ...]:
     """Return the names of classes once each, sorted; numbers by their size.
 
     Args:
         where: the data, for the message.
         names: of each picture, or of each folder.
+        fewest: that there have to be.
 
     Raises:
-        DataError: there are fewer than two, or one is empty, too long, or not text.
+        DataError: there are fewer, or one is empty, too long, or not text.
     """
     classes = sorted({*names}, key=_order)
     for name in classes:
@@ -84,9 +85,9 @@ def checked_classes(where: str, names: Sequence[str]) -> tuple[str, ...]:
             raise DataError(f"a class's name has at most {LONGEST_LABEL} letters; {where} has one of {len(name)}")
         if printable(name) != name:
             raise DataError(f"a class's name is text that can be shown; {where} has '{printable(name)[:60]}'")
-    if len(classes) < FEWEST_CLASSES:
+    if len(classes) < fewest:
         came = f"one, '{classes[0][:60]}'" if classes else "none"
-        raise DataError(f"a classifier needs {FEWEST_CLASSES} classes or more; {where} has {came}")
+        raise DataError(f"a classifier needs {fewest} classes or more; {where} has {came}")
     return tuple(classes)
 
 

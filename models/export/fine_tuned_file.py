@@ -86,6 +86,7 @@ def tuned_card(network: FineTuned, content: bytes, name: str, version: int, labe
             "equivariance": None,
             "training": None,
             "imported": None,
+            "taught": None,
         }
     )
 

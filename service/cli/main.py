@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from scs.errors import LookError, OptionError, ScsError, UnknownNameError
 from scs.printable import printable
-from service.cli import activations, bank, evaluate, export, import_, match, models, predict, serve, train
+from service.cli import activations, bank, evaluate, export, import_, match, models, predict, serve, teach, train
 from service.cli.extensions import ExtensibleGroup
 
 FAILURE, USAGE_ERROR = 1, 2
@@ -47,6 +47,7 @@ app.command("match")(match.match)
 app.command("bank")(bank.bank)
 app.command("import")(import_.import_)
 app.add_typer(models.app, name="models")
+app.command("teach")(teach.teach)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)

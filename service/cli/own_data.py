@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,13 +84,14 @@ def to_evaluate(data: LabelledPictures, card: ModelCard, settings: Settings, ski
     wanted = card.input.model_copy(update={"resize": True})
     broken: list[str] = []
     with image_bars() as bars:
-        images, own = decode_pictures(chosen, wanted, decoder(settings), broken, bars("decoding", len(chosen)))
+        numbered = [replace(each, label=number) for number, each in enumerate(chosen)]
+        images, readable = decode_pictures(numbered, wanted, decoder(settings), broken, bars("decoding", len(chosen)))
     if broken and not skip_broken:
         raise DataError(broken_pictures(data, broken))
-    if not len(own):
+    if not len(readable):
         raise DataError(f"an evaluation needs a picture; none of {data.name} can be read")
-    unread = {each.partition(": ")[0] for each in broken}
-    left = [each for each in chosen if each.name not in unread]
+    left = [chosen[number] for number in readable]
+    own = [each.label for each in left]
     nothing = np.empty((0, *images.shape[1:]), np.uint8), np.empty(0, np.int64)
     dataset = Dataset(data.name, *nothing, images, labels[own], tuple(card.labels))
     left_out = f"; {len(broken)} that cannot be read are left out" if broken else ""

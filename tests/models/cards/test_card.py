@@ -92,7 +92,7 @@ def test_a_layer_is_found_by_its_name():
         ({"name": "../escape"}, "name: string should match pattern"),
         ({"version": 0}, "version: input should be greater than 0"),
         ({"format": "pickle"}, "format: input should be 'onnx' or 'torchscript'"),
-        ({"card_version": 9}, "card_version: input should be less than or equal to 2"),
+        ({"card_version": 9}, "card_version: input should be less than or equal to 3"),
         ({"input": CARD["input"] | {"channels": 4}}, "input.channels: input should be 1 or 3"),
         ({"layers": [{"name": "stem"}]}, "layers.0.tensor: field required"),
         (
