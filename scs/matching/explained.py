@@ -22,8 +22,10 @@ _MOST_PIXELS = 4096
 _MOST_STEP, _MOST_GROWTH, _MOST_BLUR, _MOST_SHARPENING = 0.8, 0.045, 1.0, 0.4
 _SOFT = 0.6  # pixels of blur before differences of neighbours stand for slopes
 _COARSE, _LOCAL = 1.5, 1.0  # pixels of blur at which what is left is looked at as a whole, and in its worst spot
+_RIM = 0.2  # of each side: there differences count less, as what is cut out with a thing often is its background
 _DOUBT = 2.0  # standard deviations of the measured noise that are not taken off
 _SAMPLED = 5  # windows of the scene along each side that tell its noise
+_SAMPLED_SIDE = 24  # averaged pixels along each side of such a window
 _QUIET = 0.25  # of them are taken to hold nothing but noise
 _WHITE = 3.0  # noise may be so many times as strong as its finest part says, where it was compressed or blurred
 _RARE = 1.3  # times the largest value that noise is expected to have, which it seldom passes
@@ -47,7 +49,8 @@ class Explained:
     Attributes:
         fine: cosine between the window and the template as it was fitted, noise aside; 0 to 1.
         coarse: the same after blurring.
-        worst: the largest difference that is left in one spot, beyond noise, by the range of the template's values.
+        worst: the largest difference that is left in one spot, beyond noise, by the range of the template's values;
+            differences near the rim count less.
         same: whether nothing is left, noise or other: the very same pixels, under some light.
     """
 
@@ -85,6 +88,7 @@ class Explainer:
         self._weights = ones if weights is None else self._reduced(weights / weights.max())
         self._shares = self._weights / np.maximum(self._weights.sum((0, 1)), 1e-12)
         self._roots = np.sqrt(self._weights)
+        self._inner = self._depth()
         self._trend = self._ramp()
         self._model = self._tangents(self._filled(values))
         self._normal = self._model.astype(np.float64) @ self._model.T.astype(np.float64)
@@ -124,10 +128,20 @@ class Explainer:
         }
         fine, coarse = [], []
         for row, column in places:
-            window = self._centred(self._window(scene, row, column))
+            window = self._sample(scene, row, column)
             fine.append(float(np.square(window).mean()))
             coarse.append(float(np.square(self._blurred(window, _COARSE)).mean()))
         return Noise(float(np.quantile(fine, _QUIET)), float(np.quantile(coarse, _QUIET)))
+
+    def _sample(self, scene: Array, row: int, column: int) -> Plane:
+        """What varies in a window; in one whose pixels are averaged, around its middle only."""
+        if self._block == 1 or self._signal:
+            return self._centred(self._window(scene, row, column))
+        rows, columns = (min(size, _SAMPLED_SIDE * self._block) for size in self.size)
+        top, left = row + (self.size[0] - rows) // 2, column + (self.size[1] - columns) // 2
+        values = self._reduced(_in_units(scene[top : top + rows, left : left + columns], self._unit))
+        varying: Plane = values - values.mean((0, 1))
+        return varying
 
     def _judged(self, mix: Vector, window: Plane, energy: float, noise: Noise) -> Explained:
         """Compare a window with a mix of the template and its changes, as a whole, blurred, and in its worst spot."""
@@ -151,15 +165,14 @@ class Explainer:
         # What is mostly noise is judged by what is left of it after blurring.
         noisy = min(max((fine / energy - _SOME_NOISE) / (_MUCH_NOISE - _SOME_NOISE), 0.0), 1.0)
         cosine += noisy * max(coarse - cosine, 0.0)
-        worst = (1 - noisy) * self._worst(weights, left, coarse_noise)
+        worst = self._worst(weights, left, white)
         return Explained(cosine, coarse, worst, same)
 
-    def _worst(self, weights: Plane, left: Plane, coarse_noise: float) -> float:
-        spots = self._blurred(left, _LOCAL)
+    def _worst(self, weights: Plane, left: Plane, white: float) -> float:
+        spots = self._blurred(left, _LOCAL) * self._inner
         span = float(np.ptp((weights @ self._local).reshape(self._shape), axis=(0, 1)).max())
         kept = self._kept(_LOCAL)
-        noise = math.sqrt(coarse_noise * kept / self._kept(_COARSE))
-        usual = _RARE * math.sqrt(2 * math.log(2 + 2 * left.size * kept)) * noise
+        usual = _RARE * math.sqrt(2 * math.log(2 + 2 * left.size * kept) * white * kept)
         largest = max(float(spots.max()), -float(spots.min()))
         return min(max(largest - usual, 0.0) / span, 10.0) if span else 10.0
 
@@ -201,6 +214,14 @@ class Explainer:
 
     def _blurred_model(self, sigma: float) -> Plane:
         return np.stack([self._blurred(one.reshape(self._shape), sigma).ravel() for one in self._model])
+
+    def _depth(self) -> Plane:
+        """How far each pixel is from the rim, by the rim's width, at most 1, ``(h, w, 1)``."""
+        height, width = self._shape[:2]
+        down, right = (np.minimum(np.arange(n) + 0.5, n - np.arange(n) - 0.5) / (_RIM * n) for n in (height, width))
+        near = right[None, :] if self._signal else np.minimum(down[:, None], right[None, :])
+        depth: Plane = np.minimum(near, 1.0)[..., None].astype(np.float32)
+        return depth
 
     def _ramp(self) -> Plane:
         """A straight line along a signal, of weighted mean 0 and weighted mean square 1."""

@@ -147,13 +147,11 @@ def _keep(
 def _overlapping_steps(window: tuple[int, int], most: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Mark the offsets between two windows at which they overlap by too much; offset 0 is in the middle."""
     height, width = window
-    rows, columns = (
-        size - np.abs(np.arange(-reach, reach + 1))
-        for size, reach in zip(window, (min(s, t) - 1 for s, t in zip(window, shape, strict=True)), strict=True)
-    )
-    shared = rows[:, None] * columns
+    reach = [min(size, length) - 1 for size, length in zip(window, shape, strict=True)]
+    shared = (height - np.arange(reach[0] + 1))[:, None] * (width - np.arange(reach[1] + 1))
     overlapping: NDArray[np.bool_] = shared / (2 * height * width - shared) > most
-    return overlapping
+    down, right = (np.abs(np.arange(-steps, steps + 1)) for steps in reach)
+    return overlapping[down][:, right]
 
 
 def _best_first(values: Scores, part: int) -> Iterator[Indices]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from scs.errors import ShapeError
 from scs.matching.nms import check_overlap, suppress_windows
+from scs.matching.threads import available_threads, shared_pool
 
 Scores = NDArray[np.floating[Any]]
 Places = NDArray[np.intp]
+Result = TypeVar("Result")
 
 # A map of cosines is nearly as band-limited as the scene, so that a windowed sinc finds where it is highest between the
 # places; a parabola through three scores is not. Reach in places and shape of the
@@ -24,7 +26,7 @@ _REACH = 10
 _KAISER = 10.0
 _STEP = 0.125
 _OFFSETS = np.arange(-8, 9) * _STEP
-_STRIP = 2**20  # places of a map that are looked at together
+_STRIP = 2**18  # places of a map that are looked at together
 
 
 @dataclass(frozen=True)
@@ -58,22 +60,29 @@ class Field:
 
     def sidelobe(self, peaks: Sequence[Peak], window: tuple[int, int]) -> tuple[float, float]:
         """Mean and standard deviation outside the windows around peaks; of nothing they are 0."""
-        count, total, squares = 0, 0.0, 0.0
         down, right = (size // 2 for size in window)
-        for first, last in _strips(self._scores.shape):
-            outside = np.full((last - first, self._scores.shape[1]), 255, np.uint8)
+
+        def outside(strip: tuple[int, int]) -> tuple[int, float, float]:
+            first, last = strip
+            free = None
             for peak in peaks:
                 row, column = round(peak.row) - first, round(peak.column)
-                rows = slice(max(0, row - down), max(0, row + down + 1))
-                outside[rows, max(0, column - right) : column + right + 1] = 0
-            mean, deviation = (float(each[0, 0]) for each in cv2.meanStdDev(self._scores[first:last], mask=outside))
-            number = cv2.countNonZero(outside)
-            count, total, squares = count + number, total + number * mean, squares + number * (deviation**2 + mean**2)
+                if not -down <= row < last - first + down:
+                    continue
+                free = np.full((last - first, self._scores.shape[1]), 255, np.uint8) if free is None else free
+                free[max(0, row - down) : row + down + 1, max(0, column - right) : column + right + 1] = 0
+            mean, deviation = (float(each[0, 0]) for each in cv2.meanStdDev(self._scores[first:last], mask=free))
+            number = (last - first) * self._scores.shape[1] if free is None else cv2.countNonZero(free)
+            return number, number * mean, number * (deviation**2 + mean**2)
+
+        parts = _by_strips(self._scores.shape, outside)
+        count = sum(number for number, _, _ in parts)
         if not count:
             return 0.0, 0.0
-        variance = squares / count - (total / count) ** 2
+        mean, square = (sum(part[i] for part in parts) / count for i in (1, 2))
         # What rounding leaves of values that are all one is no deviation.
-        return total / count, math.sqrt(variance) if variance > 1e-14 * squares / count else 0.0
+        variance = square - mean**2
+        return mean, math.sqrt(variance) if variance > 1e-14 * square else 0.0
 
 
 def find_peaks(
@@ -134,21 +143,23 @@ def local_maxima(scores: Scores, threshold: float = 0.0) -> Places:
     """
     scores = np.ascontiguousarray(scores)
     rows, width = scores.shape
-    found = []
-    for first, last in _strips(scores.shape):
+
+    def highest(strip: tuple[int, int]) -> Places:
+        first, last = strip
         before = max(0, first - 1)
-        around = scores[before : min(rows, last + 1)]
-        highest = cv2.dilate(around, np.ones((3, 3), np.uint8))[first - before :][: last - first]
-        strip = scores[first:last]
-        found.append(np.flatnonzero((strip >= highest) & (strip > threshold)) + first * width)
-    return np.concatenate(found)
+        around = cv2.dilate(scores[before : min(rows, last + 1)], np.ones((3, 3), np.uint8))[first - before :]
+        part = scores[first:last]
+        places: Places = np.flatnonzero((part >= around[: last - first]) & (part > threshold)) + first * width
+        return places
+
+    return np.concatenate(_by_strips(scores.shape, highest))
 
 
-def _strips(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """First and last row of strips of a map, so that what is made of each takes little memory."""
+def _by_strips(shape: tuple[int, ...], function: Callable[[tuple[int, int]], Result]) -> list[Result]:
+    """Apply a function to the first and last row of strips of a map, on all cores; each takes little memory."""
     step = max(1, _STRIP // shape[1])
-    for first in range(0, shape[0], step):
-        yield first, min(shape[0], first + step)
+    strips = [(first, min(shape[0], first + step)) for first in range(0, shape[0], step)]
+    return list(shared_pool(available_threads()).map(function, strips))
 
 
 def _peak(scores: Scores, row: int, column: int, p: float = 1.0) -> Peak:

@@ -22,8 +22,8 @@ Vector = NDArray[np.float64]
 
 # Weights of the evidence; chosen on half of the kinds of scenes of bench/presence.py, and reported on the other half.
 # Of one; angle of the cosine; logarithm of the worst spot; gap to the rival; logarithm of the surprise.
-WEIGHTS = (-18.1, 4.96, -1.61, 5.12, 0.93)
-_MOST_LIKENESS, _MOST_WORST, _MOST_GAP, _MOST_SURPRISE = 2.6, 0.3, 1.0, 19.0
+WEIGHTS = (-18.1, 4.66, -2.25, 5.8, 0.94)
+_MOST_LIKENESS, _MOST_WORST, _MOST_GAP, _MOST_SURPRISE = 2.6, 0.5, 1.0, 19.0
 _NEARLY_ONE = 0.9967
 # The very same pixels need no further evidence.
 _SAME_EVIDENCE = 5.0

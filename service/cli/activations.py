@@ -73,6 +73,7 @@ def activations(
     )
     upload = Upload([read_file(image)], None if template is None else read_file(template))
     form = options.suffix_of(out, "--out", "a .png or a .npz file", _MEDIA)
+    options.check_apart(out, "--out", [image, template])
     if url:
         answer, content = _ask(Client(url, api_key), upload, wanted, form)
     else:

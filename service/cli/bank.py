@@ -14,7 +14,7 @@ from models.bank.graph import Template
 from models.bank.write import write_bank
 from scs.errors import OptionError
 from service.cli import options
-from service.cli.files import shown_name
+from service.cli.files import read_bytes, shown_name
 from service.cli.local_models import own_repository, settings_for
 from service.cli.printing.plain import plain_console, say, say_json
 from service.pictures.decode import decode_cutout, decode_image, decode_mask
@@ -76,7 +76,7 @@ def _read_templates(paths: list[Path], masks: list[Path], grey: bool | None, max
     """Read templates, and their masks: none, one for all, or one each; grey where all are grey, unless told."""
     if len(masks) not in (0, 1, len(paths)):
         raise OptionError(f"there may be one mask, or one for each of {len(paths)} templates; {len(masks)} came")
-    contents = {path: path.read_bytes() for path in paths}
+    contents = {path: read_bytes(path) for path in paths}
     if grey is None:
         grey = all(_is_grey(path, content, max_pixels) for path, content in contents.items())
     weights = [_read_mask(path, max_pixels) for path in masks] or [None]
@@ -94,7 +94,7 @@ def _is_grey(path: Path, content: bytes, max_pixels: int) -> bool:
 
 def _read_mask(path: Path, max_pixels: int) -> Weights | None:
     with error_about(f"'{path.name}'"):
-        return decode_mask(path.read_bytes(), max_pixels)
+        return decode_mask(read_bytes(path), max_pixels)
 
 
 def _template(path: Path, content: bytes, weights: Weights | None, channels: int, max_pixels: int) -> Template:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,7 +11,18 @@ from service.api.files import NamedBytes
 
 def read_file(path: Path) -> NamedBytes:
     """Read a file's bytes and name, without decoding; ``.npy`` files are marked as arrays."""
-    return NamedBytes(shown_name(path.name), path.read_bytes(), is_npy=path.suffix == ".npy")
+    return NamedBytes(shown_name(path.name), read_bytes(path), is_npy=path.suffix == ".npy")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file or a pipe to its end.
+
+    Raises:
+        OSError: it cannot be read, or is a device, which may have no end.
+    """
+    if path.is_char_device():
+        raise OSError(errno.EINVAL, "A file or a pipe is needed, and this is a device", str(path))
+    return path.read_bytes()
 
 
 def shown_name(name: str) -> str:

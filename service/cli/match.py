@@ -112,6 +112,9 @@ def match(
     )
     options.suffix_of(out, "--out", "a .png file", {".png"})
     form = options.suffix_of(heatmap, "--heatmap", "a .png, .npz or .npy file", _WRITERS)
+    read = [scene, reference, *(templates or []), *(mask or [])]
+    options.check_apart(out, "--out", read)
+    options.check_apart(heatmap, "--heatmap", read)
     settings = without_limits(settings_for(repository))
     with _looking():
         upload, rate = read_match_files(scene, templates or [], mask or [], reference, boxed=bool(box))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -56,6 +56,24 @@ def checked(kind: type[Options], **values: Any) -> Options:
     except ValidationError as error:
         first = error.errors()[0]
         raise OptionError(f"{first['loc'][0]}: {first['msg'].lower()}; '{first['input']}' came") from None
+
+
+def check_apart(written: Path | None, option: str, read: Iterable[Path | None]) -> None:
+    """Check that a file to write is none of those that are read.
+
+    Args:
+        written: the file, or None.
+        option: that names it, "--out", say, for the message.
+        read: the files that are read; None is none.
+
+    Raises:
+        OptionError: it is one of them, by this or by another name.
+    """
+    if written is None or not written.exists():
+        return
+    for path in read:
+        if path is not None and path.exists() and path.samefile(written):
+            raise OptionError(f"{option} is another file than those that are read; '{written.name}' came for both")
 
 
 def suffix_of(path: Path | None, option: str, needed: str, allowed: Collection[str]) -> str:

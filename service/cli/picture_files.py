@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scs.errors import OptionError
 from service.api.files import NamedBytes
-from service.cli.files import shown_name
+from service.cli.files import read_bytes, shown_name
 from service.pictures.formats import SUFFIXES, format_of
 from service.pictures.npy import is_npy
 from service.pictures.picture import MAX_PICTURES
@@ -33,7 +33,7 @@ class PictureFile:
         Raises:
             OSError: it cannot be read.
         """
-        content = sys.stdin.buffer.read() if self.path == STANDARD_INPUT else self.path.read_bytes()
+        content = sys.stdin.buffer.read() if self.path == STANDARD_INPUT else read_bytes(self.path)
         return NamedBytes(self.name, content, is_npy=self.path.suffix == ".npy" or is_npy(None, content))
 
 

@@ -92,3 +92,21 @@ def test_the_noise_of_a_scene_is_that_of_its_quiet_parts():
     noise = Explainer(scene[80:120, 80:120]).noise(as_picture("scene", scene))
     assert noise.fine == pytest.approx(25, rel=0.2)
     assert noise.coarse < 0.1 * noise.fine
+
+
+def test_a_difference_at_the_rim_counts_less_than_one_in_the_middle():
+    def worst(row, column):
+        other = SCENE.astype(np.float32)
+        other[ROW + row : ROW + row + 4, COLUMN + column : COLUMN + column + 4] += 120
+        return explained(other).worst
+
+    assert worst(0, 0) < 0.5 * worst(HEIGHT // 2, WIDTH // 2)
+
+
+def test_the_noise_of_a_large_template_is_that_of_its_averaged_pixels():
+    deviation = 20
+    scene = 128 + deviation * np.random.default_rng(0).standard_normal((900, 900))
+    explainer = Explainer(scene[:640, :640])
+    block = 640 // explainer._shape[0]
+    assert block > 1
+    assert explainer.noise(as_picture("scene", scene)).fine == pytest.approx((deviation / block) ** 2, rel=0.2)

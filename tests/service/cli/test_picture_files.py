@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,12 @@ def test_a_dash_is_standard_input(monkeypatch, jpeg):
     (file,) = find_pictures([STANDARD_INPUT])
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(jpeg)))
     assert file.read().content == jpeg and file.name == "standard input"
+
+
+def test_a_device_is_refused_before_it_is_read():
+    (file,) = find_pictures([Path("/dev/zero")])
+    with pytest.raises(OSError, match="A file or a pipe is needed, and this is a device: '/dev/zero'"):
+        file.read()
 
 
 def test_files_are_split_by_their_number_and_their_size(folder, monkeypatch):
