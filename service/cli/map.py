@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from itertools import islice
 from json import dumps
 from pathlib import Path
@@ -11,14 +12,19 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from scs.cores import usable_cores
+from service.api.activations import ActivationOptions
 from service.api.files import shown_name
+from service.api.match import MatchOptions
 from service.api.predict import PredictOptions
+from service.cli import activations as of_activations
+from service.cli import match as of_match
 from service.cli import options
+from service.cli.files import read_file
 from service.cli.local_models import settings_for
 from service.cli.printing.plain import say, say_json
 from service.cli.progress import image_bars
 from service.map.packages import needed_for
-from service.settings import Settings, read_settings
+from service.settings import Settings, read_settings, without_limits
 from service.workers.pools import HAS_PROCESSES
 
 if TYPE_CHECKING:
@@ -32,6 +38,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
+class MapsForm(StrEnum):
+    """The files that the maps of pictures are written to."""
+
+    npz = "npz"
+    zarr = "zarr"
+
+
 Inputs = Annotated[
     list[str],
     typer.Argument(
@@ -41,6 +55,8 @@ Inputs = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="Folder for the rows; that of the same run goes on with it.")]
 Processes = Annotated[int | None, typer.Option(min=1, help="Processes that work; one for each core unless given.")]
+
+Maps = Annotated[MapsForm, typer.Option(help="Files of the maps: npz, one a picture, or zarr, a group a picture.")]
 
 _SHOWN = 10  # failures
 
@@ -65,6 +81,79 @@ def predict(
     with needed_for("scs map"):
         from service.map.predict import PredictTask
     _map("predict", PredictTask.of(_settings(repository), wanted), Run(inputs, out, processes, json))
+
+
+@app.command()
+def activations(
+    inputs: Inputs,
+    out: Out,
+    maps: Maps = MapsForm.npz,
+    model: options.Model = None,
+    version: options.Version = None,
+    layers: of_activations.Layers = "all",
+    channels: of_activations.Channels = "top4",
+    class_name: of_activations.ClassName = None,
+    method: of_activations.MethodName = None,
+    class_layer: of_activations.ClassLayer = None,
+    template: of_activations.Template = None,
+    box: of_activations.Box = None,
+    peaks: of_activations.Peaks = 5,
+    resize: of_activations.Resize = None,
+    repository: options.Repository = None,
+    processes: Processes = None,
+    json: options.Json = False,
+) -> None:
+    """Write what every layer of a network sees in pictures.
+
+    Example: scs map activations photos/ --out seen --layers class_map --channels all --maps zarr
+    """
+    named = {"model": model, "version": version, "layers": layers, "channels": channels, "class": class_name}
+    explained = {"method": method, "class_layer": class_layer, "box": box, "peaks": peaks, "resize": resize}
+    wanted = options.checked(ActivationOptions, **named, **explained)
+    with needed_for("scs map"):
+        from service.map.activations import ActivationsTask
+    sought = None if template is None else read_file(template)
+    task = ActivationsTask.of(_settings(repository), sought, wanted, out, maps.value)
+    _map("activations", task, Run(inputs, out, processes, json))
+
+
+@app.command()
+def match(
+    inputs: Inputs,
+    out: Out,
+    templates: Annotated[list[Path], typer.Option("--template", help="What to look for; once for each.")],
+    mask: of_match.Masks = None,
+    method: of_match.Method = "ccoeff_normed",
+    p: of_match.Exponent = 2.0,
+    q: of_match.NoiseFloor = 0.0,
+    angles: of_match.Angles = None,
+    scales: of_match.Scales = None,
+    top: of_match.Top = 5,
+    threshold: of_match.Threshold = None,
+    overlap: of_match.Overlap = 0.3,
+    polarity: of_match.Polarity = "same",
+    border: of_match.Border = "whole",
+    region: of_match.Region = None,
+    model: of_match.NetworkName = None,
+    version: options.Version = None,
+    layer: of_match.Layer = None,
+    repository: options.Repository = None,
+    processes: Processes = None,
+    json: options.Json = False,
+) -> None:
+    """Find templates in pictures; a picture without them is no failure.
+
+    Example: scs map match photos/ --template part.png --out found
+    """
+    found = {"method": method, "p": p, "q": q, "angles": angles, "scales": scales, "region": region, "border": border}
+    kept = {"top": top, "threshold": threshold, "overlap": overlap, "polarity": polarity}
+    network = {"model": model, "version": version, "layer": layer}
+    wanted = options.checked(MatchOptions, **found, **kept, **network)
+    with needed_for("scs map"):
+        from service.map.match import MatchTask
+    files = [read_file(path) for path in templates], [read_file(path) for path in mask or []]
+    task = MatchTask.of(without_limits(_settings(repository)), *files, wanted)
+    _map("match", task, Run(inputs, out, processes, json))
 
 
 class Run(NamedTuple):

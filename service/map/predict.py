@@ -13,7 +13,7 @@ import pyarrow as pa
 from scs.errors import OptionError, ScsError
 from service.api.files import Upload
 from service.api.predict import PredictOptions
-from service.map.task import ModelFile, Numbered, Row, Step, failed
+from service.map.task import ModelFile, Numbered, Row, Step, failed, ranked
 from service.settings import Settings
 from service.tasks.local import LocalPredictor
 
@@ -53,13 +53,12 @@ class PredictTask:
     def columns(self) -> list[pa.Field]:
         """Size in pixels, the best class, and all that were asked for, best first."""
         value = "score" if self.of_bank else "probability"
-        ranked = pa.struct([("label", pa.string()), ("index", pa.int32()), (value, pa.float64())])
         return [
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
             pa.field("label", pa.string()),
             pa.field(value, pa.float64()),
-            pa.field("classes", pa.list_(ranked)),
+            pa.field("classes", pa.list_(ranked(self.of_bank))),
         ]
 
     def describe(self) -> dict[str, Any]:

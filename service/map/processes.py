@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from math import inf
@@ -38,6 +39,7 @@ def map_here(task: Task, run: Run, processes: int, memory: int, done: Callable[[
     """
     use_threads(1)
     limit_libraries()
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve a gigabyte, which counts as taken
     if HAS_PROCESSES:
         for step in (preload.import_all, prepare, *task.steps):
             NURSERY.prepare(step)
@@ -50,6 +52,8 @@ def map_here(task: Task, run: Run, processes: int, memory: int, done: Callable[[
 
 def prepare() -> None:
     """Import what work on a run needs, before processes are forked."""
+    import service.map.activations
+    import service.map.match
     import service.map.predict
     import service.map.work  # noqa: F401
 

@@ -53,6 +53,13 @@ def schema_of(task: Task) -> pa.Schema:
     return pa.schema([("number", pa.int64()), ("name", pa.string()), *task.columns, ("error", pa.string())])
 
 
+def ranked(of_bank: bool) -> pa.StructType:
+    """Return the type of a class with its probability, or of a template of a bank with its score."""
+    return pa.struct(
+        [("label", pa.string()), ("index", pa.int32()), ("score" if of_bank else "probability", pa.float64())]
+    )
+
+
 def failed(number: int, name: str, error: Exception | str) -> Row:
     """Return the row of a picture that there is no answer for."""
     return {"number": number, "name": name, "error": str(error)}

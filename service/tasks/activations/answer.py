@@ -51,8 +51,8 @@ def to_response(activations: Activations, overlay: bool) -> ActivationsResponse:
     )
 
 
-def to_npz(activations: Activations) -> bytes:
-    """Write the raw numbers as a NumPy ``.npz``.
+def to_arrays(activations: Activations) -> dict[str, np.ndarray]:
+    """Return the raw numbers by name.
 
     For each layer ``<layer>`` holds the chosen channels ``(n, H, W)`` and ``<layer>.channels`` their numbers;
     ``<layer>.match`` the similarity to the template, and ``<layer>.peaks`` where that is best, ``(n, 5)``: x, y, width
@@ -71,14 +71,19 @@ def to_npz(activations: Activations) -> bytes:
             arrays[f"{layer.card.name}.peaks"] = np.array(
                 [
                     [each.x, each.y, each.width, each.height, each.score]
-                    for each in _peaks(layer.match, activations.picture)
+                    for each in peaks_of(layer.match, activations.picture)
                 ],
                 dtype=np.float64,
             ).reshape(-1, 5)
     if activations.class_map is not None:
         arrays[f"class:{_file_name(activations.class_map.label)}"] = activations.class_map.values
+    return arrays
+
+
+def to_npz(activations: Activations) -> bytes:
+    """Write the raw numbers of :func:`to_arrays` as a NumPy ``.npz``."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, allow_pickle=False, **to_arrays(activations))
     return buffer.getvalue()
 
 
@@ -115,7 +120,8 @@ def _layer_response(layer: SeenLayer, picture: Picture, below: _Backdrop | None)
     )
 
 
-def _peaks(found: LayerMatch, picture: Picture) -> list[Peak]:
+def peaks_of(found: LayerMatch, picture: Picture) -> list[Peak]:
+    """Return where a template's features occur in a layer, in pixels of the picture as it was sent."""
     peaks = []
     for box, score in found.peaks:
         sent = to_sent(box, picture)
@@ -124,7 +130,7 @@ def _peaks(found: LayerMatch, picture: Picture) -> list[Peak]:
 
 
 def _match_response(found: LayerMatch, picture: Picture) -> FeatureMatch:
-    return FeatureMatch(peaks=_peaks(found, picture), **_heatmap(found.scores, True, None).model_dump())
+    return FeatureMatch(peaks=peaks_of(found, picture), **_heatmap(found.scores, True, None).model_dump())
 
 
 def _class_response(seen: SeenClass | None, below: _Backdrop | None) -> ClassMap | None:
