@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from scs.cores import usable_cores
+from scs.errors import OptionError
 from service.api.activations import ActivationOptions
 from service.api.files import shown_name
 from service.api.match import MatchOptions
@@ -58,6 +59,16 @@ Processes = Annotated[int | None, typer.Option(min=1, help="Processes that work;
 
 Maps = Annotated[MapsForm, typer.Option(help="Files of the maps: npz, one a picture, or zarr, a group a picture.")]
 
+Level = Annotated[int, typer.Option(min=0, help="Of slides: which of their levels, 0 the largest.")]
+Background = Annotated[
+    int | None,
+    typer.Option(min=0, help="Of slides: skip tiles whose values, in each channel, lie no further apart than this."),
+]
+Step = Annotated[
+    int | None,
+    typer.Option(min=1, help="Of slides: write maps of the scores, the best of step by step places; 1 writes all."),
+]
+
 _SHOWN = 10  # failures
 
 
@@ -99,6 +110,8 @@ def activations(
     box: of_activations.Box = None,
     peaks: of_activations.Peaks = 5,
     resize: of_activations.Resize = None,
+    level: Level = 0,
+    background: Background = None,
     repository: options.Repository = None,
     processes: Processes = None,
     json: options.Json = False,
@@ -112,8 +125,19 @@ def activations(
     wanted = options.checked(ActivationOptions, **named, **explained)
     with needed_for("scs map"):
         from service.map.activations import ActivationsTask
+        from service.map.slides.activations import SlideActivations
+        from service.map.slides.slide import are_slides
+        from service.map.slides.task import Look
+    settings = _settings(repository)
     sought = None if template is None else read_file(template)
-    task = ActivationsTask.of(_settings(repository), sought, wanted, out, maps.value)
+    task: Task
+    if are_slides(inputs, settings.max_pixels):
+        task = SlideActivations.make(
+            settings, wanted, sought, Look(out.absolute(), level, background, settings.max_pixels)
+        )
+    else:
+        _check_for_pictures(level, background)
+        task = ActivationsTask.of(settings, sought, wanted, out, maps.value)
     _map("activations", task, Run(inputs, out, processes, json))
 
 
@@ -137,6 +161,9 @@ def match(
     model: of_match.NetworkName = None,
     version: options.Version = None,
     layer: of_match.Layer = None,
+    level: Level = 0,
+    background: Background = None,
+    step: Step = None,
     repository: options.Repository = None,
     processes: Processes = None,
     json: options.Json = False,
@@ -151,8 +178,18 @@ def match(
     wanted = options.checked(MatchOptions, **found, **kept, **network)
     with needed_for("scs map"):
         from service.map.match import MatchTask
+        from service.map.slides.match import SlideMatch
+        from service.map.slides.slide import are_slides
+        from service.map.slides.task import Look
+    settings = _settings(repository)
     files = [read_file(path) for path in templates], [read_file(path) for path in mask or []]
-    task = MatchTask.of(without_limits(_settings(repository)), *files, wanted)
+    look = Look(out.absolute(), level, background, settings.max_pixels)
+    search = MatchTask.of(without_limits(settings), *files, wanted)
+    task: Task = search
+    if are_slides(inputs, settings.max_pixels):
+        task = SlideMatch(search, look, step)
+    else:
+        _check_for_pictures(level, background)
     _map("match", task, Run(inputs, out, processes, json))
 
 
@@ -179,6 +216,16 @@ def _map(kind: str, task: Task, wanted: Run) -> None:
 
         run = map_pictures(kind, task, wanted.inputs, wanted.out, do, sys.stdin.buffer, processes)
     _say(run, wanted.json)
+
+
+def _check_for_pictures(level: int, background: int | None) -> None:
+    """Refuse options of slides where there are none.
+
+    Raises:
+        OptionError: one is given.
+    """
+    if level or background is not None:
+        raise OptionError("--level and --background are for slides; pictures came")
 
 
 def _say(run: MapRun, json: bool) -> None:

@@ -15,8 +15,9 @@ from scs.errors import ScsError
 from service.api.activations import ActivationOptions
 from service.api.files import NamedBytes, Upload
 from service.map.packages import needed_for
+from service.map.pictures import Numbered, PictureTask
 from service.map.run import writing
-from service.map.task import ModelFile, Numbered, Row, Step, failed, ranked
+from service.map.task import ModelFile, Row, Step, failed, ranked
 from service.settings import Settings
 from service.tasks.activations.activate import Activations, SeenLayer, activate
 from service.tasks.activations.answer import peaks_of, to_arrays, to_npz
@@ -42,7 +43,7 @@ _CLASS_MAP = pa.struct(
 
 
 @dataclass(frozen=True)
-class ActivationsTask:
+class ActivationsTask(PictureTask):
     """The heatmaps of a network's layers, as ``scs activations`` makes them.
 
     Attributes:
@@ -107,7 +108,7 @@ class ActivationsTask:
             "maps": self.form,
         }
 
-    def rows(self, pictures: Sequence[Numbered]) -> Iterator[Row]:
+    def answer(self, pictures: Sequence[Numbered]) -> Iterator[Row]:
         """Yield a row for each picture, once its maps are written.
 
         Raises:

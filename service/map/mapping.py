@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from scs.errors import OptionError
-from service.map.inputs.find import STANDARD_INPUT, find
+from service.map.inputs.find import STANDARD_INPUT
 from service.map.listed import write_list
 from service.map.run import LIST_FILE, Run, begin_run, locked, open_run, writing
 from service.map.task import Task
@@ -44,18 +44,22 @@ def map_pictures(
     is_new = not out.exists()
     with locked(out):
         try:
-            run = open_run(out, described) or _begin(out, described, inputs, names, processes)
+            run = open_run(out, described) or _begin(out, task, described, inputs, names, processes)
         except OptionError:
             if is_new:
-                _take_away(out)
+                shutil.rmtree(out)
             raise
         do(task, run)
+        with writing(out):
+            task.finish(run)
     return run
 
 
-def _begin(out: Path, described: dict[str, Any], inputs: Sequence[str], names: BinaryIO, processes: int) -> Run:
+def _begin(
+    out: Path, task: Task, described: dict[str, Any], inputs: Sequence[str], names: BinaryIO, processes: int
+) -> Run:
     with writing(out):
-        count = write_list(out / LIST_FILE, find(inputs, names, out.absolute()))
+        count = write_list(out / LIST_FILE, task.listed(inputs, names, out.absolute()))
         if not count:
             raise OptionError("pictures are needed; none were listed")
         part = min(max(_LEAST, -(-count // (_PARTS_EACH * processes))), _MOST)
@@ -64,11 +68,3 @@ def _begin(out: Path, described: dict[str, Any], inputs: Sequence[str], names: B
 
 def _whole(each: str) -> str:
     return each if each == STANDARD_INPUT else os.path.abspath(each)
-
-
-def _take_away(folder: Path) -> None:
-    """Take away a folder that nothing came of."""
-    with suppress(OSError):
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()

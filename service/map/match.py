@@ -12,7 +12,8 @@ import pyarrow as pa
 from scs.errors import ScsError
 from service.api.files import MatchUpload, NamedBytes
 from service.api.match import MatchOptions
-from service.map.task import ModelFile, Numbered, Row, Step, failed
+from service.map.pictures import Numbered, PictureTask
+from service.map.task import ModelFile, Row, Step, failed
 from service.settings import Settings
 from service.tasks.match.answer import to_match_response
 from service.tasks.match.find import find_matches
@@ -33,7 +34,7 @@ _MATCH = pa.struct(
 
 
 @dataclass(frozen=True)
-class MatchTask:
+class MatchTask(PictureTask):
     """The search for templates, as ``scs match`` does it.
 
     Attributes:
@@ -86,7 +87,7 @@ class MatchTask:
             "options": self.options.model_dump(exclude={"model", "version"}),
         }
 
-    def rows(self, pictures: Sequence[Numbered]) -> Iterator[Row]:
+    def answer(self, pictures: Sequence[Numbered]) -> Iterator[Row]:
         """Yield a row for each picture."""
         for number, file in pictures:
             try:

@@ -13,13 +13,14 @@ import pyarrow as pa
 from scs.errors import OptionError, ScsError
 from service.api.files import Upload
 from service.api.predict import PredictOptions
-from service.map.task import ModelFile, Numbered, Row, Step, failed, ranked
+from service.map.pictures import Numbered, PictureTask
+from service.map.task import ModelFile, Row, Step, failed, ranked
 from service.settings import Settings
 from service.tasks.local import LocalPredictor
 
 
 @dataclass(frozen=True)
-class PredictTask:
+class PredictTask(PictureTask):
     """The classification of pictures, as ``scs predict`` does it.
 
     Attributes:
@@ -65,7 +66,7 @@ class PredictTask:
         """Return the model and the options."""
         return {"model": self.model.describe(), "options": self.options.model_dump(exclude={"model", "version"})}
 
-    def rows(self, pictures: Sequence[Numbered]) -> Iterator[Row]:
+    def answer(self, pictures: Sequence[Numbered]) -> Iterator[Row]:
         """Yield a row for each picture, and for each of an array of several."""
         arrays = [[each] for each in pictures if each.file.is_npy]
         for group in filter(None, [[each for each in pictures if not each.file.is_npy], *arrays]):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -14,19 +14,13 @@ from models.cards import catalogue
 from models.cards.card import ModelCard
 from models.runtime.load import choose_device
 from scs.errors import ModelError
-from service.api.files import NamedBytes
+from service.map.listed import Listed
+from service.map.run import Run
 from service.repository.loader import LoadedModel, load_entry
 from service.settings import Settings
 
 Row = dict[str, Any]
 Step = Callable[[], object]
-
-
-class Numbered(NamedTuple):
-    """A picture as it was read, not decoded, with its number in the list, from 0."""
-
-    number: int
-    file: NamedBytes
 
 
 class Task(Protocol):
@@ -43,8 +37,16 @@ class Task(Protocol):
         """Return what another run has to agree in to go on with this one, as JSON has it."""
         ...
 
-    def rows(self, pictures: Sequence[Numbered]) -> Iterator[Row]:
-        """Yield a row for each picture; of one that failed, by :func:`failed`."""
+    def listed(self, inputs: Iterable[str], names: BinaryIO, leave_out: Path) -> Iterator[Listed]:
+        """Yield what inputs stand for; see :func:`service.map.inputs.find.find`."""
+        ...
+
+    def rows(self, listed: Iterable[tuple[int, Listed]]) -> Iterator[Row]:
+        """Yield a row for each that is listed with its number; of one that failed, by :func:`failed`."""
+        ...
+
+    def finish(self, run: Run) -> None:
+        """Write what is made of all rows, where that is not there yet."""
         ...
 
 

@@ -13,6 +13,7 @@ from service.api.files import shown_name
 from service.map.inputs import parquet, tar, zarr_array
 from service.map.inputs.read import FILE
 from service.map.listed import Listed
+from service.map.slides.slide import SCANNED
 from service.pictures.folder import files_in, is_picture_file
 
 STANDARD_INPUT = "-"
@@ -23,13 +24,14 @@ _ARCHIVES: dict[str, Callable[[Path], Iterator[Listed]]] = {
 _LOOKED_AT = 2**16  # bytes of a list of names
 
 
-def find(inputs: Iterable[str], names: BinaryIO, leave_out: Path) -> Iterator[Listed]:
+def find(inputs: Iterable[str], names: BinaryIO, leave_out: Path, *, whole: bool = False) -> Iterator[Listed]:
     """Yield the pictures of inputs: files, folders, globs, tar archives, Parquet files, Zarr arrays.
 
     Args:
         inputs: as they were named; ``-`` stands for a list of them in ``names``.
         names: a line each, or each followed by a zero byte, as ``find -print0`` writes them.
         leave_out: a folder that is not looked into, an absolute path.
+        whole: whether each Zarr is one, and not looked into.
 
     Raises:
         OptionError: an input that is not there, or a folder or a glob without pictures.
@@ -37,27 +39,28 @@ def find(inputs: Iterable[str], names: BinaryIO, leave_out: Path) -> Iterator[Li
     for each in inputs:
         if each == STANDARD_INPUT:
             for name in _names(names):
-                yield from _find_one(Path(os.fsdecode(name)), leave_out)
+                yield from _find_one(Path(os.fsdecode(name)), leave_out, whole)
         elif os.path.lexists(each):
-            yield from _find_one(Path(each), leave_out)
+            yield from _find_one(Path(each), leave_out, whole)
         else:
-            yield from _find_glob(each, leave_out)
+            yield from _find_glob(each, leave_out, whole)
 
 
-def _find_glob(pattern: str, leave_out: Path) -> Iterator[Listed]:
+def _find_glob(pattern: str, leave_out: Path, whole: bool) -> Iterator[Listed]:
     found = sorted(glob.iglob(pattern, recursive=True)) if glob.has_magic(pattern) else []
     if not found:
         raise OptionError(f"there is no file or folder '{shown_name(pattern)}'")
     for each in found:
         if not (os.path.isdir(each) and "**" in pattern):  # whose files are found as well
-            yield from _find_one(Path(each), leave_out)
+            yield from _find_one(Path(each), leave_out, whole)
 
 
-def _find_one(path: Path, leave_out: Path) -> Iterator[Listed]:
+def _find_one(path: Path, leave_out: Path, whole: bool) -> Iterator[Listed]:
     """Yield the pictures of a file or folder; what is not there is found missing when it is read."""
-    if not path.is_dir():
+    is_zarr = path.is_dir() and zarr_array.is_zarr(path)
+    if not path.is_dir() or (whole and is_zarr):
         yield from _in_file(path)
-    elif zarr_array.is_zarr(path):
+    elif is_zarr:
         yield from zarr_array.list_zarr(path)
     else:
         yield from _in_folder(path, leave_out)
@@ -70,7 +73,7 @@ def _in_folder(folder: Path, leave_out: Path) -> Iterator[Listed]:
     for path in files_in(folder):
         if path.is_relative_to(left_out):
             continue
-        if path.suffix.lower() in _ARCHIVES or is_picture_file(path):
+        if path.suffix.lower() in (*_ARCHIVES, *SCANNED) or is_picture_file(path):
             is_empty = False
             yield from _in_file(path)
     if is_empty:

@@ -17,8 +17,9 @@ from service.api.predict import PredictOptions
 from service.cli.local_models import open_model
 from service.map.activations import ActivationsTask
 from service.map.match import MatchTask
+from service.map.pictures import Numbered
 from service.map.predict import PredictTask
-from service.map.task import Numbered, schema_of
+from service.map.task import schema_of
 from service.pictures.npy import to_npy
 from service.settings import without_limits
 from service.tasks.activations.activate import activate
@@ -50,7 +51,7 @@ BROKEN = NamedBytes("broken.png", b"no picture")
 
 def rows_of(task, *files: NamedBytes) -> list[dict]:
     """The rows of a task as they are read again from a run's parts."""
-    rows = list(task.rows([Numbered(number, file) for number, file in enumerate(files)]))
+    rows = list(task.answer([Numbered(number, file) for number, file in enumerate(files)]))
     return pyarrow.Table.from_pylist(rows, schema_of(task)).to_pylist()
 
 
