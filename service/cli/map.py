@@ -59,6 +59,10 @@ Processes = Annotated[int | None, typer.Option(min=1, help="Processes that work;
 
 Maps = Annotated[MapsForm, typer.Option(help="Files of the maps: npz, one a picture, or zarr, a group a picture.")]
 
+Ray = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: auto, its address, or local for one of this machine."),
+]
 Level = Annotated[int, typer.Option(min=0, help="Of slides: which of their levels, 0 the largest.")]
 Background = Annotated[
     int | None,
@@ -82,6 +86,7 @@ def predict(
     resize: Annotated[str, typer.Option(help="card, none, or pixels of the longer side.")] = "card",
     repository: options.Repository = None,
     processes: Processes = None,
+    ray: Ray = None,
     json: options.Json = False,
 ) -> None:
     """Classify pictures.
@@ -91,7 +96,7 @@ def predict(
     wanted = options.checked(PredictOptions, model=model, version=version, top_k=top_k, resize=resize, partial=True)
     with needed_for("scs map"):
         from service.map.predict import PredictTask
-    _map("predict", PredictTask.of(_settings(repository), wanted), Run(inputs, out, processes, json))
+    _map("predict", PredictTask.of(_settings(repository), wanted), Run(inputs, out, processes, ray, json))
 
 
 @app.command()
@@ -114,6 +119,7 @@ def activations(
     background: Background = None,
     repository: options.Repository = None,
     processes: Processes = None,
+    ray: Ray = None,
     json: options.Json = False,
 ) -> None:
     """Write what every layer of a network sees in pictures.
@@ -138,7 +144,7 @@ def activations(
     else:
         _check_for_pictures(level, background)
         task = ActivationsTask.of(settings, sought, wanted, out, maps.value)
-    _map("activations", task, Run(inputs, out, processes, json))
+    _map("activations", task, Run(inputs, out, processes, ray, json))
 
 
 @app.command()
@@ -166,6 +172,7 @@ def match(
     step: Step = None,
     repository: options.Repository = None,
     processes: Processes = None,
+    ray: Ray = None,
     json: options.Json = False,
 ) -> None:
     """Find templates in pictures; a picture without them is no failure.
@@ -190,15 +197,16 @@ def match(
         task = SlideMatch(search, look, step)
     else:
         _check_for_pictures(level, background)
-    _map("match", task, Run(inputs, out, processes, json))
+    _map("match", task, Run(inputs, out, processes, ray, json))
 
 
 class Run(NamedTuple):
-    """Which pictures, where to, on how many processes, and how it is told."""
+    """Which pictures, where to, on what, and how it is told."""
 
     inputs: list[str]
     out: Path
     processes: int | None
+    ray: str | None
     json: bool
 
 
@@ -206,13 +214,18 @@ def _map(kind: str, task: Task, wanted: Run) -> None:
     """Do a task on pictures, show how far it is, and say what came of it."""
     from service.map.mapping import map_pictures
     from service.map.processes import map_here
+    from service.map.ray_data import map_on_ray
 
     settings = read_settings()
     processes = (wanted.processes or usable_cores()) if HAS_PROCESSES else 1
     with image_bars() as bar:
 
         def do(task: Task, run: MapRun) -> None:
-            map_here(task, run, processes, settings.max_memory_bytes // processes, bar(kind, run.pictures))
+            shown = bar(kind, run.pictures)
+            if wanted.ray is None:
+                map_here(task, run, processes, settings.max_memory_bytes // processes, shown)
+            else:
+                map_on_ray(task, run, wanted.ray, shown)
 
         run = map_pictures(kind, task, wanted.inputs, wanted.out, do, sys.stdin.buffer, processes)
     _say(run, wanted.json)
