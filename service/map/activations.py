@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,7 +17,7 @@ from service.api.files import NamedBytes, Upload
 from service.map.packages import needed_for
 from service.map.pictures import Numbered, PictureTask
 from service.map.run import writing
-from service.map.task import ModelFile, Row, Step, failed, ranked
+from service.map.task import ModelFile, Row, Step, as_ranked, failed, ranked
 from service.settings import Settings
 from service.tasks.activations.activate import Activations, SeenLayer, activate
 from service.tasks.activations.answer import peaks_of, to_arrays, to_npz
@@ -157,7 +157,7 @@ def _row(seen: Activations) -> Row:
     return {
         "width": seen.picture.width,
         "height": seen.picture.height,
-        "classes": [asdict(each) for each in seen.classes],
+        "classes": as_ranked(seen.classes),
         "layers": [_layer(layer, seen) for layer in seen.layers],
         "class_map": None if seen.class_map is None else _class_map(seen.class_map),
     }

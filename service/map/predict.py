@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from scs.errors import OptionError, ScsError
 from service.api.files import Upload
 from service.api.predict import PredictOptions
 from service.map.pictures import Numbered, PictureTask
-from service.map.task import ModelFile, Row, Step, failed, ranked
+from service.map.task import ModelFile, Row, Step, as_ranked, failed, ranked
 from service.settings import Settings
 from service.tasks.local import LocalPredictor
 
@@ -92,9 +93,11 @@ class PredictTask(PictureTask):
             yield self._row(each.number, found)
 
     def _row(self, number: int, found: dict[str, Any]) -> Row:
-        classes = [asdict(each) for each in found["classes"]]
+        classes = as_ranked(found["classes"])
         return {**found, **(classes[0] if classes else {}), "number": number, "classes": classes, "error": None}
 
     @cached_property
     def _predictor(self) -> LocalPredictor:
-        return LocalPredictor(self.settings)
+        predictor = LocalPredictor(self.settings)
+        weakref.finalize(self, predictor.close)
+        return predictor

@@ -14,6 +14,7 @@ from models.cards import catalogue
 from models.cards.card import ModelCard
 from models.runtime.load import choose_device
 from scs.errors import ModelError
+from service.api.ranking import Ranking
 from service.map.listed import Listed
 from service.map.run import Run
 from service.repository.loader import LoadedModel, load_entry
@@ -60,6 +61,11 @@ def ranked(of_bank: bool) -> pa.StructType:
     return pa.struct(
         [("label", pa.string()), ("index", pa.int32()), ("score" if of_bank else "probability", pa.float64())]
     )
+
+
+def as_ranked(ranking: Ranking) -> list[Row]:
+    """Return classes as a row has them; ``dataclasses.asdict`` takes as long as a small picture's network."""
+    return [{name: getattr(each, name) for name in each.__slots__} for each in ranking]
 
 
 def failed(number: int, name: str, error: Exception | str) -> Row:
