@@ -29,7 +29,7 @@ from service.settings import Settings, read_settings, without_limits
 from service.workers.pools import HAS_PROCESSES
 
 if TYPE_CHECKING:
-    from service.map.run import Run as MapRun
+    from service.map.run import Run
     from service.map.task import Task
 
 app = typer.Typer(
@@ -96,7 +96,7 @@ def predict(
     wanted = options.checked(PredictOptions, model=model, version=version, top_k=top_k, resize=resize, partial=True)
     with needed_for("scs map"):
         from service.map.predict import PredictTask
-    _map("predict", PredictTask.of(_settings(repository), wanted), Run(inputs, out, processes, ray, json))
+    _map("predict", PredictTask.of(_settings(repository), wanted), Asked(inputs, out, processes, ray, json))
 
 
 @app.command()
@@ -144,7 +144,7 @@ def activations(
     else:
         _check_for_pictures(level, background)
         task = ActivationsTask.of(settings, sought, wanted, out, maps.value)
-    _map("activations", task, Run(inputs, out, processes, ray, json))
+    _map("activations", task, Asked(inputs, out, processes, ray, json))
 
 
 @app.command()
@@ -197,10 +197,10 @@ def match(
         task = SlideMatch(search, look, step)
     else:
         _check_for_pictures(level, background)
-    _map("match", task, Run(inputs, out, processes, ray, json))
+    _map("match", task, Asked(inputs, out, processes, ray, json))
 
 
-class Run(NamedTuple):
+class Asked(NamedTuple):
     """Which pictures, where to, on what, and how it is told."""
 
     inputs: list[str]
@@ -210,7 +210,7 @@ class Run(NamedTuple):
     json: bool
 
 
-def _map(kind: str, task: Task, wanted: Run) -> None:
+def _map(kind: str, task: Task, wanted: Asked) -> None:
     """Do a task on pictures, show how far it is, and say what came of it."""
     from service.map.mapping import map_pictures
     from service.map.processes import map_here
@@ -220,7 +220,7 @@ def _map(kind: str, task: Task, wanted: Run) -> None:
     processes = (wanted.processes or usable_cores()) if HAS_PROCESSES else 1
     with image_bars() as bar:
 
-        def do(task: Task, run: MapRun) -> None:
+        def do(task: Task, run: Run) -> None:
             shown = bar(kind, run.pictures)
             if wanted.ray is None:
                 map_here(task, run, processes, settings.max_memory_bytes // processes, shown)
@@ -228,7 +228,7 @@ def _map(kind: str, task: Task, wanted: Run) -> None:
                 map_on_ray(task, run, wanted.ray, shown)
 
         run = map_pictures(kind, task, wanted.inputs, wanted.out, do, sys.stdin.buffer, processes)
-    _say(run, wanted.json)
+    _say(run, wanted)
 
 
 def _check_for_pictures(level: int, background: int | None) -> None:
@@ -241,17 +241,18 @@ def _check_for_pictures(level: int, background: int | None) -> None:
         raise OptionError("--level and --background are for slides; pictures came")
 
 
-def _say(run: MapRun, json: bool) -> None:
+def _say(run: Run, wanted: Asked) -> None:
     """Say how many pictures failed, and which; the exit status is 1 if any did."""
     rows, failed = run.counts()
     for name, why in islice(run.failures(), _SHOWN):
         say(f"scs: {name}: {why}", error=True)
     if failed > _SHOWN:
         say(f"scs: and {failed - _SHOWN} more; the rows have them, in the column error", error=True)
-    if json:
-        say_json(dumps({"rows": rows, "failed": failed, "out": shown_name(str(run.folder))}, indent=2))
+    if wanted.json:
+        say_json(dumps({"rows": rows, "failed": failed, "out": shown_name(str(wanted.out))}, indent=2))
     else:
-        say(f"{rows - failed} of {rows} done, {failed} failed; rows in {shown_name(str(run.rows_folder))}")
+        folder = shown_name(str(wanted.out / run.rows_folder.name))
+        say(f"{rows - failed} of {rows} done, {failed} failed; rows in {folder}")
     if failed:
         raise typer.Exit(1)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from scs.errors import OptionError
+from scs.errors import OptionError, ScsError
+from service.api.files import shown_name
 from service.map.inputs.find import STANDARD_INPUT
-from service.map.listed import write_list
+from service.map.listed import Listed, write_list
 from service.map.run import LIST_FILE, Run, begin_run, locked, open_run, writing
 from service.map.task import Task
 
@@ -39,13 +40,14 @@ def map_pictures(
         OptionError: inputs without pictures, or a folder with something else in it.
         RunError: the folder cannot be written to.
     """
+    out = out.absolute()  # other processes may have another working directory
     described = {"task": kind, "inputs": [_whole(each) for each in inputs], **task.describe()}
     open_run(out, described)  # before anything is written
     is_new = not out.exists()
     with locked(out):
         try:
             run = open_run(out, described) or _begin(out, task, described, inputs, names, processes)
-        except OptionError:
+        except ScsError:
             if is_new:
                 shutil.rmtree(out)
             raise
@@ -59,11 +61,18 @@ def _begin(
     out: Path, task: Task, described: dict[str, Any], inputs: Sequence[str], names: BinaryIO, processes: int
 ) -> Run:
     with writing(out):
-        count = write_list(out / LIST_FILE, task.listed(inputs, names, out.absolute()))
+        count = write_list(out / LIST_FILE, _readable(task.listed(inputs, names, out)))
         if not count:
             raise OptionError("pictures are needed; none were listed")
         part = min(max(_LEAST, -(-count // (_PARTS_EACH * processes))), _MOST)
         return begin_run(out, described, count, part)
+
+
+def _readable(listed: Iterator[Listed]) -> Iterator[Listed]:
+    try:
+        yield from listed
+    except OSError as error:
+        raise OptionError(f"{shown_name(str(error.filename))} cannot be read: {error.strerror}") from None
 
 
 def _whole(each: str) -> str:

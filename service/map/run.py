@@ -20,7 +20,14 @@ from service.map.listed import Listed, read_list
 LIST_FILE = "pictures.arrow"
 _RUN_FILE, _PARTS, _LOCK = "run.json", "parts", "run.lock"
 _UNFINISHED = ".tmp"
-_BEGUN = {LIST_FILE, LIST_FILE + _UNFINISHED, _RUN_FILE + _UNFINISHED, _LOCK, _PARTS}  # by a run that got no further
+_BEGUN = {
+    LIST_FILE,
+    LIST_FILE + _UNFINISHED,
+    _RUN_FILE + _UNFINISHED,
+    _LOCK,
+    _PARTS,
+    "slides",
+}  # by a run that got no further
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,17 @@ def test_inputs_without_pictures_leave_nothing_behind(mapped, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["empty"]
 
 
+def test_a_folder_of_pictures_that_cannot_be_read_is_named(mapped, tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    (tmp_path / "secret").mkdir()
+    monkeypatch.setattr("service.map.inputs.find.files_in", refuse)
+    with pytest.raises(OptionError, match="secret cannot be read: Permission denied"):
+        mapped(tmp_path / "secret", out=tmp_path / "out" / "new")
+    assert not (tmp_path / "out" / "new").exists()
+
+
 def test_two_runs_do_not_work_on_one_folder(pictures, mapped):
     def meanwhile(task, run):
         with pytest.raises(RunError, match="another process is at work on"):
