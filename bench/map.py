@@ -68,7 +68,8 @@ def main():
         for kind, count, make in (("small", asked.small, small), ("photographs", asked.photographs, photographs)):
             if count:
                 make(folder / kind, count)
-                found[f"{count} {kind}"] = {
+                with_ray = ", with Ray" if asked.ray_python else ""
+                found[f"{count} {kind}{with_ray}"] = {
                     "turns": asked.turns,
                     **measure(many(folder, kind, asked.ray_python), asked.turns),
                 }
