@@ -89,7 +89,7 @@ $(SERVING): pyproject.toml constraints.txt | $(BIN)/pip
 # Holds all that serving needs, so it is both stamps.
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing for serving ($(DEVICE)), training and tests into $(VENV)"
-	$(INSTALL) '.[$(DEVICE),grpc,otel,train,models,test]'
+	$(INSTALL) '.[$(DEVICE),grpc,otel,train,models,map,test]'
 	@touch $@ $(SERVING)
 
 $(SBOM): pyproject.toml constraints.txt

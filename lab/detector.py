@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lab.tiles import tiled
 from scs.errors import OptionError, ShapeError
 from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
+from scs.tiles import tiled
 
 FIELD, STRIDE = 40, 4  # pixels that an entry of the map sees, and between neighbouring entries
 _WIDTHS = 12, 16, 24, 24

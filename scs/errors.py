@@ -91,6 +91,10 @@ class LookError(ScsError):
     """A search that could not be done, so that nothing is known of what is there."""
 
 
+class RunError(ScsError):
+    """A run over many pictures that could not begin or go on; what was done of it stays."""
+
+
 class DataError(ScsError):
     """A data set that is missing, incomplete or not what its checksum says."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from scs.errors import OptionError
@@ -83,3 +84,8 @@ class MatchUpload:
         if len(self.masks) not in (0, 1, count):
             allowed = "one mask" if count == 1 else f"one mask for all of {count} templates, or one for each"
             raise OptionError(f"there may be {allowed}; {len(self.masks)} came")
+
+
+def shown_name(name: str) -> str:
+    r"""Return a file's name as Unicode: bytes of it that are not UTF-8 are written out, such as ``bad\xff.jpg``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from models.bank.graph import Template
 from models.bank.write import write_bank
 from scs.errors import OptionError
+from service.api.files import shown_name
 from service.cli import options
-from service.cli.files import read_bytes, shown_name
+from service.cli.files import read_bytes
 from service.cli.local_models import own_repository, settings_for
 from service.cli.printing.plain import plain_console, say, say_json
 from service.pictures.decode import decode_cutout, decode_image, decode_mask

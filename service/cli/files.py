@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
-from service.api.files import NamedBytes
+from service.api.files import NamedBytes, shown_name
 
 
 def read_file(path: Path) -> NamedBytes:
@@ -23,8 +22,3 @@ def read_bytes(path: Path) -> bytes:
     if path.is_char_device():
         raise OSError(errno.EINVAL, "A file or a pipe is needed, and this is a device", str(path))
     return path.read_bytes()
-
-
-def shown_name(name: str) -> str:
-    r"""Return a file's name as Unicode: bytes of it that are not UTF-8 are written out, such as ``bad\xff.jpg``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import closing
 from pathlib import Path
 
 from models.cards import catalogue
-from models.runtime.load import choose_device, usable_cores
+from models.runtime.load import choose_device
 from scs.errors import OptionError
 from service.api.files import Upload
 from service.api.predict import PredictOptions, PredictResponse
-from service.inference.batcher import Batcher
-from service.observability.metrics import Metrics
 from service.repository.loader import LoadedModel, load_entry
 from service.settings import Settings, read_settings
-from service.tasks.predict import Predictor
-from service.workers.thread_pool import ThreadPool
+from service.tasks.local import LocalPredictor
 
 
 def open_model(settings: Settings, name: str | None, version: int | str | None) -> LoadedModel:
@@ -51,10 +48,5 @@ def settings_for(repository: Path | None) -> Settings:
 
 def predict_here(model: LoadedModel, upload: Upload, options: PredictOptions, settings: Settings) -> PredictResponse:
     """Classify pictures as the service does, in its batches, without a deadline."""
-    metrics = Metrics()
-    decoders = ThreadPool("decodings", usable_cores(), settings.max_waiting_jobs, metrics.pool("decoding"))
-    predictor = Predictor(settings, Batcher(settings, metrics), decoders)
-    try:
-        return PredictResponse.model_validate(asyncio.run(predictor.predict(model, upload, options)))
-    finally:
-        decoders.close()
+    with closing(LocalPredictor(settings)) as predictor:
+        return PredictResponse.model_validate(predictor.predict(model, upload, options))

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from scs.errors import LookError, OptionError, ScsError, UnknownNameError
+from scs.errors import LookError, OptionError, RunError, ScsError, UnknownNameError
 from scs.printable import printable
-from service.cli import activations, bank, evaluate, export, import_, match, models, predict, serve, teach, train
+from service.cli import activations, bank, evaluate, export, import_, map, match, models, predict, serve, teach, train
 from service.cli.extensions import ExtensibleGroup
 
 FAILURE, USAGE_ERROR = 1, 2
@@ -44,6 +44,7 @@ app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
 app.command("activations")(activations.activations)
 app.command("match")(match.match)
+app.add_typer(map.app, name="map")
 app.command("bank")(bank.bank)
 app.command("import")(import_.import_)
 app.add_typer(models.app, name="models")
@@ -61,7 +62,7 @@ def main() -> None:
         sys.exit(app(standalone_mode=False) or 0)
     except TyperException as error:
         _stop(error.format_message(), error.exit_code)
-    except (OptionError, UnknownNameError, LookError) as error:
+    except (OptionError, UnknownNameError, LookError, RunError) as error:
         _stop(str(error), USAGE_ERROR)
     except ScsError as error:
         _stop(str(error), FAILURE)

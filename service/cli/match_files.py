@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scs.errors import OptionError
-from service.api.files import MatchUpload, NamedBytes
-from service.cli.files import read_file, shown_name
+from service.api.files import MatchUpload, NamedBytes, shown_name
+from service.cli.files import read_file
 from service.cli.signals import read_audio, read_csv
 from service.pictures.npy import to_npy
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scs.errors import OptionError
-from service.api.files import NamedBytes
-from service.cli.files import read_bytes, shown_name
-from service.pictures.formats import SUFFIXES, format_of
+from service.api.files import NamedBytes, shown_name
+from service.cli.files import read_bytes
+from service.pictures.folder import files_in, is_picture_file
+from service.pictures.formats import SUFFIXES
 from service.pictures.npy import is_npy
 from service.pictures.picture import MAX_PICTURES
 
 STANDARD_INPUT = Path("-")
 _MOST_BYTES = 24 * 2**20  # of one request; a server takes 32 MiB unless it is told otherwise
-_BEGINNING = 32  # bytes that tell what a file is
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def find_pictures(given: Sequence[Path]) -> list[PictureFile]:
         if path == STANDARD_INPUT:
             found.append(("standard input", path))
         elif path.is_dir():
-            inside = [each for each in sorted(path.rglob("*")) if _is_picture(each, path)]
+            inside = [each for each in files_in(path) if is_picture_file(each)]
             if not inside:
                 raise OptionError(f"the folder {path} has no pictures in it; files end in {', '.join(SUFFIXES)}")
             found += [(shown_name(str(each)), each) for each in inside]
@@ -70,16 +70,3 @@ def in_requests(files: Sequence[PictureFile]) -> Iterator[list[PictureFile]]:
         held += size
     if part:
         yield part
-
-
-def _is_picture(path: Path, folder: Path) -> bool:
-    """Return whether a file in a folder is a picture, by the end of its name or the beginning of its bytes."""
-    if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
-        return False
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            return format_of(file.read(_BEGINNING)) not in (None, "BMP")  # two letters begin many a text
-    except OSError:
-        return False

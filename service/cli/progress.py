@@ -13,9 +13,10 @@ ImageBar = Callable[[str, int], Callable[[int], None]]  # what, of how many imag
 
 @contextmanager
 def image_bars() -> Iterator[ImageBar]:
-    """Show a progress bar for each pass over images."""
+    """Show a progress bar for each pass over images, on a terminal."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
 
         def add(what: str, images: int) -> Callable[[int], None]:
             task = bars.add_task(what, total=images)

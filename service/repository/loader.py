@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from models.cards.card import ModelCard
-from models.cards.catalogue import LARGEST_MODEL, Entry, verified
+from models.cards.catalogue import Entry, verified
 from models.onnx.bounds import is_bounded
 from models.runtime.check import check_model
 from models.runtime.load import Device, RunnableModel, load_model
@@ -101,7 +101,7 @@ def load_entry(
     card = _allowed_card(entry, allow_torchscript)
     with ExitStack() as closing:
         file = closing.enter_context(entry.open_model(card))
-        content = verified(file.read(LARGEST_MODEL), card)
+        content = _read_whole(file, card)
         if loaded is not None and card == (loaded.card_on_disk or loaded.card):
             return loaded
         if try_out is None:
@@ -113,7 +113,7 @@ def load_entry(
             bounded = stand_in is None or stand_in.is_bounded
             if stand_in is None:
                 # Its layers were tried out elsewhere; /activations is answered by workers, too.
-                read_again = partial(_read_again, file, card)
+                read_again = partial(_read_whole, file, card)
                 runtime = load_and_warm_up(content, noted, device, read_again, with_layers=False)
             else:
                 runtime = stand_in.make(noted, file)
@@ -153,8 +153,8 @@ def load_and_check(content: bytes, card: ModelCard, device: Device) -> tuple[Run
     return (OneAtATime(runtime) if taken.one_at_a_time else runtime), taken, bounded
 
 
-def _read_again(file: BinaryIO, card: ModelCard) -> bytes:
-    """Read a model's open file once more, wherever others who have it open are in it."""
+def _read_whole(file: BinaryIO, card: ModelCard) -> bytes:
+    """Read a model's open file, wherever others who have it open are in it, in no more memory than it has bytes."""
     return verified(OpenFile(file.fileno()).read(), card)
 
 

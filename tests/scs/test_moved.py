@@ -14,7 +14,6 @@ MOVED = [
     ("scs.convolution", "lab.convolution", "correlate"),
     ("scs.kernels", "lab.named_kernels", "separate"),
     ("scs.stacks", "lab.stacks", "factor_kernel"),
-    ("scs.tiles", "lab.tiles", "tiled"),
     ("scs.matching.kernels.fractal", "lab.kernels.fractal", "fractal"),
 ]
 

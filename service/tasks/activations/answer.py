@@ -55,8 +55,8 @@ def to_response(activations: Activations, overlay: bool, drawn: bool = True) -> 
     )
 
 
-def to_npz(activations: Activations) -> bytes:
-    """Write the raw numbers as a NumPy ``.npz``.
+def to_arrays(activations: Activations) -> dict[str, np.ndarray]:
+    """Return the raw numbers by name.
 
     For each layer ``<layer>`` holds the chosen channels ``(n, H, W)`` and ``<layer>.channels`` their numbers;
     ``<layer>.match`` the similarity to the template, and ``<layer>.peaks`` where that is best, ``(n, 5)``: x, y, width
@@ -75,14 +75,19 @@ def to_npz(activations: Activations) -> bytes:
             arrays[f"{layer.card.name}.peaks"] = np.array(
                 [
                     [each.x, each.y, each.width, each.height, each.score]
-                    for each in _peaks(layer.match, activations.picture)
+                    for each in peaks_of(layer.match, activations.picture)
                 ],
                 dtype=np.float64,
             ).reshape(-1, 5)
     if activations.class_map is not None:
         arrays[f"class:{_file_name(activations.class_map.label)}"] = activations.class_map.values
+    return arrays
+
+
+def to_npz(activations: Activations) -> bytes:
+    """Write the raw numbers of :func:`to_arrays` as a NumPy ``.npz``."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, allow_pickle=False, **to_arrays(activations))
     return buffer.getvalue()
 
 
@@ -136,7 +141,8 @@ def _layer_response(layer: SeenLayer, picture: Picture, draw: _Draw, plain: _Dra
     )
 
 
-def _peaks(found: LayerMatch, picture: Picture) -> list[Peak]:
+def peaks_of(found: LayerMatch, picture: Picture) -> list[Peak]:
+    """Return where a template's features occur in a layer, in pixels of the picture as it was sent."""
     peaks = []
     for box, score in found.peaks:
         sent = to_sent(box, picture)
@@ -145,7 +151,7 @@ def _peaks(found: LayerMatch, picture: Picture) -> list[Peak]:
 
 
 def _match_response(found: LayerMatch, picture: Picture, draw: _Draw) -> FeatureMatch:
-    return FeatureMatch(peaks=_peaks(found, picture), **_heatmap(found.scores, True, draw).model_dump())
+    return FeatureMatch(peaks=peaks_of(found, picture), **_heatmap(found.scores, True, draw).model_dump())
 
 
 def _class_response(seen: SeenClass | None, draw: _Draw) -> ClassMap | None:

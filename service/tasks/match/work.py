@@ -26,7 +26,9 @@ def naming_setting(settings: Settings) -> Iterator[None]:
         if "SCS_" in str(error):
             raise
         least = "SCS_MAX_PIXELS" if settings.max_pixels < settings.max_match_pixels else "SCS_MAX_MATCH_PIXELS"
-        raise TooLargeError(f"{error}; the setting is {least}") from error
+        raise TooLargeError(
+            f"{error}; the setting is {least}; scs map match searches a larger TIFF in tiles"
+        ) from error
 
 
 def check_work(shapes: MatchShapes, options: MatchOptions, settings: Settings) -> None:

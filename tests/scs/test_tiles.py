@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from lab.tiles import spans, tiled
 from models.cards.catalogue import bundled_repository, find
 from models.runtime.load import load_model
 from scs.errors import OptionError
 from scs.matching.scores import score_map
 from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
+from scs.tiles import spans, tiled
 
 SIZES = st.integers(1, 9)
 

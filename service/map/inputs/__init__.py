@@ -1,0 +1,1 @@
+"""What pictures are mapped from: files, folders, lists of names, tar archives, Parquet and Zarr."""

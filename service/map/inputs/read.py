@@ -1,0 +1,36 @@
+"""The reading of a picture of a run, wherever it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from service.api.files import NamedBytes
+from service.map.inputs import parquet, tar, zarr_array
+from service.map.listed import Listed
+from service.pictures.npy import is_npy
+
+FILE = "file"
+
+
+def _read_file(listed: Listed) -> bytes:
+    with open(listed.path, "rb") as file:
+        return file.read()
+
+
+READERS: dict[str, Callable[[Listed], bytes]] = {
+    FILE: _read_file,
+    tar.KIND: tar.read_tar,
+    parquet.KIND: parquet.read_parquet,
+    zarr_array.KIND: zarr_array.read_zarr,
+}
+
+
+def read(listed: Listed) -> NamedBytes:
+    """Read a picture, without decoding it.
+
+    Raises:
+        OSError, ImageError: it cannot be read.
+    """
+    content = READERS[listed.kind](listed)
+    return NamedBytes(listed.name, content, is_npy=Path(listed.name).suffix == ".npy" or is_npy(None, content))
