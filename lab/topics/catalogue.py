@@ -57,6 +57,7 @@ TOPICS = {
     for topic in (
         Topic("signal", "A kernel over a signal: what is bright, and what is alike"),
         Topic("convolution", "Convolution as such: its ways, their costs, and the likeness that it is not"),
+        Topic("methods", "The six scores of template matching, each with its map and its box"),
         Topic("from-dense", "From a dense layer to a convolution: what each step leaves out"),
         Topic("shifts", "Shift equivariance, learned: a random matrix becomes a convolution"),
         Topic("stacks", "Stacks of small kernels: layer upon layer is one kernel"),
