@@ -23,8 +23,9 @@ def spread(cell, by_seed):
         return half / stats.norm.ppf(0.975), np.inf
     variances = between * _GRID
     freedom = variances**2 / sum(part**2 / degrees for part, degrees in parts)
-    explained = stats.t.ppf(0.975, freedom) * np.sqrt(variances) >= half
-    first = int(np.argmax(explained)) if explained.any() else len(_GRID) - 1
+    missed = stats.t.ppf(0.975, freedom) * np.sqrt(variances) - half
+    crossings = np.flatnonzero(np.diff(np.sign(missed)))
+    first = int(crossings[0]) if len(crossings) else int(np.abs(missed).argmin())
     return float(np.sqrt(variances[first])), float(freedom[first])
 
 
