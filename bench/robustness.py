@@ -8,6 +8,10 @@ beside it and not measured again. Clean accuracy and calibration are of all test
 1,000 (attacked) of them, evenly spread, unless --spoilt and --attacked say otherwise. One thread is a wise choice on a
 machine that is busy with other things: torch's threads wait for each other.
 
+With --baselines the same networks are shown the corrupted pictures as they are, stretched to their range and
+standardised (models/normalisation.py), as a line of code before either network could do; they are not trained for it.
+Standardised pictures get the mean and the deviation that the training pictures have.
+
 A difference is scs - conv, the mean over seeds, with a 95% interval over images and seeds: its variance is that of the
 mean over images of the difference (of the mean over seeds, image by image, so paired), plus those of the two means over
 seeds; Student's t with Welch's and Satterthwaite's degrees of freedom. With one seed a family it is over images alone.
@@ -31,6 +35,7 @@ from models.datasets.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from models.datasets.dataset import evenly, load_dataset
 from models.evaluation.attacks import BUDGETS, STEPS, attack, check_gradients, pgd
 from models.evaluation.calibration import BINS, calibration_of
+from models.normalisation import NORMALISE, normalised
 from models.onnx.as_torch import TorchGraph
 from models.runtime.load import load_model
 from models.training.allocator import keep_freed_memory
@@ -100,6 +105,44 @@ def views(dataset, spoilt, attacked):
 @torch.no_grad()
 def run_by_torch(network, images):
     return network(torch.from_numpy(images)).numpy()
+
+
+def prepared(images, way, training):
+    """Pictures (N, H, W, C), normalised each by itself, as floats in the range that networks were trained on."""
+    x = normalised(torch.from_numpy(images).permute(0, 3, 1, 2).float(), way)
+    return (x * training[1] + training[0] if way == "standardise" else x).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def baselines(dataset, pair, spoilt, tick):
+    """Accuracies under each corruption, averaged over severities, by how pictures are normalised first."""
+    images, labels = spoilt
+    training = float(dataset.train_images.mean()), float(dataset.train_images.std())
+
+    def right(model, shown, way):
+        found = []
+        for start in range(0, len(shown), BATCH):
+            some_of = prepared(shown[start : start + BATCH], way, training)
+            found.append(run_by_torch(model, some_of).argmax(1) == labels[start : start + BATCH])
+            tick(len(some_of))
+        return np.concatenate(found).astype(float)
+
+    def under(name, way):
+        severities = [images] if name == "none" else [corrupt(images, name, severity) for severity in SEVERITIES]
+        means = [
+            [np.mean([right(one.model, each, way) for each in severities], 0) for one in family] for family in pair
+        ]
+        return compared(*(np.stack(family) for family in means))
+
+    return {name: {way: under(name, way) for way in NORMALISE} for name in ("none", *CORRUPTIONS)}
+
+
+def show_baselines(name, found):
+    for corruption, ways in found.items():
+        sides = [
+            f"{way} {np.mean(each['scs']):.3f} {np.mean(each['conv']):.3f} ({each['difference']:+.3f})"
+            for way, each in ways.items()
+        ]
+        print(f"{name} {corruption:10}", *sides, sep="  ")
 
 
 def contenders(dataset, family, runs):
@@ -297,6 +340,7 @@ def main():
     parser.add_argument("--data", type=Path)
     parser.add_argument("--runs", type=Path)
     parser.add_argument("--only", action="append", help="a data set; every one that there is a pair of unless given")
+    parser.add_argument("--baselines", action="store_true", help="only those, of normalised pictures")
     parser.add_argument("--spoilt", type=int, default=2000, help="images")
     parser.add_argument("--attacked", type=int, default=1000, help="images")
     options = parser.parse_args()
@@ -312,6 +356,14 @@ def main():
         dataset = load_dataset(name, options.data)
         spoilt, attacked = some(dataset, options.spoilt), some(dataset, options.attacked)
         with Progress(*columns, console=Console(stderr=True)) as bar:
+            if options.baselines:
+                shown = sum(map(len, pair)) * len(NORMALISE) * (1 + len(CORRUPTIONS) * len(SEVERITIES))
+                task = bar.add_task(f"{name}, baselines", total=shown * len(spoilt[0]))
+                found = baselines(dataset, pair, spoilt, partial(bar.advance, task))
+                results.setdefault("baselines", {})[name] = found
+                RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+                show_baselines(name, found)
+                continue
             for family, ones in zip(FAMILIES, pair, strict=True):
                 for one in ones:
                     task = bar.add_task(f"{name}-{family} {one.seed}", total=views(dataset, spoilt, attacked))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.normalisation import NORMALISE, Normalise, normalised
 from scs.errors import OptionError, UnknownNameError
 from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
@@ -87,13 +88,15 @@ class Network(nn.Module):
         widths: kernels of the stem, then of each block.
         stem_size: pixels on each side of the stem's kernels, an odd number.
         stages: number of blocks of each stage.
-        mean: of each channel over the training images, on the scale 0 to 1.
+        mean: of each channel over the training images, as normalised, on the scale 0 to 1.
         std: likewise, the standard deviation.
         blur: whether maps are blurred before they are halved, see :func:`blurred`.
+        normalise: how each picture is normalised first, see :mod:`models.normalisation`.
 
     Raises:
         UnknownNameError: an unknown family.
-        OptionError: the stages do not have as many blocks as there are widths beside the stem's.
+        OptionError: the stages do not have as many blocks as there are widths beside the stem's, or another
+            normalisation.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Network(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         blur: bool = False,
+        normalise: Normalise = "none",
     ) -> None:
         super().__init__()
         if family not in FAMILIES:
@@ -115,7 +119,10 @@ class Network(nn.Module):
             raise OptionError(
                 f"{len(widths)} widths are a stem's and {len(widths) - 1} blocks'; the stages have {sum(stages)}"
             )
+        if normalise not in NORMALISE:
+            raise OptionError(f"pictures are normalised by one of {', '.join(NORMALISE)}; '{normalise}' came")
         made_of = FAMILIES[family]
+        self.normalise = normalise
         self.family, self.channels, self.classes, self.widths = family, channels, classes, tuple(widths)
         self.scale: Tensor
         self.shift: Tensor
@@ -144,7 +151,8 @@ class Network(nn.Module):
 
     def layers(self, image: Tensor) -> dict[str, Tensor]:
         """Return the feature maps ``(N, K, H', W')`` of every layer by name, of images ``(N, H, W, C)`` uint8."""
-        x = image.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift  # (N, C, H, W)
+        x = normalised(image.permute(0, 3, 1, 2).to(self.scale.dtype), self.normalise)  # (N, C, H, W)
+        x = x * self.scale + self.shift
         x = self.stem(x.contiguous(memory_format=torch.channels_last) if self.training else x)
         maps = {"stem": x}
         for i, block in enumerate(self.blocks):

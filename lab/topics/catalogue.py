@@ -57,7 +57,9 @@ TOPICS = {
     for topic in (
         Topic("signal", "A kernel over a signal: what is bright, and what is alike"),
         Topic("convolution", "Convolution as such: its ways, their costs, and the likeness that it is not"),
+        Topic("methods", "The six scores of template matching, each with its map and its box"),
         Topic("from-dense", "From a dense layer to a convolution: what each step leaves out"),
+        Topic("exercises", "Exercises: 1x1, f*g = g*f, when position matters, a word in sound, and text"),
         Topic("shifts", "Shift equivariance, learned: a random matrix becomes a convolution"),
         Topic("stacks", "Stacks of small kernels: layer upon layer is one kernel"),
         Topic("equivariance", "Is a network equivariant? What borders and pooling break, and a blur mends"),

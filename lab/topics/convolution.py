@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from lab.convolution import BORDERS, CALLS, METHODS, MODES, block_length, correlate, correlation_matrix
 from lab.drawing import BLUE, GREEN, ORANGE, PURPLE, RED, panels, save, show
-from lab.named_kernels import correlate_separable, gaussian, laplacian, sobel
+from lab.named_kernels import correlate_separable, gaussian, laplacian, prewitt, sobel
 from lab.tables import Table
 from lab.topics.catalogue import Figures, Step
 from scs.matching.scores import score_map
@@ -211,11 +211,14 @@ def _likeness() -> dict[str, list[float]]:
 
 def _draw_kernels(path: Path) -> Path:
     picture = skimage.data.camera().astype(np.float64)
-    across, down = (correlate(picture, sobel(axis), border="reflecting") for axis in (1, 0))
+    across, down, prewitt_across = (
+        correlate(picture, kernel, border="reflecting") for kernel in (sobel(1), sobel(0), prewitt(1))
+    )
     blur = gaussian(4.0)
-    figure, axes = panels(1, 5, 2.35)
+    figure, axes = panels(1, 6, 2.0)
     seen = {
         "photograph": picture,
+        "Prewitt across": prewitt_across,
         "Sobel across": across,
         "edges: Sobel's length": np.hypot(across, down),
         "Laplacian": correlate(picture, laplacian(), border="reflecting"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import TwoSlopeNorm
@@ -19,6 +20,9 @@ Signal = NDArray[np.float64]
 LENGTH = 600  # samples
 PLACE = 240  # where the match begins in the signal that is drawn
 NOISE = 0.01  # its standard deviation, where the kernel's largest value is 1
+TAPS = (6, 8, 12, 16, 24, 48)  # of kernels that are looked for in noise alone
+RECORD = 20_000  # samples of it
+DISTORTED = 0.5  # norm of what is added to the match, in the match's own
 FACTORS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # what the match is of the kernel
 P, Q = 2.0, 0.1  # of the picture
 EXPONENTS = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -31,10 +35,10 @@ METHODS = {
 }
 
 
-def kernel() -> Signal:
-    """Make the kernel, a chirp ``(48,)``: an oscillation that gets faster, in a Hann window, with zero mean."""
-    time = np.linspace(0, 1, 48)
-    chirp = np.hanning(48) * np.sin(2 * np.pi * (1.5 * time + 2.5 * time**2))
+def kernel(taps: int = 48) -> Signal:
+    """Make the kernel, a chirp ``(taps,)``: an oscillation that gets faster, in a Hann window, with zero mean."""
+    time = np.linspace(0, 1, taps)
+    chirp = np.hanning(taps) * np.sin(2 * np.pi * (1.5 * time + 2.5 * time**2))
     chirp -= chirp.mean()
     return np.asarray(chirp / np.abs(chirp).max())
 
@@ -54,6 +58,18 @@ def scene(factor: float, place: int, random: np.random.Generator) -> Signal:
         shapes = np.ones(width), np.hanning(width) ** 4, np.sin(2 * np.pi * np.arange(width) / width)
         signal[start : start + width] += height * shapes[random.integers(3)]
     return signal
+
+
+def quiet(taps: int, random: np.random.Generator) -> tuple[Signal, int]:
+    """Make a long record ``(20,000,)`` of noise with one match that is not exact, and return where that begins.
+
+    The match is half the kernel, and distorted: what is added to it has half its norm, so their cosine is about 0.9.
+    """
+    record = random.normal(0, NOISE, RECORD)
+    place, half = int(random.integers(0, RECORD - taps)), kernel(taps) / 2
+    distortion = random.normal(size=taps)
+    record[place : place + taps] += half + distortion * (DISTORTED * np.linalg.norm(half) / np.linalg.norm(distortion))
+    return record, place
 
 
 def respond(signal: Signal, method: str, p: float, q: float) -> NDArray[np.float32]:
@@ -84,7 +100,7 @@ class Peak:
 def run(quick: bool, step: Step) -> Figures:
     """Look for the match by each method, whatever its size and sign, and with many p and q."""
     random = np.random.default_rng(0)
-    trials = 20 if quick else 400
+    trials, records = (20, 10) if quick else (400, 100)
     found = {name: [0] * len(FACTORS) for name in METHODS}
     for number, factor in enumerate(FACTORS):
         for trial in range(trials):
@@ -93,10 +109,12 @@ def run(quick: bool, step: Step) -> Figures:
             signal = scene(sign * factor, place, random)
             for name, options in METHODS.items():
                 found[name][number] += Peak.of(respond(signal, *options), place).place == place
-        step(number + 1, len(FACTORS) + 1)
+        step(number + 1, len(FACTORS) + 2)
     shown = _shown()
     leads = [[Peak.of(respond(shown, "scs", p, q), PLACE).lead for q in FLOORS] for p in EXPONENTS]
-    step(len(FACTORS) + 1, len(FACTORS) + 1)
+    step(len(FACTORS) + 1, len(FACTORS) + 2)
+    silence = {str(taps): _in_silence(taps, records) for taps in TAPS}
+    step(len(FACTORS) + 2, len(FACTORS) + 2)
     return {
         "trials": trials,
         "noise": NOISE,
@@ -107,7 +125,24 @@ def run(quick: bool, step: Step) -> Figures:
         "exponents": list(EXPONENTS),
         "floors": list(FLOORS),
         "leads": leads,
+        "records": records,
+        "silence": silence,
     }
+
+
+def _in_silence(taps: int, records: int) -> dict[str, Any]:
+    """How often each method finds a distorted match in noise alone, and the largest cosine of that noise."""
+    random = np.random.default_rng(taps)
+    found, highest = dict.fromkeys(METHODS, 0), 0.0
+    for _ in range(records):
+        record, place = quiet(taps, random)
+        for name, (method, p, q) in METHODS.items():
+            response = np.abs(score_map(record, kernel(taps), method, p=p, q=q).scores)
+            found[name] += int(response.argmax()) == place
+            if name == "cosine, q = 0":
+                apart = np.abs(np.arange(response.size) - place) >= taps
+                highest += float(response[apart].max()) ** (1 / p) / records
+    return {"found": {name: count / records for name, count in found.items()}, "highest": highest}
 
 
 def tables(figures: Figures) -> dict[str, Table]:
@@ -121,7 +156,12 @@ def tables(figures: Figures) -> dict[str, Table]:
         [f"p = {p:g}", *(f"{leads[number]:.2f}" for number in kept)]
         for p, leads in zip(figures["exponents"], figures["leads"], strict=True)
     ]
+    silence = [
+        [taps, f"{each['highest']:.2f}", *(percent(share) for share in each["found"].values())]
+        for taps, each in figures["silence"].items()
+    ]
     return {
+        "silence": Table(["taps of the kernel", "highest cosine of noise", *figures["found"]], silence),
         "found": Table(["match, times the kernel", *figures["found"]], found),
         "leads": Table(["lead of the match", *(f"q = {figures['floors'][number]:g}" for number in kept)], leads),
     }

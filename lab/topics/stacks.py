@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.polynomial import chebyshev, polynomial
 
 from lab.drawing import BLUE, GREEN, GREY, RED, panels, save
-from lab.learned_stacks import LearnedStack, apply_stack, learn_stack
+from lab.learned_stacks import LearnedStack, Optimiser, apply_stack, learn_stack
 from lab.stacks import Array, compose_kernels
 from lab.tables import Table
 from lab.topics.catalogue import Figures, Step
@@ -26,17 +26,18 @@ TARGETS = {
 }
 LAYERS, TAPS, SIGNALS, LENGTH = 7, 3, 3000, 32
 STARTS = {"near identity": (0.1, 1.0), "at random": (0.6, 0.0)}  # spread of the taps, and what the middle one has more
+ADAM_STEPS = 3000
 CLOSE = 1e-2  # largest difference of a tap at which the target is learned
 PROBES = 32, (32, 32)  # images, and their size, that a merged model is compared on
 
 
-def learned(target: Array, kind: str, seed: int) -> LearnedStack:
+def learned(target: Array, kind: str, seed: int, optimiser: Optimiser = "damped", most: int = 600) -> LearnedStack:
     """Train seven circular layers of three taps on 3,000 random signals to do what a kernel does."""
     random = np.random.default_rng(seed)
     signals = random.normal(size=(SIGNALS, LENGTH))
     spread, middle = STARTS[kind]
     start = spread * random.normal(size=(LAYERS, TAPS)) + middle * np.eye(TAPS)[TAPS // 2]
-    return learn_stack(start, signals, apply_stack([target], signals))
+    return learn_stack(start, signals, apply_stack([target], signals), most, optimiser)
 
 
 def miss(stack: LearnedStack, target: Array) -> float:
@@ -48,24 +49,31 @@ def run(quick: bool, step: Step) -> Figures:
     """Learn two kernels from many starts; predict the bundled models' receptive fields; merge their linear layers."""
     seeds = 2 if quick else 10
     bundled = [entry for entry in entries(bundled_repository()) if entry.card().format == "onnx"]
-    total, done = len(TARGETS) * len(STARTS) * seeds + 2 * len(bundled), 0
+    total, done = 2 * len(TARGETS) * len(STARTS) * seeds + 2 * len(bundled), 0
+    adam_steps = 300 if quick else ADAM_STEPS
     taught: dict[str, dict[str, Any]] = {}
     for name, target in TARGETS.items():
         taught[name] = {"target": target.tolist(), "starts": {}}
-        best: LearnedStack | None = None
+        every: list[LearnedStack] = []
         for kind in STARTS:
-            stacks = []
+            stacks, by_adam = [], []
             for seed in range(seeds):
                 stacks.append(learned(target, kind, seed))
+                step(done := done + 1, total)
+                by_adam.append(learned(target, kind, seed, "adam", adam_steps))
                 step(done := done + 1, total)
             taught[name]["starts"][kind] = {
                 "misses": [miss(stack, target) for stack in stacks],
                 "losses": [[float(f"{loss:.3g}") for loss in stack.losses[::4]] for stack in stacks],
                 "steps": [len(stack.losses) - 1 for stack in stacks],
+                "adam": {
+                    "misses": [miss(stack, target) for stack in by_adam],
+                    "losses": [float(f"{loss:.3g}") for loss in _best(by_adam, target).losses[::20]],
+                    "kernels": _best(by_adam, target).kernels.tolist(),
+                },
             }
-            best = min([*stacks, *([best] if best else [])], key=lambda stack: miss(stack, target))
-        assert best is not None
-        taught[name]["kernels"] = best.kernels.tolist()
+            every += stacks
+        taught[name]["kernels"] = _best(every, target).kernels.tolist()
     fields, merged = {}, {}
     for entry in bundled:
         fields[entry.name] = {
@@ -75,7 +83,15 @@ def run(quick: bool, step: Step) -> Figures:
         step(done := done + 1, total)
         merged[entry.name] = _merged(entry, 5 if quick else 40)
         step(done := done + 1, total)
-    return {"seeds": seeds, "signals": SIGNALS, "close": CLOSE, "taught": taught, "fields": fields, "merged": merged}
+    return {
+        "seeds": seeds,
+        "signals": SIGNALS,
+        "close": CLOSE,
+        "adam_steps": adam_steps,
+        "taught": taught,
+        "fields": fields,
+        "merged": merged,
+    }
 
 
 def tables(figures: Figures) -> dict[str, Table]:
@@ -87,10 +103,13 @@ def tables(figures: Figures) -> dict[str, Table]:
             f"{min(found['misses']):.0e}",
             f"{max(found['misses']):.0e}",
             f"{np.median(found['steps']):.0f}",
+            f"{sum(each <= figures['close'] for each in found['adam']['misses'])} of {len(found['adam']['misses'])}",
+            f"{min(found['adam']['misses']):.0e}",
         ]
         for name, words in (("powers", "polynomial by powers"), ("numbers", "the nine numbers"))
         for kind, found in figures["taught"][name]["starts"].items()
     ]
+    heads = ["target, start", "within 1e-2", "best", "worst", "steps, median"]
     fields = [
         [f"`{name}`", *(", ".join(str(layer[side]) for layer in layers.values()) for side in ("predicted", "card"))]
         for name, layers in figures["fields"].items()
@@ -106,7 +125,7 @@ def tables(figures: Figures) -> dict[str, Table]:
         for name, each in figures["merged"].items()
     ]
     return {
-        "learned": Table(["target, start", "within 1e-2", "best", "worst", "steps, median"], learned),
+        "learned": Table([*heads, "by Adam: within 1e-2", "by Adam: best"], learned),
         "fields": Table(["layers, first to last", "size by the product", "on the card"], fields),
         "merged": Table(["", "nodes", "bytes", "largest difference of a logit", "time by the plain file's"], merged),
     }
@@ -117,7 +136,12 @@ def draw(figures: Figures, folder: Path) -> list[Path]:
     return [
         *(_draw_learned(figures["taught"][name], folder / f"{name}.png") for name in TARGETS),
         _draw_losses(figures["taught"], folder / "losses.png"),
+        _draw_polynomial(figures["taught"]["powers"], folder / "polynomial.png"),
     ]
+
+
+def _best(stacks: list[LearnedStack], target: Array) -> LearnedStack:
+    return min(stacks, key=lambda stack: miss(stack, target))
 
 
 def _grown(entry: Entry) -> list[int]:
@@ -219,4 +243,28 @@ def _draw_losses(taught: dict[str, Any], path: Path) -> Path:
         each.set_title(titles[name], fontsize=10)
         each.set_xlabel("step")
         each.legend(frameon=False, fontsize=8, title="mean squared error, from layers", title_fontsize=8)
+    return save(figure, path)
+
+
+def _draw_polynomial(taught: dict[str, Any], path: Path) -> Path:
+    """The target as the polynomial that it is, with those that either optimiser learned, best starts."""
+    figure, (left, right) = panels(1, 2, 3.4)
+    x = np.linspace(-1, 1, 400)
+    adam = min((found["adam"] for found in taught["starts"].values()), key=lambda each: min(each["misses"]))
+    lines = (("damped least squares", taught["kernels"], RED), ("Adam", adam["kernels"], BLUE))
+    left.plot(x, chebyshev.chebval(x, SERIES), color="black", lw=4, alpha=0.25, label="the Chebyshev series")
+    for name, kernels, colour in lines:
+        product = compose_kernels([np.array(kernel) for kernel in kernels])
+        spare = (product.size - len(SERIES)) // 2  # taps before the constant
+        left.plot(x, polynomial.polyval(x, product[spare : spare + len(SERIES)]), color=colour, lw=1, label=name)
+    left.set_title("the polynomial on [-1, 1]", fontsize=10)
+    left.legend(frameon=False, fontsize=8)
+    damped = min(
+        (each for found in taught["starts"].values() for each in found["losses"]), key=lambda losses: losses[-1]
+    )
+    right.loglog(4 * np.arange(len(damped)) + 1, damped, color=RED, label="damped least squares")
+    right.loglog(20 * np.arange(len(adam["losses"])) + 1, adam["losses"], color=BLUE, label="Adam")
+    right.set_title("mean squared error by steps, best start of each", fontsize=10)
+    right.set_xlabel("step")
+    right.legend(frameon=False, fontsize=8)
     return save(figure, path)

@@ -35,6 +35,7 @@ from models.export.parity import check_parity
 from models.export.receptive_field import receptive_fields
 from models.export.torchscript_file import export_torchscript
 from models.networks import CLASS_MAP, FAMILIES, Network
+from models.normalisation import Normalise
 from models.onnx.compose import composed
 from models.runtime.load import Images, RunnableModel, load_model
 from models.training.fine_tuned import FineTuned
@@ -42,6 +43,11 @@ from models.training.train import load_network
 from scs.errors import DataError, OptionError
 
 _REAL_IMAGES = 256
+_NORMALISED: dict[Normalise, str] = {
+    "none": "",
+    "stretch": ", each stretched to its range first",
+    "standardise": ", each standardised first",
+}
 
 
 def export_runs(
@@ -163,11 +169,12 @@ def _card(
     widths = dict(zip(network.layer_names, [*network.widths, network.classes], strict=True))
     signed = FAMILIES[network.family].signed
     kind = "Sharpened cosine similarity" if network.family == "scs" else "Convolution"
+    sees_all = network.normalise != "none"  # by the statistics of the picture
     return ModelCard(
-        card_version=CARD_VERSION if dataset.own else 1,
+        card_version=CARD_VERSION if dataset.own or sees_all else 1,
         name=name,
         version=version,
-        description=f"{kind} classifier of {dataset.name} images.",
+        description=f"{kind} classifier of {dataset.name} images{_NORMALISED[network.normalise]}.",
         format=file_format,
         sha256=hashlib.sha256(content).hexdigest(),
         family=network.family,
@@ -181,7 +188,9 @@ def _card(
                 name=layer,
                 tensor=layer,
                 channels=widths[layer],
-                receptive_field=ReceptiveFieldCard(size=field.size, stride=field.stride, offset=field.offset),
+                receptive_field=ReceptiveFieldCard(
+                    size=field.size, stride=field.stride, offset=field.offset, everywhere=sees_all
+                ),
                 signed=signed or layer == CLASS_MAP,
             )
             for layer, field in fields.items()

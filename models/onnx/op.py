@@ -18,22 +18,30 @@ VERSION = 1
 SIMILARITY = "SharpenedCosineSimilarity"
 ONNX_OPSET = 20
 _IR_VERSION_WITH_OVERLOADS = 10
+UNIT = 2**16  # as scs.nn.squares.UNIT, and in models/onnx/native/ops.cpp
 
 _HEADER = f'<opset_import: ["" : {ONNX_OPSET}, "{DOMAIN}" : {VERSION}], domain: "{DOMAIN}"'
 
 # A square root needs a floor to keep gradients finite where a network is trained further; see scs.nn.similarity.
+# Energies are sums of squares of x / unit: 1 unless said, as in the bundled networks and in banks.
 _SHARPEN = f"""
 {_HEADER}>
-Sharpen (dot, energy, p, q) => (y)
+Sharpen <unit: int = 1> (dot, energy, p, q) => (y)
 {{
     floor = Constant <value_float: float = 1e-12> ()
     eps = Constant <value_float: float = 1e-6> ()
     one = Constant <value_float: float = 1.0> ()
     axes = Constant <value_ints: ints = [1, 2]> ()
-    floored = Add (energy, floor)
-    norm = Sqrt (floored)
+    whole = Constant <value_int: int = @unit> ()
+    unit = Cast <to: int = 1> (whole)
+    square = Mul (unit, unit)
+    scaled_floor = Div (floor, square)
+    floored = Add (energy, scaled_floor)
+    root = Sqrt (floored)
+    norm = Mul (root, unit)
     muted = Add (norm, q)
-    cosine = Div (dot, muted)
+    reciprocal = Reciprocal (muted)
+    cosine = Mul (dot, reciprocal)
     magnitude = Abs (cosine)
     above_zero = Add (magnitude, eps)
     logarithm = Log (above_zero)
@@ -54,9 +62,13 @@ def _window_sum_square(depthwise: bool) -> str:
     summed = "Identity (squares)" if depthwise else "ReduceSum <keepdims: int = 1> (squares, channel)"
     return f"""
 {_HEADER}>
-{_energy(depthwise)} <kernel_shape, pads, strides, dilations> (x) => (energy)
+{_energy(depthwise)} <kernel_shape, pads, strides, dilations, unit: int = 1> (x) => (energy)
 {{
-    squares = Mul (x, x)
+    whole = Constant <value_int: int = @unit> ()
+    unit = Cast <to: int = 1> (whole)
+    scale = Reciprocal (unit)
+    scaled = Mul (x, scale)
+    squares = Mul (scaled, scaled)
     channel = Constant <value_ints: ints = [1]> ()
     summed = {summed}
     mean = AveragePool <count_include_pad: int = 1, kernel_shape: ints = @kernel_shape, pads: ints = @pads,
@@ -74,19 +86,22 @@ def _similarity(depthwise: bool) -> str:
 {_HEADER}, overload: "{_overload(depthwise)}">
 {SIMILARITY} <kernel_shape, pads, strides, dilations, group> (x, w, p, q) => (y)
 {{
-    floor = Constant <value_float: float = 1e-12> ()
+    floor = Constant <value_float: float = {1e-12 / UNIT**2}> ()
+    unit = Constant <value_float: float = {UNIT}.0> ()
     taps = Constant <value_ints: ints = [1, 2, 3]> ()
-    kernel_squares = Mul (w, w)
+    scaled = Div (w, unit)
+    kernel_squares = Mul (scaled, scaled)
     kernel_energy = ReduceSum <keepdims: int = 1> (kernel_squares, taps)
     kernel_floored = Add (kernel_energy, floor)
-    kernel_norm = Sqrt (kernel_floored)
+    kernel_root = Sqrt (kernel_floored)
+    kernel_norm = Mul (kernel_root, unit)
     kernel_muted = Add (kernel_norm, q)
     kernel = Div (w, kernel_muted)
     dot = Conv <kernel_shape: ints = @kernel_shape, pads: ints = @pads, strides: ints = @strides,
                 dilations: ints = @dilations, group: int = @group> (x, kernel)
     energy = {DOMAIN}.{_energy(depthwise)} <kernel_shape: ints = @kernel_shape, pads: ints = @pads,
-                strides: ints = @strides, dilations: ints = @dilations> (x)
-    y = {DOMAIN}.Sharpen (dot, energy, p, q)
+                strides: ints = @strides, dilations: ints = @dilations, unit: int = {UNIT}> (x)
+    y = {DOMAIN}.Sharpen <unit: int = {UNIT}> (dot, energy, p, q)
 }}
 """
 

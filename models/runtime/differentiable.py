@@ -10,13 +10,12 @@ import onnxruntime as ort
 import torch
 from onnx import TensorProto
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from models.onnx.as_torch import TorchGraph
 from models.onnx.gradient.graph import DIRECTION, GRADIENT, with_gradient
 from models.onnx.graph import keep_only, needed_nodes
 from models.runtime.device import open_session
-from scs.errors import ModelError
+from scs.errors import GradientError, ModelError
 
 _IMAGE = "image"
 
@@ -89,9 +88,14 @@ class _Run(torch.autograd.Function):
         return torch.from_numpy(value)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, direction: Tensor) -> tuple[Tensor, None]:
-        """Run the graph forth and back."""
+        """Run the graph forth and back.
+
+        Raises:
+            GradientError: the gradient shall be differentiated in its turn.
+        """
+        if torch.is_grad_enabled():
+            raise GradientError("ONNX Runtime computes first derivatives only; create_graph=True asked for second ones")
         (image,) = ctx.saved_tensors
         feeds = {_IMAGE: image.numpy(), DIRECTION: direction.contiguous().numpy()}
         (gradient,) = ctx.passes.back.run(None, feeds)

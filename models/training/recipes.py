@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from models.normalisation import Normalise
 from scs.errors import UnknownNameError
 
 
@@ -19,7 +20,7 @@ class Recipe:
     the next, ``stem_size`` the pixels on each side of the stem's kernels; ``blur`` says whether maps
     are blurred before they are halved; ``shift`` is in pixels; ``learning_rate`` is
     the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q, gains and
-    biases.
+    biases; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
     """
 
     dataset: str
@@ -35,6 +36,7 @@ class Recipe:
     shift: int = 2
     mirror: bool = False
     blur: bool = False
+    normalise: Normalise = "none"
 
 
 _MNIST = {"batch_size": 64, "shift": 1, "learning_rate": 0.02}

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.datasets.dataset import Dataset
 from models.networks import Network
+from models.normalisation import Normalise, normalised
 from models.training.batches import Timed, epoch_batches, evaluation_batch
 from models.training.fine_tuned import BODY_RATE, FineTuned, Start
 from models.training.own_recipes import OwnRecipe
@@ -80,19 +82,33 @@ def split(dataset: Dataset) -> Split:
 
 def build_network(recipe: Recipe, dataset: Dataset) -> Network:
     """Build an untrained network for a data set, with weights drawn from torch's global random generator."""
-    pixels = dataset.train_images.reshape(-1, dataset.train_images.shape[-1])
-    mean, std = pixels.mean(0) / 255, pixels.std(0) / 255
+    mean, std = _statistics(dataset.train_images, recipe.normalise)
     return Network(
         recipe.family,
-        pixels.shape[1],
+        dataset.train_images.shape[3],
         len(dataset.classes),
         recipe.widths,
         recipe.stages,
         recipe.stem_size,
-        mean.tolist(),
-        std.tolist(),
+        mean,
+        std,
         recipe.blur,
+        recipe.normalise,
     )
+
+
+def _statistics(images: NDArray[np.uint8], normalise: Normalise) -> tuple[list[float], list[float]]:
+    """Return mean and deviation of each channel of normalised images ``(N, H, W, C)``, on the scale 0 to 1."""
+    if normalise == "none":
+        pixels = images.reshape(-1, images.shape[3])
+        return (pixels.mean(0) / 255).tolist(), (pixels.std(0) / 255).tolist()
+    batches = torch.from_numpy(images).split(evaluation_batch(images.shape[1] * images.shape[2]))
+    found = [normalised(batch.permute(0, 3, 1, 2).float(), normalise).double() for batch in batches]
+    pixels_of = [batch.transpose(0, 1).flatten(1) for batch in found]
+    count = sum(one.shape[1] for one in pixels_of)
+    mean = sum((one.sum(1) for one in pixels_of), torch.zeros(())) / count
+    variance = sum((one.square().sum(1) for one in pixels_of), torch.zeros(())) / count - mean.square()
+    return (mean / 255).tolist(), (variance.sqrt() / 255).tolist()
 
 
 def train(
@@ -210,7 +226,7 @@ def load_network(folder: Path) -> tuple[Trainable, dict[str, Any]]:
     """
     result = run_result(folder)
     recipe, classes = result["recipe"], result["classes"]
-    recipe.setdefault("blur", False)  # of trainings from before there was one
+    _fill_in(recipe)
     if recipe.get("start"):
         tuned = FineTuned(Start.load(folder), len(classes), recipe["frozen"])
         tuned.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
@@ -225,6 +241,7 @@ def load_network(folder: Path) -> tuple[Trainable, dict[str, Any]]:
         recipe["stem_size"],
         *flat,
         recipe["blur"],
+        recipe["normalise"],
     )
     network.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
     return network.eval(), result
@@ -349,13 +366,19 @@ def _check_identity(folder: Path, found: dict[str, Any], identity: dict[str, Any
     Raises:
         DataError: it is one; the message says which of them differs.
     """
-    found["recipe"].setdefault("blur", False)  # of trainings from before there was one
+    _fill_in(found["recipe"])
     found.setdefault("data", identity["data"])  # of trainings from before data were told apart
     came = json.loads(json.dumps({key: found[key] for key in identity}))
     others = [key for key, value in json.loads(json.dumps(identity)).items() if came[key] != value]
     if others:
         what = " and ".join("other data" if key == "data" else f"another {key}" for key in others)
         raise DataError(f"'{folder}' holds a training with {what}; name another folder with --out, or empty it")
+
+
+def _fill_in(recipe: dict[str, Any]) -> None:
+    """Add what recipes had not, before there was a choice."""
+    recipe.setdefault("blur", False)
+    recipe.setdefault("normalise", "none")
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

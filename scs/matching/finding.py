@@ -77,6 +77,7 @@ def find(
         raise OptionError(f"'{FEATURES}' needs the feature maps of a network; see scs.matching.in_features")
     if search.method == PARTS and any(mask is not None for mask in masks):
         raise OptionError(f"'{PARTS}' takes no mask")
+    _check_signs(templates, search)
     scene, corner = _region(scene, search)
     by_outline = [search.centred and one_colour(_pixels(t), mask) for t, mask in zip(templates, masks, strict=True)]
     plain = [i for i, outline in enumerate(by_outline) if not outline]
@@ -139,6 +140,22 @@ def heatmap(
     elif angle != 0 or scale != 1:
         return _posed_map(scene, pixels, mask, search, angle, scale, centre)[0]
     return score_map(scene, pixels, search.map_method, mask=mask, p=search.p, q=search.q, device=search.device)
+
+
+def _check_signs(templates: Sequence[Array | PartsTemplate], search: Search) -> None:
+    """Check that a template's negative can score below 0, where that is a match.
+
+    Raises:
+        OptionError: it cannot: the mean stays on, and there is no number below 0.
+    """
+    if search.polarity != "either" or search.centred:
+        return
+    if not all(float(np.min(_pixels(template), initial=0)) < 0 for template in templates):
+        able = ", ".join(name for name, method in METHODS.items() if method.centred)
+        raise OptionError(
+            f"polarity 'either' by '{search.method}' needs a template with numbers below 0, as a signal has; this one "
+            f"has none: take {able}"
+        )
 
 
 def _region(scene: Array, search: Search) -> tuple[Array, tuple[int, int]]:

@@ -35,7 +35,8 @@ class Search:
         overlap: largest intersection over union of two matches of one template.
         device: where torch computes scores; see ``score_map``. The search over angles and scales, and the method
             ``parts``, run on the CPU all the same.
-        polarity: ``same``, or ``either``: inverted contrast is a match as well, whose score is below 0.
+        polarity: ``same``, or ``either``: inverted contrast is a match as well, whose score is below 0. Methods that
+            leave the mean on, such as ``scs``, tell it by the signs of the numbers, as in a signal around 0.
         border: ``whole``, or ``partial``: what the scene's border cuts off is found by what is left of it.
         region: ``(x, y, width, height)`` of the scene in whole pixels to look in; None is all of it. In a signal y is 0
             and height 1.
@@ -79,9 +80,11 @@ class Search:
             raise OptionError(f"'{PIXELS}' compares pixels as they are; leave out angles and scales")
         _check_choice("polarity", self.polarity, POLARITIES)
         _check_choice("border", self.border, BORDERS)
-        if self.polarity == "either" and not (self.method in METHODS and METHODS[self.method].centred):
-            able = ", ".join(name for name, method in METHODS.items() if method.centred)
-            raise OptionError(f"polarity 'either' is for methods that take the mean off: {able}; '{self.method}' came")
+        if self.polarity == "either" and not (self.method in METHODS and METHODS[self.method].kind != "difference"):
+            able = ", ".join(name for name, method in METHODS.items() if method.kind != "difference")
+            raise OptionError(
+                f"polarity 'either' is for methods whose scores have a sign: {able}; '{self.method}' came"
+            )
         if self.border == "partial" and (self.posed or self.method not in ("ccoeff_normed", "scs_centred")):
             raise OptionError("border 'partial' is for ccoeff_normed and scs_centred, without angles and scales")
 

@@ -94,19 +94,19 @@ SCS_INLINE Vec square_root(Vec x) {
 // The functions below take COUNT vectors at once and go through them step by step: a processor looks too few instructions
 // ahead to see by itself that there is something to do while a chain of multiplications waits for its last result.
 
-// 1 / (sqrt(x) + q), for 0 < x < infinity and q >= 0, to 2e-7 of its value.
+// 1 / (unit * sqrt(x) + q), for 0 < x < infinity and q >= 0, to 2e-7 of its value.
 template <int COUNT>
-SCS_INLINE void reciprocals_of_root_plus(const Vec* x, float q, Vec* y) {
+SCS_INLINE void reciprocals_of_root_plus(const Vec* x, float unit, float q, Vec* y) {
 #if defined(__AVX512F__)
     // Estimates of 14 bits and a step of Newton's method each take less time than the divider.
     Vec root[COUNT], sum[COUNT];
     for (int i = 0; i < COUNT; i++) y[i] = (Vec)_mm512_rsqrt14_ps((__m512)x[i]);
     for (int i = 0; i < COUNT; i++) root[i] = x[i] * y[i];
-    for (int i = 0; i < COUNT; i++) sum[i] = root[i] * (1.5f - 0.5f * root[i] * y[i]) + q;
+    for (int i = 0; i < COUNT; i++) sum[i] = root[i] * (1.5f * unit - 0.5f * unit * root[i] * y[i]) + q;
     for (int i = 0; i < COUNT; i++) y[i] = (Vec)_mm512_rcp14_ps((__m512)sum[i]);
     for (int i = 0; i < COUNT; i++) y[i] = y[i] * (2.0f - sum[i] * y[i]);
 #else
-    for (int i = 0; i < COUNT; i++) y[i] = 1.0f / (square_root(x[i]) + q);
+    for (int i = 0; i < COUNT; i++) y[i] = 1.0f / (square_root(x[i]) * unit + q);
 #endif
 }
 

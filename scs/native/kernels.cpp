@@ -20,12 +20,12 @@
 namespace SCS_LEVEL {
 namespace {
 
-// Sums of squares over the channels of a tile's copy.
-void sum_squares(int64_t channels, int64_t size, const float* copy, float* squares) {
+// Sums of squares of what is in a tile's copy, over the unit, over its channels.
+void sum_squares(int64_t channels, int64_t size, float scale, const float* copy, float* squares) {
     for (int64_t i = 0; i < size; i += LANES) {
         Vec sum = {};
         for (int64_t c = 0; c < channels; c++) {
-            Vec pixels = load(copy + c * size + i);
+            Vec pixels = load(copy + c * size + i) * scale;
             sum += pixels * pixels;
         }
         store(squares + i, sum);
@@ -53,7 +53,7 @@ void similarity_of_tiles(
     for (int64_t unit = first; unit < last; unit++) {
         Tile tile(l, plan, unit);
         workspace.read(tile, x, group * plan.group_channels);
-        sum_squares(plan.group_channels, workspace.size, workspace.copy, workspace.squares);
+        sum_squares(plan.group_channels, workspace.size, 1 / l.unit, workspace.copy, workspace.squares);
         float* y = products.y + tile.image * workspace.image_stride;
         for (int64_t i = 0; i < workspace.count;) {
             int64_t together = vectors_together(l, workspace.count - i);
@@ -65,7 +65,7 @@ void similarity_of_tiles(
                 patches[v] = workspace.copy + position;
                 energy[v] = sum_window(plan.window, workspace.squares + position, workspace.square_offsets);
             }
-            reciprocal_norms<POOLED>(energy, l.q, reciprocal);
+            reciprocal_norms<POOLED>(energy, l.unit, l.q, reciprocal);
             products(vectors, together, patches, reciprocal, y);
             i += together;
         }
@@ -135,6 +135,7 @@ void similarity_of_pixels(
     const Layer& l, const Plan& plan, int64_t group, int64_t first, int64_t last, const float* x, Products products
 ) {
     int64_t channels = plan.group_channels;
+    float scale = 1 / l.unit;
     float* copy = nullptr;
     int32_t* offsets = nullptr;
     Sharpening* sharpenings = nullptr;
@@ -163,11 +164,11 @@ void similarity_of_pixels(
         for (int64_t v = 0; v < width / LANES; v++) {
             patches[v] = copy + v * LANES;
             for (int64_t c = 0; c < channels; c++) {
-                Vec pixels = load(patches[v] + c * width);
+                Vec pixels = load(patches[v] + c * width) * scale;
                 energy[v] += pixels * pixels;
             }
         }
-        reciprocal_norms<POOLED>(energy, l.q, reciprocal);
+        reciprocal_norms<POOLED>(energy, l.unit, l.q, reciprocal);
         products(vectors, together, patches, reciprocal, products.y);
         unit += together;
     }
@@ -203,7 +204,7 @@ void energy(const Layer& l, int64_t job, const float* x, float* energies) {
     for (int64_t unit = first; unit < last; unit++) {
         Tile tile(l, plan, unit);
         workspace.read(tile, x, group * plan.group_channels);
-        sum_squares(plan.group_channels, workspace.size, workspace.copy, workspace.squares);
+        sum_squares(plan.group_channels, workspace.size, 1 / l.unit, workspace.copy, workspace.squares);
         float* to = energies + tile.image * workspace.image_stride + group * plan.pixels;
         for (int64_t i = 0; i < workspace.count; i++) {
             const float* squares = workspace.squares + workspace.vectors[i].position[0];

@@ -30,6 +30,7 @@ struct Layer {
     const float* gains;      // (K,), or null for ones; y is gain * similarity + bias
     const float* biases;     // (K,), or null for zeros
     float q;
+    float unit;  // energies are sums of squares of x / unit, so that float32 holds those of large values
 };
 
 struct Kernels {
@@ -44,7 +45,7 @@ struct Kernels {
     int64_t (*similarity_jobs)(const Layer&);
     void (*similarity)(const Layer&, int64_t job, const float* x, const float* packed, float* y);
 
-    // Sums of squares of every patch, over the channels of each of `group` groups: (N, group, H', W').
+    // Sums of squares of every patch over the unit, over the channels of each of `group` groups: (N, group, H', W').
     int64_t (*energy_jobs)(const Layer&);
     void (*energy)(const Layer&, int64_t job, const float* x, float* energy);
 

@@ -21,8 +21,8 @@ void pack(const Layer& l, const float* w, float* packed) {
                 int64_t kernel = g * group_kernels + first + k;
                 const float* taps_of = w + kernel * taps;
                 float energy = 0;
-                for (int64_t t = 0; t < taps; t++) energy += taps_of[t] * taps_of[t];
-                float norm = __builtin_sqrtf(energy + ENERGY_FLOOR) + l.q;
+                for (int64_t t = 0; t < taps; t++) energy += taps_of[t] / l.unit * (taps_of[t] / l.unit);
+                float norm = __builtin_sqrtf(energy + ENERGY_FLOOR / (l.unit * l.unit)) * l.unit + l.q;
                 // Pooling looks for the largest, also where a negative gain would make it the smallest.
                 if (l.pool > 1 && l.gains && l.gains[kernel] < 0) norm = -norm;
                 for (int64_t t = 0; t < taps; t++) packed[t * kernels + k] = taps_of[t] / norm;

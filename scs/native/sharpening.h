@@ -17,10 +17,10 @@ constexpr float ENERGY_FLOOR = 1e-12f;
 constexpr float EPS = 1e-6f;
 
 template <int COUNT>
-SCS_INLINE void reciprocal_norms(const Vec* energy, float q, Vec* reciprocal) {
+SCS_INLINE void reciprocal_norms(const Vec* energy, float unit, float q, Vec* reciprocal) {
     Vec floored[COUNT];
-    for (int i = 0; i < COUNT; i++) floored[i] = energy[i] + ENERGY_FLOOR;
-    reciprocals_of_root_plus<COUNT>(floored, q, reciprocal);
+    for (int i = 0; i < COUNT; i++) floored[i] = energy[i] + ENERGY_FLOOR / (unit * unit);
+    reciprocals_of_root_plus<COUNT>(floored, unit, q, reciprocal);
     // Energies beyond float32 make similarities 0, as in torch and ONNX; the estimates above make NaN of infinity.
     for (int i = 0; i < COUNT; i++) reciprocal[i] = floored[i] == __builtin_inff() ? Vec{} : reciprocal[i];
 }
@@ -51,9 +51,9 @@ SCS_INLINE void sharpen_all(const Each* const* sharpening, Vec* cosine) {
 
 // From products and energies to similarities.
 template <int COUNT, class Each>
-SCS_INLINE void sharpen_products(const Each* const* sharpening, float q, Vec* dot, const Vec* energy) {
+SCS_INLINE void sharpen_products(const Each* const* sharpening, float unit, float q, Vec* dot, const Vec* energy) {
     Vec reciprocal[COUNT];
-    reciprocal_norms<COUNT>(energy, q, reciprocal);
+    reciprocal_norms<COUNT>(energy, unit, q, reciprocal);
     for (int i = 0; i < COUNT; i++) dot[i] *= reciprocal[i];
     sharpen_all<COUNT>(sharpening, dot);
 }
@@ -85,13 +85,13 @@ void sharpen(
                 dots[j] = load(dot + at + i + j * LANES);
                 squares[j] = load(energies + i + j * LANES);
             }
-            sharpen_products<AT_ONCE>(each, l.q, dots, squares);
+            sharpen_products<AT_ONCE>(each, l.unit, l.q, dots, squares);
             for (int j = 0; j < AT_ONCE; j++) store(y + at + i + j * LANES, dots[j]);
         }
         for (; i < pixels; i += LANES) {
             int count = static_cast<int>(least(LANES, pixels - i));
             Vec dots = load_some(dot + at + i, count), squares = load_some(energies + i, count);
-            sharpen_products<1>(each, l.q, &dots, &squares);
+            sharpen_products<1>(each, l.unit, l.q, &dots, &squares);
             store_some(y + at + i, dots, count);
         }
     }

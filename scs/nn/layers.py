@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from scs.errors import OptionError, ShapeError
 from scs.nn.channels_last import tracing
@@ -131,6 +133,16 @@ class _SharpenedCosineSimilarity(nn.Module):
         if self.gain is not None:
             y = y * self.gain
         return y if self.bias is None else y + self.bias.to(y.dtype).view(-1, *[1] * axes)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, as any layer does, but for weights fused with batch normalisation.
+
+        Raises:
+            OptionError: ``fuse_conv_bn_eval`` sets it; kernels are normalised, so that its scale would be lost.
+        """
+        if sys._getframe(1).f_code is fuse_conv_bn_eval.__code__:
+            raise OptionError(f"{type(self).__name__} cannot be fused with batch normalisation: it normalises kernels")
+        super().__setattr__(name, value)
 
     def __prepare_scriptable__(self) -> None:
         """Refuse ``torch.jit.script``, which cannot read this layer.

@@ -14,7 +14,7 @@ from torch import Tensor
 from scs.errors import DtypeError, OptionError, ShapeError
 from scs.nn.channels_last import tracing
 from scs.nn.sharpening import sharpen_cosines
-from scs.nn.squares import sum_squares
+from scs.nn.squares import UNIT, square, sum_squares
 
 Padding = int | Sequence[int] | Literal["valid", "same", "full"]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
@@ -75,6 +75,7 @@ def sharpened_cosine_similarity(
         ``(N, K, H', W')`` within [-1, 1], with
         ``H' = (H + padding before and after - dilation * (kH - 1) - 1) // stride + 1``; signals and volumes likewise,
         without ``N`` where ``x`` came without. The type is that of ``x``, or autocast's.
+        In float32, patches and kernels have norms up to 1e24, up to 1e20 for gradients; beyond, the value is 0.
         float16 and bfloat16 take their norms and power in float32; float16 has a higher ``eps`` and floor.
 
     Raises:
@@ -113,7 +114,7 @@ def sharpened_cosine_similarity(
     if dtype == torch.float16:  # gradients at blank patches have to stay below 65504
         floor, eps = HALF_ENERGY_FLOOR, max(eps, torch.finfo(dtype).eps)
     w = w.to(precise)
-    kernel_norm = torch.sqrt(w.square().flatten(1).sum(1) + floor)
+    kernel_norm = _norm(square(w).flatten(1).sum(1), floor)
     if mute_kernels:
         kernel_norm = kernel_norm + q
     w = w / kernel_norm.view(-1, *[1] * (axes + 1))
@@ -137,7 +138,7 @@ def sharpen(
 
     Args:
         dot: ``(N, K, …)``, products of each patch with kernels already divided by their norm plus ``q``.
-        energy: ``(N, G, …)``, sums of squares of each patch; the K kernels fall into G equal groups.
+        energy: ``(N, G, …)``, sums of squares of each patch over ``UNIT``; the K kernels fall into G equal groups.
         p: exponent; one number, or ``(K,)``.
         q: noise floor of the patch norm.
         eps: keeps the logarithm finite at zero.
@@ -146,9 +147,14 @@ def sharpen(
     Returns:
         ``(N, K, …)``.
     """
-    reciprocal = _spread_over_kernels(1 / (torch.sqrt(energy + floor) + q), dot.shape[1])
+    reciprocal = _spread_over_kernels(1 / (_norm(energy, floor) + q), dot.shape[1])
     exponent = torch.as_tensor(p, dtype=dot.dtype, device=dot.device) - 1
     return sharpen_cosines(dot, reciprocal, exponent, eps)
+
+
+def _norm(energy: Tensor, floor: float) -> Tensor:
+    """Turn sums of squares over ``UNIT`` into norms, the floor added under the root."""
+    return torch.sqrt(energy + floor / UNIT**2) * UNIT
 
 
 def resolve_padding(
@@ -255,13 +261,13 @@ def _patch_energy(
     dilations: tuple[int, ...],
     groups: int,
 ) -> Tensor:
-    """Sum of squares of every patch, ``(N, groups, H', W')``: over channels first, then one box filter."""
+    """Sum of squares of every patch over ``UNIT``, ``(N, groups, H', W')``: over channels, then one box filter."""
     if groups == 1:
         energy = sum_squares(x)
     elif groups == x.shape[1]:
-        energy = x.square()
+        energy = square(x)
     else:
-        energy = x.square().unflatten(1, (groups, -1)).sum(2)
+        energy = square(x).unflatten(1, (groups, -1)).sum(2)
     if max(*kernel_size, *strides) == 1 and not any(pads):
         return energy
     if any(d > 1 for d in dilations):

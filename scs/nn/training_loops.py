@@ -126,20 +126,21 @@ def sharpen_gradient(
 
 
 @compiled_for_threads
-def sum_squares(x: Array, y: Array) -> None:
-    """Write the sum of squares of each row of ``x``, ``(pixels, C)``, to ``y``, ``(pixels,)``."""
+def sum_squares(x: Array, scale: np.float32, y: Array) -> None:
+    """Write the sum of squares of each row of ``scale * x``, ``(pixels, C)``, to ``y``, ``(pixels,)``."""
     for i in numba.prange(x.shape[0]):
         total = _f(0)
         for k in range(x.shape[1]):
-            total += x[i, k] * x[i, k]
+            scaled = scale * x[i, k]
+            total += scaled * scaled
         y[i] = total
 
 
 @compiled_for_threads
-def sum_squares_gradient(grad: Array, x: Array, to_x: Array) -> None:
+def sum_squares_gradient(grad: Array, x: Array, scale: np.float32, to_x: Array) -> None:
     """Write the gradient of ``x``, from that of :func:`sum_squares`'s result."""
     for i in numba.prange(x.shape[0]):
-        twice = _f(2) * grad[i]
+        twice = _f(2) * scale * scale * grad[i]
         for k in range(x.shape[1]):
             to_x[i, k] = twice * x[i, k]
 

@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from models.datasets.dataset import Dataset
+from models.normalisation import Normalise
 from models.training.allocator import keep_freed_memory
 from models.training.recipes import RECIPES, Recipe, recipe_for
-from scs.errors import DataError, MissingPackageError
+from scs.errors import DataError, MissingPackageError, OptionError
 from service.cli import options
 from service.cli.dataset import open_dataset
 from service.cli.import_ import parse_size
@@ -65,6 +66,13 @@ Mirror = Annotated[
     bool | None,
     typer.Option("--mirror/--no-mirror", help="Whether pictures mean the same mirrored; photographs do unless given."),
 ]
+Normalised = Annotated[
+    Normalise,
+    typer.Option(
+        help="How the network normalises each picture: stretch its range to 0 to 255, or standardise it to mean 0 and "
+        "deviation 1."
+    ),
+]
 SplitSeed = Annotated[
     int, typer.Option(min=0, max=options.MOST_SEED, help="Decides which of your pictures are held back and tested on.")
 ]
@@ -87,6 +95,7 @@ def train(
     depth: Depth = None,
     resize: Resize = None,
     mirror: Mirror = None,
+    normalise: Normalised = "none",
     split_seed: SplitSeed = 0,
     skip_broken: options.SkipBroken = False,
     start: StartFrom = None,
@@ -124,6 +133,13 @@ def train(
     folder = out or Path("runs") / name / f"seed-{seed}"
     if epochs is not None:
         prepared = dataclasses.replace(prepared, recipe=dataclasses.replace(prepared.recipe, epochs=epochs))
+    if normalise != "none":
+        if start is not None:
+            raise OptionError(
+                "--normalise is for a network that starts anew; one that --from names prepares its pictures"
+            )
+        recipe_with = dataclasses.replace(prepared.recipe, normalise=normalise)
+        prepared = dataclasses.replace(prepared, recipe=recipe_with)
     keep_freed_memory()
     if prepared.sentence():
         say(prepared.sentence(), error=True)

@@ -36,6 +36,8 @@ constexpr int64_t MOST = 4096;
 // Floats of a thread's copy of what a part of a row of outputs sees; places in it are numbers of 32 bits.
 constexpr int64_t MOST_COPIED = int64_t(1) << 28, ROW_PART = 64;
 constexpr int64_t MOST_OUTPUTS = int64_t(1) << 33;
+// Energies of layers are of x / UNIT, as in models/onnx/op.py.
+constexpr int64_t UNIT = int64_t(1) << 16;
 
 scs::Window window_of(const Node& node) {
     auto size = node.numbers("kernel_shape"), stride = node.numbers("strides"), dilation = node.numbers("dilations");
@@ -56,6 +58,12 @@ scs::Window window_of(const Node& node) {
         window.pad_after[axis] = pads[axis + 2];
     }
     return window;
+}
+
+float unit_of(const Node& node) {
+    int64_t unit = node.number("unit", 1);
+    need(unit == 1 || unit == UNIT, "a unit of 1 or " + std::to_string(UNIT) + "; " + std::to_string(unit) + " came");
+    return static_cast<float>(unit);
 }
 
 // How many patches fit.
@@ -121,6 +129,7 @@ class Similarity {
 
     explicit Similarity(const Node& node) {
         layer_.window = window_of(node);
+        layer_.unit = UNIT;
         layer_.group = node.number("group", 1);
         int64_t pool = node.number("pool", 1);
         need(pool == 1 || pool == 2, "a pool of 1 or 2; " + std::to_string(pool) + " came");
@@ -199,6 +208,7 @@ class Energy {
 
     explicit Energy(const Node& node) {
         layer_.window = window_of(node);
+        layer_.unit = unit_of(node);
         layer_.pool = 1;
     }
 
@@ -224,7 +234,7 @@ class Sharpen {
     static constexpr size_t REQUIRED_INPUTS = 4, INPUTS = 6;
     static constexpr bool IN_PLACE = true;
 
-    explicit Sharpen(const Node&) {}
+    explicit Sharpen(const Node& node) : unit_(unit_of(node)) {}
 
     void operator()(const Run& run) {
         Tensor dot = run.input(0), energy = run.input(1);
@@ -235,6 +245,7 @@ class Sharpen {
         scs::Layer layer = {};
         layer.images = shape[0];
         layer.kernels = shape[1];
+        layer.unit = unit_;
         take_sharpening(layer, run.input(2), run.input(3), run.input(4), run.input(5));
         float* y = run.output(shape);
         int64_t plane = shape[2] * shape[3];
@@ -251,6 +262,9 @@ class Sharpen {
             kernels.sharpen(layer, plane, first, pixels, own, dot.data + from, energies_of, y + from);
         });
     }
+
+   private:
+    float unit_;
 };
 
 // Where vectors are wide. Elsewhere nobody has measured whose convolution is faster.

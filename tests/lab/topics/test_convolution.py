@@ -1,13 +1,17 @@
 """The page on convolution: its figures are JSON, its formulas fit, its words are so."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from lab.convolution import correlation_matrix
+from lab.convolution import correlate, correlation_matrix
+from lab.named_kernels import prewitt
 from lab.topics.convolution import CASES, SIMILARITIES, _operations, tables
+from scs.nn.layers import SharpenedCosineSimilarity2d
 
 LAB = Path(__file__).parents[3] / "docs" / "lab"
 PAGE = (LAB / "convolution.md").read_text()
@@ -59,3 +63,20 @@ def test_each_similarity_overlooks_what_it_should():
 def test_the_sizes_on_the_page_are_those_that_were_measured():
     height, width = CASES["picture"].size
     assert f"A picture of {height}x{width}:" in PAGE and f"A signal of {CASES['signal'].size[0]:,} samples:" in PAGE
+
+
+EXAMPLE = np.array([[1, 2, 3, 0], [0, 1, 2, 3], [3, 0, 1, 2], [2, 3, 0, 1]], float)
+
+
+def test_the_example_of_the_page_comes_out_so_by_prewitts_kernels_too():
+    assert correlate(EXAMPLE, [[2, 0, 1], [0, 1, 2], [1, 0, 2]], "valid").tolist() == [[15, 16], [6, 15]]
+    assert correlate(EXAMPLE, prewitt(1), "valid").tolist() == [[2, 2], [-2, 2]]
+    assert correlate(EXAMPLE, prewitt(0), "valid").tolist() == [[-2, -2], [2, -2]]
+
+
+def test_the_sizes_on_the_page_are_those_of_the_layer():
+    rows = re.findall(r"^\| [^|]+ \| (\d) \| (\d) \| (\d) \| (\d) \|$", PAGE, re.MULTILINE)
+    assert len(rows) == 5
+    for padding, stride, dilation, size in (map(int, row) for row in rows):
+        layer = SharpenedCosineSimilarity2d(1, 1, 3, stride, padding, dilation)
+        assert layer(torch.zeros(1, 1, 4, 4)).shape[2:] == (size, size)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.topics.signal import FACTORS, METHODS, NOISE, PLACE, Peak, Q, kernel, respond, scene
+from lab.topics.signal import FACTORS, METHODS, NOISE, PLACE, RECORD, Peak, Q, kernel, respond, scene
 
 PAGE = (Path(__file__).parents[3] / "docs" / "lab" / "signal.md").read_text()
 
@@ -34,6 +34,13 @@ def test_convolution_peaks_on_something_bright_instead(factor):
     assert abs(peak.place - PLACE) >= kernel().size and peak.lead < 1
 
 
+def test_a_noise_floor_finds_what_is_short_and_inexact_in_a_long_silence_and_without_one_noise_wins(figures):
+    short, long = figures["silence"]["8"], figures["silence"]["48"]
+    assert short["found"][f"SCS, q = {Q}"] >= 0.9 and short["highest"] > 0.9
+    assert max(short["found"][name] for name in ("cosine, q = 0", "Pearson's r")) <= 0.3
+    assert min(share for share in long["found"].values()) == 1 and long["highest"] < 0.8
+
+
 def test_p_raises_a_lead_to_its_power():
     leads = [Peak.of(respond(shown(0.2), "scs", p, Q), PLACE).lead for p in (1, 2, 4)]
     assert leads[1:] == pytest.approx([leads[0] ** 2, leads[0] ** 4], rel=1e-3)
@@ -49,6 +56,7 @@ def test_a_very_large_q_leaves_convolution_to_the_power_of_p():
 def test_what_the_page_says_in_words_is_so():
     full = json.loads((Path(__file__).parents[3] / "docs/lab/pictures/signal/figures.json").read_text())
     assert f"Each row below is {full['trials']} signals of {shown(0.2).size} samples" in PAGE
+    assert f"each row is {full['records']} records of {RECORD:,} samples" in PAGE.replace("\n", " ")
     assert f"noise of {NOISE}" in PAGE and f"{NOISE * np.sqrt(kernel().size):.2f})" in PAGE
     assert "up to thirty times as high" in PAGE
     assert np.abs(shown(0.2)).max() / (0.2 * kernel()).max() == pytest.approx(30, abs=2)

@@ -82,6 +82,16 @@ def oracle(case, x, w, p, q):
     return y
 
 
+@pytest.mark.parametrize("scale", [1e19, 1e23])
+@pytest.mark.parametrize("name", ["dense", "depthwise", "dilated"])
+def test_values_whose_squares_float32_cannot_hold_have_their_cosine(name, scale):
+    x, w, p, q = draw(CASES[name])
+    huge = x * np.float32(scale)
+    np.testing.assert_allclose(run(CASES[name], huge, w, p, q), oracle(CASES[name], huge, w, p, q), rtol=0, atol=3e-6)
+    huge = w * np.float32(scale)
+    np.testing.assert_allclose(run(CASES[name], x, huge, p, q), oracle(CASES[name], x, huge, p, q), rtol=0, atol=3e-6)
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_op_agrees_with_the_definition_and_with_torch(case):
     x, w, p, q = draw(case)

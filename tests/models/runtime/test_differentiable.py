@@ -95,3 +95,20 @@ def test_a_network_that_takes_one_picture_at_a_time_gets_them_one_by_one(swish):
         graph(x).square().sum().backward()
         found.append(x.grad)
     torch.testing.assert_close(*found)
+
+
+def test_second_derivatives_are_refused_by_the_runtime_and_right_by_torch(swish):
+    x = torch.rand(1, 12, 12, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    with pytest.raises(GradientError, match="first derivatives only"):
+        torch.autograd.grad(RuntimeGraph(swish)(x).sum(), x, create_graph=True)
+    graph = TorchGraph(find(bundled_repository(), "mnist-scs").verified_bytes())
+    x = (255 * torch.rand(1, 8, 8, 1, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    (slope,) = torch.autograd.grad(graph(x)[0, 3], x, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.square().sum(), x)
+    with torch.no_grad():
+        step = 0.5 * slope / slope.norm()
+    ends = []
+    for end in (x + step, x - step):
+        end = end.detach().requires_grad_()
+        ends.append(torch.autograd.grad(graph(end)[0, 3], end)[0].square().sum())
+    torch.testing.assert_close((bend * step).sum(), (ends[0] - ends[1]) / 2, rtol=0.05, atol=1e-6)

@@ -265,7 +265,7 @@ def test_a_region_is_searched_in_the_coordinates_of_the_scene():
     [
         ({"polarity": "maybe"}, "polarity is same or either; 'maybe' came"),
         ({"border": "torn"}, "border is whole or partial; 'torn' came"),
-        ({"method": "sqdiff", "polarity": "either"}, "is for methods that take the mean off"),
+        ({"method": "sqdiff", "polarity": "either"}, "is for methods whose scores have a sign"),
         ({"method": "scs", "border": "partial"}, "is for ccoeff_normed and scs_centred"),
         ({"method": "pixels", "scales": "auto"}, "'pixels' compares pixels as they are"),
     ],
@@ -282,3 +282,20 @@ def test_a_difference_of_nothing_is_present_even_of_one_colour():
     assert match.score == pytest.approx(0, abs=1e-6)
     assert match.present
     assert not find(scene, [np.full((10, 10), 250, np.uint8)], Search("sqdiff")).matches[0].present
+
+
+@pytest.mark.parametrize("method", ["scs", "ccorr_normed", "ccorr"])
+def test_a_signal_that_is_the_negative_of_its_template_is_a_match_of_either_polarity(method):
+    random = np.random.default_rng(0)
+    template = np.hanning(40) * np.sin(np.linspace(0, 20, 40))
+    scene = random.normal(0, 0.02, 400)
+    scene[150:190] -= template
+    search = Search(method, polarity="either")
+    match = find(scene, [template], search).matches[0]
+    assert match.score < 0 and match.x == pytest.approx(170, abs=0.5) and match.present
+    assert not any(match.present for match in find(scene, [template], Search(method)).matches)
+
+
+def test_the_negative_of_a_picture_has_no_sign_unless_the_mean_is_taken_off():
+    with pytest.raises(OptionError, match="needs a template with numbers below 0.*ccoeff_normed"):
+        find(SCENE, [TEMPLATE], Search("scs", polarity="either"))

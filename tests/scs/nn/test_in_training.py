@@ -9,7 +9,9 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.ao.quantization import fuse_modules
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, vmap
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from scs.errors import DtypeError, OptionError, ShapeError
 from scs.nn.layers import (
@@ -222,3 +224,14 @@ def test_a_layer_from_before_there_was_a_bias_loads():
     x = torch.randn(1, 2, 5, 5)
     torch.testing.assert_close(loaded(x), layer(x))
     loaded.reset_parameters()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_fusing_with_batch_normalisation_is_refused(bias):
+    layer, normalisation = SharpenedCosineSimilarity2d(3, 4, 3, bias=bias).eval(), nn.BatchNorm2d(4).eval()
+    with pytest.raises(OptionError, match="cannot be fused with batch normalisation"):
+        fuse_conv_bn_eval(layer, normalisation)
+    with pytest.raises(AssertionError, match="did not find fuser method.*SharpenedCosineSimilarity2d"):
+        fuse_modules(nn.Sequential(layer, normalisation), [["0", "1"]])
+    layer.weight = nn.Parameter(torch.ones_like(layer.weight))
+    assert (layer.weight == 1).all()

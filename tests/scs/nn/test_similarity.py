@@ -138,6 +138,25 @@ def test_half_precision_takes_the_norm_of_patches_whose_energy_it_could_not_hold
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("scale", [1e18, 1e19, 1e20, 1e23])
+@pytest.mark.parametrize("window", [{}, {"groups": 3}, {"dilation": 2, "padding": "same"}], ids=str)
+def test_values_whose_squares_float32_cannot_hold_have_their_cosine(window, scale, layout):
+    x, w = draw(1, 3, 6, 6), draw(3, 3 // window.get("groups", 1), 3, 3, seed=1)
+    huge = (scale * x).float().to(memory_format=layout).requires_grad_()
+    y = sharpened_cosine_similarity(huge, w.float(), **window)
+    torch.testing.assert_close(y.double(), sharpened_cosine_similarity(scale * x, w, **window), atol=2e-6, rtol=0)
+    of_huge_kernels = sharpened_cosine_similarity(x.float(), (scale * w).float(), **window)
+    expected = sharpened_cosine_similarity(x, scale * w, **window)
+    torch.testing.assert_close(of_huge_kernels.double(), expected, atol=2e-6, rtol=0)
+    if scale > 1e20:
+        return
+    y.sum().backward()
+    reference = (scale * x).requires_grad_()
+    sharpened_cosine_similarity(reference, w, **window).sum().backward()
+    torch.testing.assert_close(scale * huge.grad.double(), scale * reference.grad, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("scale", [0, 1e-30, 1e18, 1e19, 3e37])
 def test_however_large_or_small_values_are_similarities_stay_within_one_and_have_a_slope(scale, layout):
     x = (scale * draw(1, 3, 6, 6, dtype=torch.float32)).to(memory_format=layout).requires_grad_()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from scs.nn.channels_last import loops_serve
-from scs.nn.squares import sum_squares
+from scs.nn.squares import UNIT, sum_squares
 
 
 @pytest.mark.parametrize("size", [(2, 3, 5, 7), (1, 64, 4, 4), (3, 1, 2, 2), (0, 4, 3, 3), (2, 5, 9)])
@@ -16,5 +16,5 @@ def test_they_are_the_sums_of_squares_and_the_gradient_is_twice_the_value(size):
     by_loops.requires_grad_()
     sums = sum_squares(by_loops)
     (sums * weights).sum().backward()
-    torch.testing.assert_close(sums, (x * x).sum(1, keepdim=True))
-    torch.testing.assert_close(by_loops.grad, 2 * x * weights)
+    torch.testing.assert_close(sums * UNIT**2, (x * x).sum(1, keepdim=True))
+    torch.testing.assert_close(by_loops.grad * UNIT**2, 2 * x * weights)

@@ -264,6 +264,7 @@ REFUSED = {
     "d": (["--from", "mnist-vit"], "no model 'mnist-vit'"),
     "e": (["--from", "mnist-scs", "--freeze", "block9"], "--freeze takes all or a layer of mnist-scs; 'block9' came"),
     "f": (["--from", "mnist-scs", "--depth", 2], "--recipe, --width, --depth, --resize are for new ones"),
+    "j": (["--from", "mnist-scs", "--normalise", "stretch"], "--normalise is for a network that starts anew"),
     "g": (["--from", "mnist-scs", "--size", 3], "mnist-scs takes pictures from 4x4 .*; 3x3 came"),
     "h": (["--size", "1"], "a network needs 2 pixels a side; 1x1 came"),
     "i": (["--size", "big"], "--size is width and height in pixels"),

@@ -454,10 +454,31 @@ def test_eight_threads_get_the_answers_that_one_gets(with_library):
         np.testing.assert_array_equal(answer, alone[i % 8])
 
 
+@pytest.mark.parametrize("scale", [1e19, 1e23])
 @pytest.mark.parametrize("name", ["dense", "depthwise", "pointwise"])
-def test_patches_whose_energy_float32_cannot_hold_are_similar_to_nothing(name, instruction_set, native_library):
-    case = CASES[name]
-    given = draw(case)
-    x = np.full_like(given["x"], 1e20)
-    y = session(call(case, given | {"x": None}), native_library).run(None, {"x": x})[0]
-    assert (np.abs(y) == 0).any() and (np.abs(y) <= 1).all(), "and no NaN"
+def test_values_whose_squares_float32_cannot_hold_have_their_cosine(name, scale, instruction_set, native_library):
+    values = draw(CASES[name])
+    for which in ("x", "w"):
+        huge = values | {which: values[which] * np.float32(scale)}
+        (y,) = session(call(CASES[name], {}), native_library).run(None, huge)
+        np.testing.assert_allclose(y, oracle(CASES[name], **huge), rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize("name", ["dense", "depthwise", "pointwise"])
+def test_patches_of_a_norm_beyond_1e24_are_similar_to_nothing(name, instruction_set, native_library):
+    values = draw(CASES[name])
+    x = np.full_like(values["x"], 1e25)
+    y = session(call(CASES[name], {}), native_library).run(None, values | {"x": x})[0]
+    assert (y == 0).all(), "and no NaN"
+
+
+@pytest.mark.parametrize("unit", [2**16, 5])
+def test_energies_are_in_a_unit_that_the_file_says(unit, native_library):
+    case, x = CASES["dense"], draw(CASES["dense"])["x"]
+    made = call(case, {}, "WindowSumSquare", unit=unit)
+    if unit == 5:
+        with pytest.raises(Exception, match="a unit of 1 or 65536; 5 came"):
+            session(made, native_library)
+        return
+    expected = ((patches(case, x) / unit) ** 2).sum(-1).sum(1, keepdims=True)
+    np.testing.assert_allclose(session(made, native_library).run(None, {"x": x})[0], expected, rtol=2e-6)

@@ -1,0 +1,1 @@
+"""Exercises: short experiments, one question each, that the topic ``exercises`` runs."""
