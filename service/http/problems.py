@@ -196,5 +196,7 @@ def is_protocols(path: str) -> bool:
 def _sentence(error: RequestValidationError) -> str:
     first = error.errors()[0]
     name = first["loc"][-1] if first["loc"] else "request"
+    if first["type"] == "extra_forbidden":
+        return f"there is no option {str(name)[:60]}; /docs lists those there are"
     came = "" if first["type"] == "missing" else f"; '{str(first.get('input'))[:60]}' came"
     return f"{name}: {first['msg'].lower()}{came}"

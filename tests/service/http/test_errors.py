@@ -135,7 +135,7 @@ OPTIONS = {
     "a version of zero": ({"version": 0}, 422, ["version", "'0' came"]),
     "a version that can be neither number nor label": ({"version": "../1"}, 422, ["version", "'../1' came"]),
     "an unknown label": ({"version": "new"}, 404, ["no version new of shapes-scs; there are: 1"]),
-    "an unknown option": ({"topk": 3}, 422, ["topk", "'3' came"]),
+    "an unknown option": ({"topk": 3}, 422, ["there is no option topk; /docs lists those"]),
     "a top_k that is no number": ({"top_k": "x"}, 422, ["top_k", "integer", "'x' came"]),
     "a top_k of zero": ({"top_k": 0}, 422, ["top_k", "'0' came"]),
     "a resize that is neither": ({"resize": "big"}, 422, ["resize", "'big' came"]),
