@@ -35,10 +35,12 @@ class LearnedStack:
     Attributes:
         kernels: ``(K, L)``, of one layer each.
         losses: mean squared error of the answers at the start and after each step.
+        passed: the one kernel that the stack made at the start and after each step.
     """
 
     kernels: Array
     losses: list[float]
+    passed: list[Array]
 
     @property
     def kernel(self) -> Array:
@@ -92,7 +94,11 @@ def learn_stack(
     waves = np.exp(-2j * np.pi * np.outer(np.arange(start.shape[1]) - start.shape[1] // 2, np.arange(n)) / n)  # (L, n)
     descend = _descend if optimiser == "damped" else _adam
     steps = list(descend(start, waves, np.sqrt(power) / n, response / size, most))
-    return LearnedStack(steps[-1][0] * size ** (1 / len(start)), [unanswerable + loss * size**2 for _, loss in steps])
+    return LearnedStack(
+        steps[-1][0] * size ** (1 / len(start)),
+        [unanswerable + loss * size**2 for _, loss in steps],
+        [size * compose_kernels(list(kernels)) for kernels, _ in steps],
+    )
 
 
 def _descend(

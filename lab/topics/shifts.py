@@ -20,14 +20,12 @@ from lab.circulants import (
     shift_error,
     towards_equivariance,
 )
-from lab.drawing import BLUE, GREY, RED, panels, save
+from lab.drawing import BLUE, GREY, RED, early_steps, panels, save, save_animation
 from lab.tables import Table
 from lab.topics.catalogue import Figures, Step
 
 NEAR = 1e-3  # distance to the nearest circulant at which the descent has arrived
 SHOWN = 100  # places of the matrix whose descent is drawn
-FRAMES, COLOURS = 28, 24  # of the animation
-HOLD_MS, FRAME_MS = 1500, 160
 SIDE, MARGIN, CAPTION = 300, 10, 30  # pixels of its panels, which are whole multiples of the matrix, and around them
 
 
@@ -124,7 +122,7 @@ def _product(a: Array, b: Array) -> dict[str, float]:
 def _animate(passed: list[Array], path: Path) -> Path:
     """The matrix, and the same in the Fourier basis; most frames early on, where most happens."""
     frames = []
-    for place in np.unique(np.geomspace(1, len(passed), FRAMES).round().astype(int)) - 1:
+    for place in early_steps(len(passed)):
         size = np.abs(in_fourier_basis(passed[place]))
         frame = Image.new("RGB", (2 * SIDE + 3 * MARGIN, SIDE + MARGIN + CAPTION), "white")
         sides = {
@@ -137,10 +135,8 @@ def _animate(passed: list[Array], path: Path) -> Path:
             panel = Image.fromarray((255 * colours[..., :3]).astype(np.uint8))
             frame.paste(panel.resize((SIDE, SIDE), Image.Resampling.NEAREST), (left, CAPTION))
             ImageDraw.Draw(frame).text((left, 6), words, "black", ImageFont.load_default(15))
-        frames.append(frame.quantize(COLOURS, dither=Image.Dither.NONE))
-    durations = [HOLD_MS, *[FRAME_MS] * (len(frames) - 2), 2 * HOLD_MS]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
-    return path
+        frames.append(frame)
+    return save_animation(frames, path)
 
 
 def _draw_ends(figures: Figures, passed: list[Array], path: Path) -> Path:

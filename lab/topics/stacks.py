@@ -11,7 +11,7 @@ import onnx
 import onnxruntime as ort
 from numpy.polynomial import chebyshev, polynomial
 
-from lab.drawing import BLUE, GREEN, GREY, RED, panels, save
+from lab.drawing import BLUE, GREEN, GREY, RED, as_frame, early_steps, panels, save, save_animation
 from lab.learned_stacks import LearnedStack, Optimiser, apply_stack, learn_stack
 from lab.stacks import Array, compose_kernels
 from lab.tables import Table
@@ -137,6 +137,7 @@ def draw(figures: Figures, folder: Path) -> list[Path]:
         *(_draw_learned(figures["taught"][name], folder / f"{name}.png") for name in TARGETS),
         _draw_losses(figures["taught"], folder / "losses.png"),
         _draw_polynomial(figures["taught"]["powers"], folder / "polynomial.png"),
+        _animate(figures["taught"]["powers"], folder / "learning.gif"),
     ]
 
 
@@ -255,8 +256,7 @@ def _draw_polynomial(taught: dict[str, Any], path: Path) -> Path:
     left.plot(x, chebyshev.chebval(x, SERIES), color="black", lw=4, alpha=0.25, label="the Chebyshev series")
     for name, kernels, colour in lines:
         product = compose_kernels([np.array(kernel) for kernel in kernels])
-        spare = (product.size - len(SERIES)) // 2  # taps before the constant
-        left.plot(x, polynomial.polyval(x, product[spare : spare + len(SERIES)]), color=colour, lw=1, label=name)
+        left.plot(x, _values(product, x), color=colour, lw=1, label=name)
     left.set_title("the polynomial on [-1, 1]", fontsize=10)
     left.legend(frameon=False, fontsize=8)
     damped = min(
@@ -268,3 +268,29 @@ def _draw_polynomial(taught: dict[str, Any], path: Path) -> Path:
     right.set_xlabel("step")
     right.legend(frameon=False, fontsize=8)
     return save(figure, path)
+
+
+def _animate(taught: dict[str, Any], path: Path) -> Path:
+    """The polynomial of the stack that learned the target best, from its start on."""
+    misses = {(kind, seed): miss for kind, each in taught["starts"].items() for seed, miss in enumerate(each["misses"])}
+    kind, seed = min(misses, key=misses.__getitem__)
+    stack = learned(TARGETS["powers"], kind, seed)
+    x, frames = np.linspace(-1, 1, 400), []
+    wanted = chebyshev.chebval(x, SERIES)
+    for place in early_steps(len(stack.passed)):
+        figure, (axes,) = panels(1, 1, 3.4)
+        axes.plot(x, wanted, color="black", lw=4, alpha=0.25, label="the Chebyshev series")
+        axes.plot(x, _values(stack.passed[place], x), color=RED, lw=1, label="seven layers of three taps")
+        axes.set(
+            ylim=(wanted.min() - 3, wanted.max() + 3), title=f"after {place} steps, loss {stack.losses[place]:.0e}"
+        )
+        axes.legend(frameon=False, fontsize=8, loc="lower left")
+        frames.append(as_frame(figure))
+    return save_animation(frames, path)
+
+
+def _values(kernel: Array, x: Array) -> Array:
+    """Values of a kernel as a polynomial of the target's degree; taps beyond it belong to other powers."""
+    spare = (kernel.size - len(SERIES)) // 2  # taps before the constant
+    values: Array = np.asarray(polynomial.polyval(x, kernel[spare : spare + len(SERIES)]), np.float64)
+    return values

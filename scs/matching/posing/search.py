@@ -57,8 +57,8 @@ def find_poses(
 ) -> list[PosedMatch]:
     """Find where in a scene a template lies, how far it is turned and how much larger or smaller it is.
 
-    The scene is scanned at a low resolution with the template in every angle and scale; at a finer one where no match
-    comes of it that leaves no doubt. The best local maxima are
+    The scene is scanned at a low resolution with the template in every angle and scale; at a finer one as well where
+    fewer than ``top`` matches come of it that leave no doubt. The best local maxima are
     aligned with the scene below the pixel and below those steps, at one resolution after the other, fewer at each.
     Those that are left are scored with the template turned and scaled at the scene's own resolution, through the mask
     that goes with it, and the best are moved to where that score is highest.
@@ -111,7 +111,7 @@ def find_poses(
     wanted = Wanted(threshold, top, max(candidates, _FOR_EACH * top))
     with workers(threads) as spread:
         matches = _posed(goal, ranges, limits, replace(wanted, largest=_FAST), spread)
-        if not _is_certain(goal, matches) and plan_scan(core(goal.template_plane)[0], ranges).size > _FAST:
+        if not _are_certain(goal, matches, top) and plan_scan(core(goal.template_plane)[0], ranges).size > _FAST:
             matches = _posed(goal, ranges, limits, wanted, spread)
     if ranges.hold_upright:
         matches = _upright(scene, template, measure, wanted) + matches
@@ -121,9 +121,12 @@ def find_poses(
     return [_within_turn(match, ranges.angles) for match in _separated(best, template.shape)[:top]]
 
 
-def _is_certain(goal: Goal, matches: list[PosedMatch]) -> bool:
-    """Return whether a match is so good that a finer scan would find no better; with the mean left in all are alike."""
-    return goal.centred and any(goal.least_cosine(match.score) >= _CERTAIN for match in matches)
+def _are_certain(goal: Goal, matches: list[PosedMatch], top: int) -> bool:
+    """Return whether so many matches are so good that a finer scan would find no better.
+
+    With the mean left in all windows are alike.
+    """
+    return goal.centred and sum(goal.least_cosine(match.score) >= _CERTAIN for match in matches) >= top
 
 
 def _posed(goal: Goal, ranges: Ranges, limits: Limits, wanted: Wanted, spread: Workers) -> list[PosedMatch]:

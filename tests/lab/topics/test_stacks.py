@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lab.stacks import compose_kernels
-from lab.topics.stacks import CLOSE, SERIES, TARGETS
+from lab.topics.stacks import CLOSE, SERIES, TARGETS, learned
 
 ROOT = Path(__file__).parents[3] / "docs" / "lab"
 PAGE = (ROOT / "stacks.md").read_text()
@@ -46,3 +46,9 @@ def test_merged_models_answer_the_same_and_are_no_larger(figures):
         assert each["difference"] <= 1e-4
         assert each["nodes"][1] <= each["nodes"][0] and each["bytes"][1] <= each["bytes"][0]
     assert any(each["bytes"][1] < each["bytes"][0] for each in figures["merged"].values())
+
+
+def test_a_stack_passes_from_its_start_to_what_it_learned():
+    stack = learned(TARGETS["numbers"], "at random", 0, most=20)
+    assert len(stack.passed) == len(stack.losses)
+    np.testing.assert_allclose(stack.passed[-1], stack.kernel, atol=1e-12)

@@ -38,7 +38,7 @@ CUDA_OPS = (
         "ReduceMean",
     }
     | {"BatchNormalization", "Relu", "Neg", "GreaterOrEqual", "Where"}
-    | {"ReduceSum", "AveragePool", "Sqrt", "Div", "Abs", "Log", "Exp"}
+    | {"ReduceSum", "AveragePool", "Sqrt", "Div", "Abs", "Log", "Exp", "Reciprocal"}
 )
 
 

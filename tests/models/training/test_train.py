@@ -180,6 +180,7 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
             "shift": 1,
             "mirror": False,
             "blur": False,
+            "normalise": "none",
         },
         "seed": 1,
         "data": shapes.sha256,
