@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "http.md").read_text()
 KNOWN, FEATURES, PIXELS, CLASS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 
+GRAPH, ERROR = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+
 
 @pytest.fixture(scope="module")
 def server(serve):
@@ -62,11 +64,16 @@ def test_every_method_of_a_class_map_is_explained():
     assert explained == ["method", *METHODS]
 
 
+def test_the_graph_that_is_shown_is_how_that_of_a_bundled_network_begins(server):
+    shown, came = json.loads(GRAPH), httpx.get(f"{server}/models/cifar10-scs/graph").json()
+    assert shown["nodes"] == came["nodes"][: len(shown["nodes"])]
+    assert shown["edges"] == came["edges"][: len(shown["edges"])]
+
+
 def test_the_error_that_is_shown_is_the_one_that_comes(server):
-    (shown,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     picture = (ROOT / "docs" / "pictures" / "cat.jpg").read_bytes()
     came = httpx.post(f"{server}/activations?layers=stem9", content=picture, headers={"Content-Type": "image/jpeg"})
-    assert came.json() == json.loads(shown)
+    assert came.json() == json.loads(ERROR)
 
 
 def test_every_status_of_an_error_is_explained():

@@ -22,6 +22,7 @@ RESERVED_LAYERS = frozenset({"all", "logits", "file", "allow_pickle"})
 RESERVED_ENDINGS = (".channels", ".match")
 Format = Literal["onnx", "torchscript"]
 CARD_VERSION = 3  # of the format; docs/cards.md has what each brought
+MOST_CONFUSED = 100  # classes; the matrix of more is long to read and to send
 MODEL_FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.ts"}
 
 
@@ -163,6 +164,27 @@ class AccuracyCard(_Part):
     accuracy: float = Field(ge=0, le=1)
     low: float = Field(ge=0, le=1)
     high: float = Field(ge=0, le=1)
+    confusion: list[list[Annotated[int, Field(ge=0, le=2**53)]]] | None = Field(
+        None,
+        max_length=MOST_CONFUSED,
+        description="How many images of each class, a row, were put into each class, a column; none of more than "
+        f"{MOST_CONFUSED} classes.",
+    )
+
+    @model_validator(mode="after")
+    def _check_confusion(self) -> AccuracyCard:
+        rows = self.confusion
+        if rows is None:
+            return self
+        if any(len(row) != len(rows) for row in rows):
+            raise ValueError(f"confusion needs as many columns as rows, {len(rows)}, in each row")
+        total, right = sum(map(sum, rows)), sum(row[number] for number, row in enumerate(rows))
+        if (total, right) != (self.images, self.correct):
+            raise ValueError(
+                f"confusion needs to count {self.images} images, {self.correct} of them on its diagonal; "
+                f"it counts {total} and {right}"
+            )
+        return self
 
 
 class FollowedCard(_Part):
@@ -313,6 +335,15 @@ class ModelCard(_Part):
     taught: TaughtCard | None = None
     licence: Words = "MIT"
 
+    @model_validator(mode="after")
+    def _check_confused_labels(self) -> ModelCard:
+        confusion = self.accuracy.confusion if self.accuracy else None
+        if confusion is not None and len(confusion) != len(self.labels):
+            raise ValueError(
+                f"accuracy.confusion needs a row for each of {len(self.labels)} labels; {len(confusion)} came"
+            )
+        return self
+
     @property
     def file_name(self) -> str:
         """Name of the model file beside the card."""
@@ -345,7 +376,14 @@ def read_card(path: Path, root: Path | None = None) -> ModelCard:
 
 
 def write_card(card: ModelCard, path: Path) -> None:
-    """Write a card atomically, as indented JSON with one line a field, so that its diffs can be read."""
+    """Write a card atomically, as indented JSON, one line a field or row of counts, so that its diffs can be read."""
     unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(card.model_dump_json(indent=2) + "\n")
+    unfinished.write_text(_COUNTS.sub(_on_one_line, card.model_dump_json(indent=2)) + "\n")
     unfinished.replace(path)
+
+
+_COUNTS = re.compile(r"\[\n\s+\d+(,\n\s+\d+)*\n\s+\]")  # no string of JSON has a line feed as it is
+
+
+def _on_one_line(counts: re.Match[str]) -> str:
+    return re.sub(r"\n\s+", "", counts[0]).replace(",", ", ")

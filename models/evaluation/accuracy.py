@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.cards.card import AccuracyCard
+from models.cards.card import MOST_CONFUSED, AccuracyCard
 from models.datasets.dataset import Dataset, Images, Labels
 from models.evaluation.calibration import Calibration, calibration_of, log_softmax
 from models.runtime.load import Array, RunnableModel
@@ -68,6 +68,7 @@ class Evaluation:
             accuracy=self.accuracy,
             low=low,
             high=high,
+            confusion=self.confusion.tolist() if len(self.classes) <= MOST_CONFUSED else None,
         )
 
 

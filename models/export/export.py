@@ -171,7 +171,7 @@ def _card(
     kind = "Sharpened cosine similarity" if network.family == "scs" else "Convolution"
     sees_all = network.normalise != "none"  # by the statistics of the picture
     return ModelCard(
-        card_version=CARD_VERSION if dataset.own or sees_all else 1,
+        card_version=CARD_VERSION,
         name=name,
         version=version,
         description=f"{kind} classifier of {dataset.name} images{_NORMALISED[network.normalise]}.",

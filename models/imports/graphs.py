@@ -11,9 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from models.onnx.graph import read_by
+from models.onnx.graph import depending, read_by
 
-_SIZES = {"Shape", "Size"}  # what these return depends on the picture's size alone
 FLOATS: dict[int, np.dtype[Any]] = {
     onnx.TensorProto.FLOAT: np.dtype(np.float32),
     onnx.TensorProto.FLOAT16: np.dtype(np.float16),
@@ -39,16 +38,8 @@ class Graph:
             for name in dict.fromkeys(read_by(node)):
                 self.readers[name].append(node)
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
-        self.valued = self._valued()
+        self.valued = depending(model.graph, source)
         self._types: dict[str, int] | None = None
-
-    def _valued(self) -> set[str]:
-        """Collect the tensors that depend on the values of the picture, not on its size alone."""
-        valued = {self.source}
-        for node in self.nodes:
-            if node.op_type not in _SIZES and valued.intersection(read_by(node)):
-                valued.update(name for name in node.output if name)
-        return valued
 
     def type_of(self, name: str) -> int:
         """Return the type of a tensor's numbers as ONNX numbers types; float32 where that cannot be inferred."""

@@ -14,10 +14,10 @@ from models.imports.graphs import Graph
 from models.imports.scopes import block_of, module_of, readable
 from models.imports.trial import Measured
 from models.imports.views import Axis, View
+from models.onnx.graph import JOINING
 from scs.errors import UnknownNameError
 
 _MOST = 24
-_JOINING = {"Add", "Sum", "Concat"}
 _REFINING = {  # operators after which a map is what its layer is known for
     *("BatchNormalization", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu"),
     *("Selu", "Sigmoid", "Softplus", "Swish", "Tanh", "LayerNormalization", "InstanceNormalization"),
@@ -168,7 +168,7 @@ class LayerChooser:
         node = self._graph.makers[name]
         if node.op_type in _REFINING and node.input[0] in self._graph.makers:
             node = self._graph.makers[node.input[0]]
-        return node.op_type in _JOINING and sum(each in self._order for each in node.input) > 1
+        return node.op_type in JOINING and sum(each in self._order for each in node.input) > 1
 
     def _last_of_blocks(self, line: Sequence[str]) -> dict[str, str]:
         """Return the last map of each numbered block, on the line where there is one."""

@@ -6,6 +6,8 @@ from collections import Counter
 
 import onnx
 
+JOINING = {"Add", "Sum", "Concat"}  # what branches of a network come together in
+SIZES = {"Shape", "Size"}  # what these return depends on the picture's size alone
 _SAME_VALUES = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 
 
@@ -32,6 +34,15 @@ def needed_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
             needed.update(read_by(node))
             kept.append(node)
     return kept[::-1]
+
+
+def depending(graph: onnx.GraphProto, source: str) -> set[str]:
+    """Collect the tensors that depend on the values of an input, not on its size alone, with the input itself."""
+    found = {source}
+    for node in graph.node:
+        if node.op_type not in SIZES and found.intersection(read_by(node)):
+            found.update(name for name in node.output if name)
+    return found
 
 
 def keep_only(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:

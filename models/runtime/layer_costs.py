@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +14,12 @@ import onnxruntime as ort
 
 from models.cards.card import ModelCard
 from models.onnx import native
-from models.onnx.graph import read_by
+from models.onnx.parameters import count_parameters, owners
 from models.runtime.device import usable_cores
 from scs.errors import ModelError
 
 _RUNS = 5
 _ERRORS_ONLY = 3
-_NO_WEIGHTS = {onnx.TensorProto.INT64, onnx.TensorProto.BOOL, onnx.TensorProto.STRING}  # shapes, axes, flags
 _HEAD = "logits"
 
 
@@ -62,7 +60,7 @@ def layer_costs(content: bytes, card: ModelCard) -> list[LayerCost]:
         if tensor not in made:
             raise ModelError(f"the card names a layer's tensor '{tensor[:100]}' that the graph does not have")
     order = [*sorted(tensors, key=made.index), _HEAD]
-    parameters = _parameters(model.graph, order)
+    parameters = count_parameters(model.graph, order)
     given = {output.name for output in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in tensors if tensor not in given)
     shapes, times = _run(model, card, order)
@@ -78,37 +76,6 @@ def _named(model: onnx.ModelProto) -> onnx.ModelProto:
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
     return model
-
-
-def _owners(nodes: Iterable[onnx.NodeProto], order: list[str]) -> dict[str, list[onnx.NodeProto]]:
-    """Return the nodes of each tensor of ``order``, less those of the tensors before it."""
-    makers = {name: node for node in nodes for name in node.output}
-    seen: set[str] = set()
-    owned: dict[str, list[onnx.NodeProto]] = {tensor: [] for tensor in order}
-    for tensor in order:
-        waiting = [tensor]
-        while waiting:
-            node = makers.get(waiting.pop())
-            if node is not None and node.output[0] not in seen:
-                seen.add(node.output[0])
-                owned[tensor].append(node)
-                waiting += read_by(node)
-    return owned
-
-
-def _parameters(graph: onnx.GraphProto, order: list[str]) -> dict[str, int]:
-    sizes = {each.name: int(np.prod(each.dims)) for each in graph.initializer if each.data_type not in _NO_WEIGHTS}
-    for node in graph.node:
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.name == "value" and attribute.t.data_type not in _NO_WEIGHTS:
-                sizes[node.output[0]] = int(np.prod(attribute.t.dims))
-    counted: set[str] = set()
-    found = {}
-    for tensor, nodes in _owners(graph.node, order).items():
-        held = {name for node in nodes for name in read_by(node) if name in sizes} - counted
-        counted |= held
-        found[tensor] = sum(sizes[name] for name in held)
-    return found
 
 
 def _run(
@@ -137,7 +104,7 @@ def _run(
         nodes = onnx.load(str(fused), load_external_data=False).graph.node
     milliseconds = _milliseconds(events)
     times = {
-        tensor: sum(milliseconds.get(node.name, 0.0) for node in own) for tensor, own in _owners(nodes, order).items()
+        tensor: sum(milliseconds.get(node.name, 0.0) for node in own) for tensor, own in owners(nodes, order).items()
     }
     return {tensor: value.shape[1:] for tensor, value in zip(order, values, strict=True)}, times
 

@@ -63,3 +63,38 @@ class ModelList(BaseModel):
     """Answer of ``GET /models``."""
 
     models: list[ModelState]
+
+
+class GraphNode(BaseModel):
+    """The picture, a layer, the logits, or a place where branches of a network come together."""
+
+    kind: Literal["image", "layer", "join", "logits"]
+    name: str = Field(description="Of the layer; of a join, its operator: `Add`, say.")
+    shape: list[int] | None = Field(
+        None,
+        description="For one picture of the card's width and height; null where that cannot be told from the file.",
+    )
+    parameters: int = Field(
+        0,
+        description="Numbers that its operators hold, trained or not, each counted at the first layer that needs it.",
+    )
+
+
+class GraphEdge(BaseModel):
+    """A way from one node to another."""
+
+    source: int = Field(description="Place among the nodes, from 0.")
+    target: int = Field(description="Likewise.")
+    operators: list[str] = Field(
+        description="From the first that reads the source to the one that makes the target; none where both show one "
+        "tensor."
+    )
+
+
+class ModelGraph(BaseModel):
+    """Answer of ``GET /models/{name}/graph``."""
+
+    model: str
+    version: int
+    nodes: list[GraphNode] = Field(description="In the order in which the network computes them.")
+    edges: list[GraphEdge] = Field(description="By target; a join has one for each of its branches.")

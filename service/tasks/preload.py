@@ -12,6 +12,7 @@ def import_all() -> None:
     import service.repository.trial
     import service.tasks.activations.task
     import service.tasks.decoding
+    import service.tasks.graph
     import service.tasks.match.answer  # noqa: F401
 
     for codec in ("png", "deflate", "lzw", "jpeg8"):

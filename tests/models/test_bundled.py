@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -39,6 +40,15 @@ def test_the_network_is_small_and_accurate(entry):
     assert card.parameters < MOST_PARAMETERS[card.accuracy.dataset]
     assert card.accuracy.images == 10_000
     assert card.accuracy.accuracy >= FLOORS[entry.name]
+
+
+def test_the_confusion_on_the_card_counts_every_test_image_and_its_diagonal_is_the_accuracy(entry):
+    card = entry.card()
+    confusion = np.array(card.accuracy.confusion)
+    assert confusion.shape == (10, 10)
+    assert confusion.trace() / confusion.sum() == card.accuracy.accuracy
+    of_each = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009] if "mnist" in entry.name else [1000] * 10
+    assert confusion.sum(1).tolist() == of_each
 
 
 @pytest.mark.parametrize("name", ["cifar10-scs", "cifar10-conv"])

@@ -1,16 +1,20 @@
-"""``GET /models`` and ``GET /models/{name}``: the state of models, and their cards."""
+"""``GET /models``, ``/models/{name}`` and ``/models/{name}/graph``: the state of models, their cards and graphs."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
-from service.api.models import ModelDetail, ModelList, ModelState, VersionOption
-from service.http.problems import RESPONSES
+from service.api.models import ModelDetail, ModelGraph, ModelList, ModelState, VersionOption
+from service.http.client import client_of
+from service.http.disconnect import cancel_on_disconnect
+from service.http.problems import DEADLINE_RESPONSE, RESPONSES
 from service.repository.repository import ModelRepository
+from service.repository.sent_model import SentModel
 from service.repository.table import VersionState
 from service.services import Services
+from service.tasks.graph import answer_graph
 
 router = APIRouter(prefix="/models", tags=["models"], responses=RESPONSES)
 
@@ -28,6 +32,23 @@ async def show_model(request: Request, name: str, version: Annotated[VersionOpti
     store = Services.of(request).models
     state = store.state(name, version)
     return ModelDetail(card=state.card, **_fields(state, store))
+
+
+@router.get(
+    "/{name}/graph", summary="The graph of a model's layers", response_model=ModelGraph, responses=DEADLINE_RESPONSE
+)
+async def show_graph(request: Request, name: str, version: Annotated[VersionOption, Query()] = None) -> Response:
+    """Return which layer feeds which, by what operators, with shapes and parameters; only of ONNX models.
+
+    A sum or concatenation of several branches is a node of its own, so that a skip connection is an edge.
+    """
+    services = Services.of(request)
+    model = services.models.get(name, version)
+    request.state.model = model.card.name
+    deadline = services.batcher.deadline(model)
+    with cancel_on_disconnect(request):
+        answer = await services.heavy.run_for(client_of(request), deadline, answer_graph, SentModel.of(model))
+    return Response(answer, media_type="application/json")
 
 
 def _fields(state: VersionState, store: ModelRepository) -> dict[str, object]:

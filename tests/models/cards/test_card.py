@@ -30,7 +30,15 @@ CARD = {
     ],
     "class_map": "class_map",
     "class_bias": [0.1, -0.2],
-    "accuracy": {"dataset": "shapes", "images": 10, "correct": 8, "accuracy": 0.8, "low": 0.4902, "high": 0.9433},
+    "accuracy": {
+        "dataset": "shapes",
+        "images": 10,
+        "correct": 8,
+        "accuracy": 0.8,
+        "low": 0.4902,
+        "high": 0.9433,
+        "confusion": [[5, 1], [1, 3]],
+    },
     "equivariance": {
         "dataset": "shapes",
         "images": 10,
@@ -65,7 +73,14 @@ def test_a_card_has_a_line_for_each_field(tmp_path):
     write_card(ModelCard.model_validate(CARD), tmp_path / "card.json")
     text = (tmp_path / "card.json").read_text()
     assert '\n  "version": 1,\n' in text
+    assert '\n    "confusion": [\n      [5, 1],\n      [1, 3]\n    ]\n' in text
     assert text.endswith("\n}\n")
+
+
+def test_what_looks_like_counts_in_a_label_is_left_as_it_is(tmp_path):
+    labels = ["[\n  1,\n  2\n]", "[ 1, 2 ]"]
+    write_card(ModelCard.model_validate(CARD | {"labels": labels}), tmp_path / "card.json")
+    assert read_card(tmp_path / "card.json").labels == labels
 
 
 @pytest.mark.parametrize("file_format, file_name", [("onnx", "model.onnx"), ("torchscript", "model.ts")])
@@ -98,6 +113,18 @@ def test_a_layer_is_found_by_its_name():
         (
             {"accuracy": CARD["accuracy"] | {"accuracy": 80}},
             "accuracy.accuracy: input should be less than or equal to 1",
+        ),
+        (
+            {"accuracy": CARD["accuracy"] | {"confusion": [[5, 1], [4]]}},
+            "accuracy: value error, confusion needs as many columns as rows, 2, in each row",
+        ),
+        (
+            {"accuracy": CARD["accuracy"] | {"confusion": [[5, 1], [2, 3]]}},
+            "accuracy: value error, confusion needs to count 10 images, 8 of them on its diagonal; it counts 11 and 8",
+        ),
+        (
+            {"labels": ["disc", "bar", "cross"]},
+            "the whole: value error, accuracy.confusion needs a row for each of 3 labels; 2 came",
         ),
         ({"colour": "red"}, "colour: extra inputs are not permitted"),
         ({"serving": {"timeout_s": 1e300}}, "serving.timeout_s: input should be less than or equal to 86400"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.datasets.dataset import Dataset
-from models.evaluation.accuracy import evaluate, logits_of, wilson_interval
+from models.evaluation.accuracy import evaluate, judge, logits_of, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,12 @@ def test_the_cards_figures_are_those_of_the_evaluation(counted):
         "accuracy": evaluation.accuracy,
         "low": pytest.approx(low, abs=5e-5),
         "high": pytest.approx(high, abs=5e-5),
+        "confusion": evaluation.confusion.tolist(),
     }
+
+
+@pytest.mark.parametrize("classes, told", [(100, True), (101, False)])
+def test_a_card_has_the_confusion_of_at_most_100_classes(classes, told):
+    labels = np.arange(classes)
+    evaluation = judge(np.eye(classes, dtype=np.float32), labels, tuple(map(str, labels)))
+    assert evaluation.card("numbers", "").confusion == (np.eye(classes, dtype=int).tolist() if told else None)

@@ -31,6 +31,23 @@ export interface LayerCard {
   labels: string[] | null;
 }
 
+export interface Accuracy {
+  dataset: string;
+  note: string;
+  images: number;
+  accuracy: number;
+  low: number;
+  high: number;
+  confusion: number[][] | null;
+}
+
+export interface ModelGraph {
+  model: string;
+  version: number;
+  nodes: { kind: "image" | "layer" | "join" | "logits"; name: string; shape: number[] | null; parameters: number }[];
+  edges: { source: number; target: number; operators: string[] }[];
+}
+
 export interface ModelCard {
   name: string;
   version: number;
@@ -42,7 +59,7 @@ export interface ModelCard {
   labels: string[];
   layers: LayerCard[];
   class_map: string | null;
-  accuracy: { dataset: string; note: string; images: number; accuracy: number; low: number; high: number } | null;
+  accuracy: Accuracy | null;
   equivariance: { shift: number; as_served: { class_kept: number } } | null;
   licence: string;
 }
