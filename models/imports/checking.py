@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from models.cards.card import InputCard, ModelCard
@@ -20,6 +21,7 @@ from models.imports.found import Found, noise
 from models.imports.model_card import CLASS_MAP
 from models.imports.moved_pixels import refuted
 from models.imports.report import ImportReport
+from models.onnx.signs import never_negative
 from models.runtime.load import RunnableModel, load_model
 from scs.errors import ModelError
 
@@ -47,7 +49,7 @@ def checked(found: Found, content: bytes, card: ModelCard, examples: Examples | 
     shown = list(examples(card.input)) if examples else []
     pictures = [*images[:, None], *(example.pixels for example in shown)]
 
-    card = _with_signs(card, model, pictures)
+    card = _with_signs(card, content)
     names = [layer.name for layer in card.layers]
     source = found.source
     wrong = refuted(card.layers, lambda image: model.layers(image, names), source.height, source.width, source.channels)
@@ -89,13 +91,10 @@ def checked(found: Found, content: bytes, card: ModelCard, examples: Examples | 
     return Imported(content, card, report)
 
 
-def _with_signs(card: ModelCard, model: RunnableModel, pictures: Sequence[Array]) -> ModelCard:
-    """Return the card with the sign of each layer as it was seen."""
-    names = [layer.name for layer in card.layers]
-    signed = {
-        name for picture in pictures for name, maps in model.layers(picture, names).items() if maps.min(initial=0) < 0
-    }
-    layers = [layer.model_copy(update={"signed": layer.name in signed}) for layer in card.layers]
+def _with_signs(card: ModelCard, content: bytes) -> ModelCard:
+    """Return the card with the sign of each layer: what some pictures show it is not, others may."""
+    graph = onnx.load_from_string(content).graph
+    layers = [layer.model_copy(update={"signed": not never_negative(graph, layer.tensor)}) for layer in card.layers]
     return card.model_copy(update={"layers": layers})
 
 
