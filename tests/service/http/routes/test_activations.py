@@ -396,7 +396,7 @@ REFUSED = {
     "an unknown channel": ({"channels": "0,8", "layers": "stem"}, 404, ["no channel 8 in stem; there are 8"]),
     "an unknown model": ({"model": "cat"}, 404, ["no model 'cat'"]),
     "channels that are neither": ({"channels": "best"}, 422, ["channels", "'best' came"]),
-    "an unknown option": ({"layer": "stem"}, 422, ["layer", "'stem' came"]),
+    "an unknown option": ({"layer": "stem"}, 422, ["there is no option layer; /docs lists those"]),
     "no peaks": ({"peaks": 0}, 422, ["peaks"]),
     "a box that is none": ({"box": "1,2,3"}, 422, ["box", "'1,2,3' came"]),
     "a box beyond the right edge": ({"box": "400,0,60,50"}, 422, ["451x300", "400,0,60,50 came"]),
