@@ -38,23 +38,21 @@ class Graph extends HTMLElement {
       const answer = await ask(route, { options: { version: card.version }, signal });
       const graph = /** @type {ModelGraph} */ (await answer.json());
       if (session.card !== card) return;
-      const drawing = make("div", {
-        class: "wide",
-        tabindex: "0",
-        role: "region",
-        "aria-label": "Drawing of the graph",
-      });
-      drawing.append(drawGraph(graph));
-      const listed = make("div", {
-        class: "wide",
-        tabindex: "0",
-        role: "region",
-        "aria-label": "The graph as a table",
-      });
-      listed.append(tableOf(graph));
+      const drawing = region("Drawing of the graph", drawGraph(graph));
+      const listed = region("The graph as a table", tableOf(graph));
       this.body?.replaceChildren(drawing, listed);
     });
   }
+}
+
+/**
+ * Return what is wider than the page, in a place of its own that the keyboard can scroll.
+ *
+ * @param {string} name
+ * @param {Element} content
+ */
+function region(name, content) {
+  return make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": name }, content);
 }
 
 /** @param {ModelGraph} graph */
