@@ -11,9 +11,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,12 +20,11 @@ from typing import Any
 from scs.errors import BusyError, ScsError
 from service.workers.channel import OpenFile, receive, send
 from service.workers.fair_queue import FairQueue
+from service.workers.idle import IdleWorkers
 from service.workers.nursery import NURSERY
 from service.workers.worker import Worker
 
 _log = logging.getLogger(__name__)
-
-_IDLE_S = 30.0  # after which all idle workers of a pool but one are ended
 
 
 @dataclass(frozen=True)
@@ -139,21 +136,18 @@ class _Pool:
         self._size = size
         self._queue: FairQueue[asyncio.Future[bool]] = FairQueue(size.waiting)
         self._lent = 0
-        self._idle: deque[Worker] = deque()
-        self._shrink: asyncio.TimerHandle | None = None
+        self._idle = IdleWorkers()
 
     def close(self) -> None:
         """End the workers that are idle."""
-        with suppress(IndexError):
-            while True:
-                self._idle.popleft().end()
+        self._idle.close()
 
     def warm(self, step: Callable[[], object]) -> None:
         """Have the nursery do something, and fork a worker from it; called on a thread."""
         NURSERY.prepare(step)
         worker = Worker()
-        self.close()  # those were forked before
-        self._idle.append(worker)
+        self._idle.end_all()  # those were forked before
+        self._idle.keep(worker)
 
     async def serve(self, connection: socket.socket, client: str) -> None:
         """Lend a worker when the client's turn has come."""
@@ -164,11 +158,11 @@ class _Pool:
             send(connection, Refused(BusyError(busy)))
             return
         try:
-            await _lend(connection, await self._worker(), self._idle)
+            await _lend(connection, await asyncio.to_thread(self._idle.take), self._idle)
         finally:
             self._lent -= 1
             self._call_next()
-            self._end_surplus_later()
+            self._idle.end_surplus_later()
 
     def _enter(self, client: str, turn: asyncio.Future[bool]) -> bool:
         """Have a client's turn come, now or later; return False where there is no place to wait."""
@@ -198,25 +192,8 @@ class _Pool:
             self._lent += 1
             turn.set_result(True)
 
-    async def _worker(self) -> Worker:
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.is_there():
-                return worker
-            worker.end()
-        return await asyncio.to_thread(Worker)
 
-    def _end_surplus_later(self) -> None:
-        if len(self._idle) > 1 and self._shrink is None:
-            self._shrink = asyncio.get_running_loop().call_later(_IDLE_S, self._end_surplus)
-
-    def _end_surplus(self) -> None:
-        self._shrink = None
-        while len(self._idle) > 1:
-            self._idle.popleft().end()
-
-
-async def _lend(connection: socket.socket, worker: Worker, idle: deque[Worker] | None) -> None:
+async def _lend(connection: socket.socket, worker: Worker, idle: IdleWorkers | None) -> None:
     """Lend a worker until it is returned, to be kept where it is idle; else until its borrower has gone."""
     try:
         send(connection, OpenFile(worker.descriptor))
@@ -228,7 +205,7 @@ async def _lend(connection: socket.socket, worker: Worker, idle: deque[Worker] |
         worker.end()
         raise
     if is_returned and idle is not None and worker.is_there():
-        idle.append(worker)
+        idle.keep(worker)
     else:
         worker.end()
 

@@ -8,7 +8,6 @@ import math
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from scs.errors import BusyError, DeadlineError, ScsError
 from service.workers.fair_queue import FairQueue
+from service.workers.idle import IdleWorkers
 from service.workers.job import Job, Outcome, too_late
 from service.workers.series import PoolSeries
 from service.workers.worker import Worker, lost
@@ -25,7 +25,6 @@ _log = logging.getLogger(__name__)
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
-_IDLE_S = 30.0  # after which all idle workers but one are ended
 CORES_S = 4.0  # seconds of processor time for each second of a deadline; a worker's threads run beside each other
 
 
@@ -49,10 +48,9 @@ class WorkerPool:
         self._most = workers + most_waiting
         self._queue: FairQueue[_Task] = FairQueue(most_waiting)
         self._running = 0
-        self._idle: deque[Worker] = deque()
+        self._idle = IdleWorkers()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix=kind)
         self._is_closed = False
-        self._shrink: asyncio.TimerHandle | None = None
 
     async def run(
         self, deadline: float, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs
@@ -108,21 +106,17 @@ class WorkerPool:
         if self._is_closed:
             worker.end()
         else:
-            self._idle.append(worker)
+            self._idle.keep(worker)
 
     def renew(self) -> None:
         """End the idle workers, so that the next ones are forked from the nursery as it is by now."""
-        with suppress(IndexError):  # threads take some too
-            while True:
-                self._idle.popleft().end()
+        self._idle.end_all()
 
     def close(self) -> None:
         """Cancel the work that waits, and kill the workers."""
         self._is_closed = True
-        if self._shrink is not None:
-            self._shrink.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self.renew()
+        self._idle.close()
 
     def _put(self, task: _Task) -> None:
         evicted = self._queue.put(task.client, task)
@@ -150,12 +144,12 @@ class WorkerPool:
     def _do(self, task: _Task) -> None:
         """Have work done by a worker, on a thread."""
         try:
-            worker = self._take_worker()
+            worker = self._idle.take()
         except ScsError as error:
             task.deliver(Outcome(error=error))
             return
         if not task.begin(worker):
-            self._idle.append(worker)
+            self._idle.keep(worker)
             return
         try:
             outcome = worker.do(task.job)
@@ -166,18 +160,7 @@ class WorkerPool:
         if outcome is None or not is_alive or self._is_closed:
             worker.end()
         else:
-            self._idle.append(worker)
-
-    def _take_worker(self) -> Worker:
-        """Return an idle worker, unless it was killed meanwhile, or a new one."""
-        while True:
-            try:
-                worker = self._idle.pop()
-            except IndexError:
-                return Worker()
-            if worker.is_there():
-                return worker
-            worker.end()
+            self._idle.keep(worker)
 
     def _done(self, done: asyncio.Future[None]) -> None:
         self._running -= 1
@@ -186,13 +169,7 @@ class WorkerPool:
         if self._is_closed:
             return
         self._dispatch()
-        if len(self._idle) > 1 and self._shrink is None:
-            self._shrink = asyncio.get_running_loop().call_later(_IDLE_S, self._end_surplus)
-
-    def _end_surplus(self) -> None:
-        self._shrink = None
-        while len(self._idle) > 1:
-            self._idle.popleft().end()
+        self._idle.end_surplus_later()
 
     def _give_up(self, task: _Task) -> None:
         if task.answer.done() and not task.answer.cancelled():
