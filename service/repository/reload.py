@@ -34,6 +34,8 @@ class Reloading:
             it the same: nobody is writing it any more.
     """
 
+    _has_signals = True  # whether SIGHUP comes to this process
+
     def __init__(self, store: ModelRepository, poll_s: float) -> None:
         self.store, self.poll_s = store, poll_s
         self._polling: asyncio.Task[None] | None = None
@@ -55,7 +57,7 @@ class Reloading:
         """Start to handle ``SIGHUP`` and to poll the files."""
         if self.poll_s:
             self._polling = asyncio.create_task(self._poll())
-        if _can_have_signals():
+        if self._has_signals and _can_have_signals():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         return self
 
@@ -65,7 +67,7 @@ class Reloading:
         """Stop, and cancel the changes that have not begun."""
         if self._polling is not None:
             self._polling.cancel()
-        if _can_have_signals():
+        if self._has_signals and _can_have_signals():
             asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         self._threads.shutdown(wait=False, cancel_futures=True)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from scs.errors import ScsError
 from service.cluster.member import Member
@@ -27,6 +26,8 @@ class ReloadingTogether(Reloading):
         store, poll_s: as :class:`Reloading`.
         member: this process among the workers.
     """
+
+    _has_signals = False
 
     def __init__(self, store: ModelRepository, poll_s: float, member: Member) -> None:
         super().__init__(store, poll_s if member.index == 0 else 0.0)
@@ -51,20 +52,6 @@ class ReloadingTogether(Reloading):
                 _log.warning("%s of %s was not repeated: %s", method, args[0], error)
         self._member.board.note_loaded(self._member.index)
         self._has_caught_up.set()
-
-    async def __aenter__(self) -> Self:
-        """Start to poll the files, in the first worker."""
-        if self.poll_s:
-            self._polling = asyncio.create_task(self._poll())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop, and cancel the changes that have not begun."""
-        if self._polling is not None:
-            self._polling.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _reload_changed(self, names: Collection[str]) -> None:
         try:
