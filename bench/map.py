@@ -4,8 +4,8 @@ Small PNGs and photographs of 12 megapixels are classified by `cifar10-conv`: by
 processes with Pillow and ONNX Runtime (bench/peers/pool.py) and, where a Python that has Ray is named, by `scs map
 predict --ray` and by Ray Data by hand (bench/peers/ray_by_hand.py). A picture of two gigapixels is searched for a
 template by `scs map match` and by OpenCV in strips (bench/peers/strips.py). What counts on a busy machine is processor
-time, and the ratio of both times in a turn: processes of `scs map` run at a lower priority. Memory is the most that all
-processes of a side had at one moment, shared pages divided among them (PSS).
+time, and the ratio of both times in a turn. Memory is the most that all processes of a side had at one moment, shared
+pages divided among them (PSS).
 
 Prints what each run took and writes bench/results/map.json. What it generates is deleted.
 

@@ -25,6 +25,9 @@ _PAUSE_S = 0.25  # between two looks for a service that is starting
 # An idle connection is closed here before the service closes it, after five seconds: a request would be lost between.
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4.0)
 _SPREAD = 0.25  # so that those who were refused together do not come back together
+_GATEWAY = frozenset({500, 502, 503, 504})  # what proxies answer where a replica is gone; Ray Serve says 500
+# The connection ended before the answer did. Every question may be asked twice, since none changes anything.
+_LOST = httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,20 @@ class _Budget:
 
 
 @dataclass
+class _Losses:
+    """Answers that were lost with a replica of the service; each is waited for twice as long as the one before."""
+
+    budget: _Budget
+    pause_s: float = _PAUSE_S
+
+    def take(self) -> float | None:
+        """Return the seconds to wait after one more of them; None where they are not left."""
+        pause = self.pause_s
+        self.pause_s *= 2
+        return pause * random.uniform(1, 1 + _SPREAD) if self.budget.take(pause) else None
+
+
+@dataclass
 class Conversation:
     """The rules by which a question is sent, and sent again.
 
@@ -68,7 +85,8 @@ class Conversation:
         url: of the service.
         headers: of every request.
         timeout_s: seconds without a byte after which a request is given up.
-        patience_s: seconds that may be waited for a busy service, in sum; 0: it is not asked again.
+        patience_s: seconds that may be waited for a busy service, or after a replica of it is lost, in sum; 0: it is
+            not asked again.
         start_s: seconds in which a refused connection, or a model that cannot be used yet, is asked again.
         known: digests of pictures that the service has been sent.
     """
@@ -90,13 +108,12 @@ class Conversation:
         known = question.known
         by_digest = known is not None and (known.digest in self.known or not known.content)
         busy, starting = _Budget(self.patience_s), _Budget(self.start_s)
+        lost = _Losses(busy)
         while True:
             try:
                 reply = yield self._request(question.by_digest() if by_digest else question)
             except httpx.HTTPError as error:
-                if not isinstance(error, httpx.ConnectError) or not starting.take(_PAUSE_S):
-                    raise self._unreachable(error) from None
-                pause = _PAUSE_S
+                pause = self._pause_after(error, lost, starting)
             else:
                 assert reply is not None
                 if question.is_answered_by(reply.status, reply.headers.get("content-type", "")):
@@ -106,10 +123,23 @@ class Conversation:
                     by_digest = False  # it may have forgotten the picture
                     self.known.discard(known.digest or "")
                     continue
-                pause = self._pause(reply, busy, starting)
+                pause = self._pause(reply, busy, lost, starting)
             yield Wait(pause)
 
-    def _pause(self, reply: Reply, busy: _Budget, starting: _Budget) -> float:
+    def _pause_after(self, error: httpx.HTTPError, lost: _Losses, starting: _Budget) -> float:
+        """Return the seconds after which a question that got no answer is asked again.
+
+        Raises:
+            ServerError: it is not.
+        """
+        if isinstance(error, httpx.ConnectError) and starting.take(_PAUSE_S):
+            return _PAUSE_S
+        pause = lost.take() if isinstance(error, _LOST) else None
+        if pause is None:
+            raise self._unreachable(error) from None
+        return pause
+
+    def _pause(self, reply: Reply, busy: _Budget, lost: _Losses, starting: _Budget) -> float:
         """Return the seconds after which a question that was refused is asked again.
 
         Raises:
@@ -121,6 +151,10 @@ class Conversation:
             return pause * random.uniform(1, 1 + _SPREAD)
         if problem.kind == "model" and starting.take(_PAUSE_S):
             return _PAUSE_S
+        if pause is None and reply.status in _GATEWAY and not _is_ours(reply):
+            pause = lost.take()
+            if pause is not None:
+                return pause
         raise problem
 
     def _request(self, question: Question[Any]) -> httpx.Request:
@@ -172,6 +206,11 @@ def _problem(url: str, reply: Reply) -> ProblemError:
     return ProblemError(
         url, reply.status, str(title)[:_MOST_SAID], str(detail)[:_MOST_SAID], str(kind)[:100].rpartition("/")[2]
     )
+
+
+def _is_ours(reply: Reply) -> bool:
+    """Return whether the service itself refused, and no proxy in front of it."""
+    return reply.headers.get("content-type", "").startswith("application/problem+json")
 
 
 def _retry_after(reply: Reply) -> float | None:

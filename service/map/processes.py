@@ -18,6 +18,7 @@ from service.tasks import preload
 from service.workers.job import UnforeseenError
 from service.workers.nursery import NURSERY
 from service.workers.pools import HAS_PROCESSES, Pool, make_pool
+from service.workers.thread_priority import keep_priority
 
 
 def map_here(task: Task, run: Run, processes: int, memory: int, done: Callable[[int], None]) -> None:
@@ -41,7 +42,7 @@ def map_here(task: Task, run: Run, processes: int, memory: int, done: Callable[[
     limit_libraries()
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve a gigabyte, which counts as taken
     if HAS_PROCESSES:
-        for step in (preload.import_all, prepare, *task.steps):
+        for step in (keep_priority, preload.import_all, prepare, *task.steps):
             NURSERY.prepare(step)
     pool = make_pool("parts", processes, processes, Metrics().pool("map"), memory)
     try:

@@ -13,6 +13,7 @@ from service.app import create_app
 from service.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+FILLER = DEPLOY / "kubernetes/filler/pod.yaml"
 KUBERNETES = sorted(set((DEPLOY / "kubernetes").glob("*.yaml")) - {DEPLOY / "kubernetes/kustomization.yaml"})
 KSERVE = sorted((DEPLOY / "kserve").glob("*.yaml"))
 
@@ -36,7 +37,7 @@ def validate() -> Any:
     ).validate
 
 
-@pytest.mark.parametrize("path", KUBERNETES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*KUBERNETES, FILLER], ids=lambda path: path.stem)
 def test_a_manifest_is_valid(validate, path):
     validate(read(path), "1.31", strict=True)
 
@@ -62,6 +63,11 @@ def test_settings_in_a_manifest_are_settings(path):
     named = {each["name"] for container in containers(read(path)) for each in container.get("env", [])}
     assert named <= {f"SCS_{name.upper()}" for name in Settings.model_fields}
     assert named or path.stem not in ("deployment", "runtime", "bundled", "imported")
+
+
+def test_settings_of_ray_serve_are_settings():
+    (application,) = read(DEPLOY / "ray.yaml")["applications"]
+    assert set(application["runtime_env"]["env_vars"]) <= {f"SCS_{name.upper()}" for name in Settings.model_fields}
 
 
 def test_what_selects_pods_selects_those_of_the_deployment():
@@ -91,7 +97,11 @@ def test_the_autoscaler_goes_by_a_metric_that_is_exported(tmp_path):
 def test_volumes_and_runtimes_have_the_names_by_which_they_are_asked_for():
     pod = read(DEPLOY / "kubernetes/deployment.yaml")["spec"]["template"]["spec"]
     claim = read(DEPLOY / "kubernetes/models.yaml")["metadata"]["name"]
-    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim
+    filler = read(FILLER)["spec"]
+    for volume in pod["volumes"][0], filler["volumes"][0]:
+        assert volume["persistentVolumeClaim"]["claimName"] == claim
+    for who in ("runAsUser", "fsGroup"):  # what one writes, the other may read
+        assert filler["securityContext"][who] == pod["securityContext"][who]
     model = read(DEPLOY / "kserve/imported.yaml")["spec"]["predictor"]["model"]
     runtime = read(DEPLOY / "kserve/runtime.yaml")
     assert model["runtime"] == runtime["metadata"]["name"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from scs.errors import ImageError
 from service.api.files import NamedBytes
 from service.map.inputs import parquet, tar, zarr_array
 from service.map.listed import Listed
@@ -14,6 +17,8 @@ FILE = "file"
 
 
 def _read_file(listed: Listed) -> bytes:
+    if not stat.S_ISREG(os.stat(listed.path).st_mode):  # a pipe would be waited for, /dev/zero never ends
+        raise ImageError("a file was needed but this is a folder, a pipe or a device")
     with open(listed.path, "rb") as file:
         return file.read()
 

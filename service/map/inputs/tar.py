@@ -18,7 +18,8 @@ KIND = "tar"
 def list_tar(path: Path) -> Iterator[Listed]:
     """Yield the pictures of an archive, by the ends of their names; only the heads of its members are read.
 
-    An archive that ends early has its whole members, and one more entry that says so.
+    An archive that ends early has its whole members, and one more entry that says so. A link, as tar writes for another
+    name of a file, is an entry that says so, too.
 
     Raises:
         OptionError: it is compressed, so that no member can be read without all before it, or no archive.
@@ -32,13 +33,22 @@ def list_tar(path: Path) -> Iterator[Listed]:
         try:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # all of which it would keep
-                if member.isreg() and not member.issparse() and _is_picture(member.name):
-                    yield Listed(f"{name}/{shown_name(member.name)}", KIND, stored, member.offset_data, member.size)
+                if not member.isdir() and _is_picture(member.name):
+                    yield _listed(name, stored, member)
             is_cut = path.stat().st_size <= archive.offset
         except tarfile.ReadError:
             is_cut = True
     if is_cut:
         yield Listed(name, KIND, stored, error="the archive ends early: what follows here is lost")
+
+
+def _listed(name: str, stored: bytes, member: tarfile.TarInfo) -> Listed:
+    error = None
+    if member.islnk() or member.issym():
+        error = f"the archive has a link to {shown_name(member.linkname)} in its place, which is not followed"
+    elif not member.isreg() or member.issparse():
+        error = "the archive has no plain file in its place"
+    return Listed(f"{name}/{shown_name(member.name)}", KIND, stored, member.offset_data, member.size, error)
 
 
 def read_tar(listed: Listed) -> bytes:

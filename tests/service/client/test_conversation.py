@@ -81,6 +81,22 @@ def test_only_a_busy_service_is_asked_again(status):
     assert refused.value.status == status
 
 
+@pytest.mark.parametrize("lost", [httpx.ReadError("reset"), httpx.RemoteProtocolError("closed"), Reply(500, {}, b"")])
+def test_a_question_whose_replica_is_lost_is_asked_again_after_pauses_that_double(lost):
+    answer, waits, requests = answered([lost, lost, FINE])
+    assert (answer, len(requests)) == ("fine", 3)
+    assert 0.25 <= waits[0] <= 0.3125 and 0.5 <= waits[1] <= 0.625
+    with pytest.raises(ServerError):
+        answered([lost], patience_s=0)
+    with pytest.raises(ServerError):
+        answered([lost] * 3, patience_s=1.7)
+
+
+def test_a_failure_that_the_service_tells_of_is_not_taken_for_a_lost_replica():
+    with pytest.raises(ProblemError, match="answered 500"):
+        answered([refusal(500)])
+
+
 def test_a_refused_connection_is_tried_again_only_if_that_is_asked_for():
     away = httpx.ConnectError("refused")
     with pytest.raises(ServerError, match=f"no answer from {URL}: refused"):

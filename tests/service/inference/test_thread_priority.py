@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from service.workers.thread_priority import give_way
+from service.workers import thread_priority
+from service.workers.thread_priority import give_way, keep_priority
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities for threads")
@@ -36,3 +37,10 @@ def test_a_thread_of_a_service_that_is_nice_enough_already_goes_as_far_as_it_can
     monkeypatch.setattr(os, "setpriority", lambda which, who, niceness: asked.append(niceness))
     give_way()
     assert asked == [19]
+
+
+def test_a_process_of_a_command_keeps_its_priority(monkeypatch):
+    monkeypatch.setattr(thread_priority, "_keeps", False)
+    monkeypatch.setattr(os, "setpriority", lambda *_: pytest.fail("it gave way"))
+    keep_priority()
+    give_way()

@@ -1,6 +1,7 @@
 """Every kind of input is listed picture by picture, and read as it was put in."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_a_glob_that_no_shell_has_expanded_is_expanded(folder, files):
         listed(folder / "*.gif")
 
 
+def test_a_glob_passes_over_folders_without_pictures_unless_there_is_nothing_else(folder, files):
+    (folder / "empty.png").mkdir()
+    assert contents(folder / "*g") == {f"{folder}/b.jpg": files["b.jpg"]}
+    with pytest.raises(OptionError, match=r"what '.*empty\*' finds has no pictures in it"):
+        listed(folder / "empty*")
+    with pytest.raises(OptionError, match=r"the folder .*empty\.png has no pictures in it"):
+        listed(folder / "empty.png")
+
+
 def test_a_file_with_the_letters_of_a_glob_in_its_name_is_itself(tmp_path):
     (tmp_path / "a[1].png").write_bytes(b"1")
     assert contents(tmp_path / "a[1].png") == {f"{tmp_path}/a[1].png": b"1"}
@@ -74,6 +84,7 @@ def test_names_on_standard_input_are_lines_or_end_with_zero_bytes(folder, files)
     first, second, third = (f"{folder}/{name}" for name in files)
     assert list(contents("-", names=f"{first}\n\n{second}".encode())) == [first, second]
     assert list(contents("-", names=f"{first}\0{third}\0".encode())) == [first, third]
+    assert list(contents("-", names=f"{first}\r\n{second}\r\n".encode())) == [first, second]
     assert list(contents("-", names=b"\n".join([second.encode()] * 5000))) == [second]
     assert len(listed("-", names=b"\n".join([second.encode()] * 5000))) == 5000
 
@@ -89,6 +100,33 @@ def test_what_is_listed_and_is_not_there_fails_when_it_is_read(folder):
     (missing,) = listed("-", names=f"{folder}/gone.png".encode())
     with pytest.raises(FileNotFoundError):
         read(missing)
+
+
+def test_what_is_listed_and_is_no_file_fails_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+        with pytest.raises(ImageError, match="a file was needed but this is a folder, a pipe or a device"):
+            read(listed(path)[0])
+
+
+def test_links_in_a_tar_are_not_lost_but_fail_by_what_they_are(archive):
+    with tarfile.open(archive, "a") as tar:
+        for name, kind in (("again.png", tarfile.LNKTYPE), ("soft.png", tarfile.SYMTYPE), ("d.png", tarfile.DIRTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "sub/a.png"
+            tar.addfile(member)
+    *_, hard, soft = listed(archive)
+    assert (hard.name, soft.name) == (f"{archive}/again.png", f"{archive}/soft.png")
+    assert hard.error == soft.error == "the archive has a link to sub/a.png in its place, which is not followed"
+
+
+def test_two_pictures_of_one_name_in_a_tar_are_two(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for content in (b"1", b"2"):
+            member = tarfile.TarInfo("same.png")
+            member.size = 1
+            tar.addfile(member, io.BytesIO(content))
+    assert [read(each).content for each in listed(tmp_path / "x.tar")] == [b"1", b"2"]
 
 
 def test_a_tar_has_its_pictures(archive, files):
@@ -114,8 +152,10 @@ def test_a_tar_that_is_compressed_or_none_is_refused(archive, tmp_path):
     compressed = tmp_path / "x.tar"
     with tarfile.open(compressed, "w:gz") as tar:
         tar.add(archive)
-    with pytest.raises(OptionError, match=r"x\.tar needs to be a tar archive that is not compressed"):
-        listed(compressed)
+    for name in ("x.tar", "x.tar.gz", "X.TGZ"):
+        compressed = compressed.rename(tmp_path / name)
+        with pytest.raises(OptionError, match=f"{name} needs to be a tar archive that is not compressed"):
+            listed(compressed)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "struct"])

@@ -1,0 +1,1 @@
+"""The service on clusters of other projects: a deployment of Ray Serve."""
