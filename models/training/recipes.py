@@ -19,7 +19,7 @@ class Recipe:
     ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
     the next, ``stem_size`` the pixels on each side of the stem's kernels; ``blur`` says whether maps
     are blurred before they are halved; ``shift`` is in pixels; ``learning_rate`` is
-    the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q, gains and
+    the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q and
     biases; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
     """
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.datasets.dataset import Dataset
-from models.networks import Network
+from models.networks import Network, add_gains
 from models.normalisation import Normalise, normalised
 from models.training.batches import Timed, epoch_batches, evaluation_batch
 from models.training.fine_tuned import BODY_RATE, FineTuned, Start
@@ -35,6 +35,7 @@ VALIDATION_IMAGES = 5_000
 _FEWEST_STEPS = 5  # below that the one-cycle schedule has no room to rise and to fall
 
 Trainable = Network | FineTuned
+_ANOTHER = "name another folder with --out, or empty it"
 CHECKPOINT, LOG, RESULT, WEIGHTS = "checkpoint.pt", "log.jsonl", "result.json", "weights.pt"
 
 
@@ -243,7 +244,10 @@ def load_network(folder: Path) -> tuple[Trainable, dict[str, Any]]:
         recipe["blur"],
         recipe["normalise"],
     )
-    network.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
+    weights = torch.load(folder / WEIGHTS, weights_only=True)
+    if "stem.gain" in weights:
+        add_gains(network)
+    network.load_state_dict(weights)
     return network.eval(), result
 
 
@@ -347,6 +351,8 @@ def _resume(
         return 0
     checkpoint = torch.load(folder / CHECKPOINT, weights_only=True, map_location=device)
     _check_identity(folder, checkpoint, identity)
+    if checkpoint["model"].keys() != network.state_dict().keys():
+        raise DataError(f"'{folder}' holds a training of an earlier version's network; {_ANOTHER}")
     network.load_state_dict(checkpoint["model"])
     optimiser.load_state_dict(checkpoint["optimiser"])
     schedule.load_state_dict(checkpoint["schedule"])
@@ -372,7 +378,7 @@ def _check_identity(folder: Path, found: dict[str, Any], identity: dict[str, Any
     others = [key for key, value in json.loads(json.dumps(identity)).items() if came[key] != value]
     if others:
         what = " and ".join("other data" if key == "data" else f"another {key}" for key in others)
-        raise DataError(f"'{folder}' holds a training with {what}; name another folder with --out, or empty it")
+        raise DataError(f"'{folder}' holds a training with {what}; {_ANOTHER}")
 
 
 def _fill_in(recipe: dict[str, Any]) -> None:

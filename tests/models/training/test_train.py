@@ -112,6 +112,23 @@ def test_a_training_from_before_there_was_a_blur_is_one_without(shapes, uninterr
     assert_same_weights(train(quick("conv"), shapes, tmp_path), whole)
 
 
+def test_a_training_from_when_layers_had_a_gain_is_loaded_and_not_gone_on_with(shapes, uninterrupted, tmp_path):
+    whole, folder = uninterrupted["scs"]
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    gains = {f"{name}.gain": torch.tensor(3.0) for name in ("stem", "blocks.0.1")}
+    for file in ("weights.pt", "checkpoint.pt"):
+        state = torch.load(tmp_path / file, weights_only=True)
+        state.get("model", state).update(gains)
+        torch.save(state, tmp_path / file)
+    network, _ = load_network(tmp_path)
+    image = torch.from_numpy(shapes.test_images[:4])
+    torch.testing.assert_close(network.layers(image)["stem"], 3 * whole.layers(image)["stem"])
+
+    (tmp_path / "result.json").unlink()
+    with pytest.raises(DataError, match="holds a training of an earlier version's network; name another folder"):
+        train(quick(), shapes, tmp_path)
+
+
 @pytest.mark.parametrize("changes, seed", [({"shift": 2}, 0), ({}, 1)], ids=["recipe", "seed"])
 def test_a_folder_with_another_training_is_refused(changes, seed, shapes, uninterrupted, request):
     _, folder = uninterrupted["scs"]
