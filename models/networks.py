@@ -28,8 +28,9 @@ class Family:
 def scs_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:
     """Build a layer of sharpened cosine similarity, with no activation or normalisation after it.
 
-    It has no gain, since batch normalisation follows the filters, or precedes the head, that see it. Its noise floor starts near the norms of the patches: far below them, faint patches would count as much as strong
-    ones, and networks learn worse (docs/decisions.md has the figures).
+    It has no gain, since batch normalisation follows the filters, or precedes the head, that see it. Its noise floor
+    starts near the norms of the patches: far below them, faint patches would count as much as strong ones, and networks
+    learn worse (docs/decisions.md has the figures).
     """
     return SharpenedCosineSimilarity2d(channels, kernels, kernel_size, padding="same", q=1.0)
 
