@@ -108,28 +108,6 @@ def test_the_card_says_what_it_was_trained_on(trained, folder):
     assert card.accuracy.accuracy >= 0.6, "chance is 1/3"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", ["stretch", "standardise"])
-def test_a_network_that_normalises_is_trained_exported_and_as_right_in_dim_light(way, folder, scs, capsys, tmp_path):
-    repository = "--repository", tmp_path / "models"
-    options = "--recipe", "scs-small", "--width", 8, "--epochs", 25, "--normalise", way
-    assert scs("train", "drawn-dim", "--data", folder, *options) == 0
-    assert scs("export", "drawn-dim", "--data", folder, *repository) == 0
-    card = find(tmp_path / "models", "drawn-dim").card()
-    assert card.training.recipe["normalise"] == way
-    random, right = np.random.default_rng(1), {}
-    drawn = [(name, i, draw(name, random, 40)) for name in COUNTS for i in range(20)]
-    for light in (1.0, 0.3):
-        for name, i, image in drawn:
-            (tmp_path / str(light) / name).mkdir(parents=True, exist_ok=True)
-            Image.fromarray((light * image).astype(np.uint8)).save(tmp_path / str(light) / name / f"{i}.png")
-        capsys.readouterr()
-        assert scs("evaluate", "drawn-dim", "--data", tmp_path / str(light), *repository, "--json") == 0
-        right[light] = json.loads(capsys.readouterr().out)["accuracy"]
-    assert right[1.0] >= 0.6, "chance is 1/3"
-    assert right[0.3] == pytest.approx(right[1.0], abs=0.05)
-
-
 def test_the_service_sees_what_the_training_saw(trained, folder):
     model, settings = open_model(settings_for(trained / "models"), "drawn-parts", None), settings_for(None)
     network, _ = load_network(trained / "runs" / "drawn-parts" / "seed-0")
