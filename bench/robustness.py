@@ -39,7 +39,7 @@ from models.normalisation import NORMALISE, normalised
 from models.onnx.as_torch import TorchGraph
 from models.runtime.load import load_model
 from models.training.allocator import keep_freed_memory
-from models.training.train import RESULT, load_network
+from models.training.runs import RESULT, load_network
 
 RESULTS = Path(__file__).parent / "results" / "robustness.json"
 FAMILIES = "scs", "conv"

@@ -21,7 +21,7 @@ from models.cards.catalogue import find
 from models.datasets.dataset import load_dataset
 from models.export.export import export_runs
 from models.training.recipes import RECIPES
-from models.training.train import RESULT, load_network
+from models.training.runs import RESULT, load_network
 
 RESULTS = Path(__file__).parent / "results" / "seeds.json"
 

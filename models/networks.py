@@ -28,10 +28,18 @@ class Family:
 def scs_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:
     """Build a layer of sharpened cosine similarity, with no activation or normalisation after it.
 
-    Its noise floor starts near the norms of the patches: far below them, faint patches would count as much as strong
-    ones, and networks learn worse (docs/decisions.md has the figures).
+    It has no gain, since batch normalisation follows the filters, or precedes the head, that see it. Its noise floor
+    starts near the norms of the patches: far below them, faint patches would count as much as strong ones, and networks
+    learn worse (docs/decisions.md has the figures).
     """
-    return SharpenedCosineSimilarity2d(channels, kernels, kernel_size, padding="same", q=1.0, gain=True)
+    return SharpenedCosineSimilarity2d(channels, kernels, kernel_size, padding="same", q=1.0)
+
+
+def add_gains(network: nn.Module) -> None:
+    """Give every SCS layer of a network a gain, in place, as those have that were trained when there was one."""
+    for layer in network.modules():
+        if isinstance(layer, SharpenedCosineSimilarity2d):
+            layer.gain = nn.Parameter(torch.ones(()))
 
 
 def convolution_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:

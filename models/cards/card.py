@@ -227,6 +227,13 @@ class DataCard(_Part):
     left_out: int = Field(0, ge=0, le=2**53, description="Files that could not be read.")
 
 
+class StoppedCard(_Part):
+    """A training that stopped early."""
+
+    after: Count = Field(description="The epoch after which it stopped.")
+    best: Count = Field(description="The epoch whose weights it has, with the lowest loss on what was held back.")
+
+
 class TrainingCard(_Part):
     """How the model was trained; the seed with the best validation accuracy is the one exported."""
 
@@ -234,6 +241,7 @@ class TrainingCard(_Part):
     recipe: dict[str, str | int | float | bool | list[int]]
     seed: int
     seeds: list[SeedCard]
+    stopped: StoppedCard | None = Field(None, description="Where it stopped early.")
     torch: str
     git_commit: str | None = None
 
@@ -297,6 +305,12 @@ class TaughtCard(_Part):
     shrinkage: float = Field(gt=0, le=1, description="How far directions keep their variance; 1: all of it.")
     temperature: float = Field(gt=0, description="Factor from scores to logits.")
     threshold: float | None = Field(None, description="Score below which a picture is none of the classes.")
+    most_false_alarms: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of other things that may be given a class, where that was asked for.",
+    )
     right: CountedCard | None = Field(None, description="Pictures that were left out and named rightly.")
     misses: CountedCard | None = Field(
         None,

@@ -39,7 +39,7 @@ from models.normalisation import Normalise
 from models.onnx.compose import composed
 from models.runtime.load import Images, RunnableModel, load_model
 from models.training.fine_tuned import FineTuned
-from models.training.train import load_network
+from models.training.runs import load_network
 from scs.errors import DataError, OptionError
 
 _REAL_IMAGES = 256
@@ -155,6 +155,7 @@ def _training_card(best: dict[str, Any], tried: list[dict[str, Any]]) -> Trainin
         data=data,
         recipe=dict(best["recipe"]),
         seed=best["seed"],
+        stopped=best.get("stopped"),
         seeds=[SeedCard(**{key: result[key] for key in SeedCard.model_fields}) for result in tried],
         torch=best["torch"],
         git_commit=best["git_commit"],

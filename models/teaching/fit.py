@@ -54,6 +54,7 @@ class Fitted:
         asked: which of the pictures of classes were left out and asked; none that is alone in its class.
         logits: of these, each by a head that was taught the others; as :meth:`Head.logits` has them.
         rejection: the threshold, and its false alarms and misses.
+        most_false_alarms: by which it was set, as :func:`fit` takes them.
     """
 
     head: Head
@@ -61,6 +62,7 @@ class Fitted:
     asked: Indices
     logits: Wide
     rejection: Rejection
+    most_false_alarms: float | None = None
 
 
 def fit(taught: Taught, most_false_alarms: float | None = None) -> Fitted:
@@ -86,7 +88,7 @@ def fit(taught: Taught, most_false_alarms: float | None = None) -> Fitted:
     inside = Scored(scores.max(1), own.labels[asked])
     rejection = set_threshold(inside, _other_things(own, choice, head, taught.others), most_false_alarms)
     head = replace(head, threshold=rejection.threshold)
-    return Fitted(head, choice, asked, head.to_logits(scores), rejection)
+    return Fitted(head, choice, asked, head.to_logits(scores), rejection, most_false_alarms)
 
 
 def make_head(own: Taught, choice: Choice, temperature: float) -> Head:

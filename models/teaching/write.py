@@ -136,6 +136,7 @@ def _taught_card(pictures: bytes, network: Network, source: Source, taught: Taug
         shrinkage=fitted.choice.shrinkage,
         temperature=round(head.temperature, 6),
         threshold=head.threshold,
+        most_false_alarms=fitted.most_false_alarms,
         right=_counted(right_of(taught, fitted)),
         misses=_counted(rejection.misses),
         false_alarms=_counted(rejection.false_alarms),

@@ -42,6 +42,7 @@ _GROWTH = math.sqrt(2)  # of the number of kernels from stage to stage, while ma
 _MEDIUM_FROM, _LARGE_FROM = 2_000, 20_000  # pictures to train on
 _STEPS = 1_500  # of a training, about
 _EPOCHS = (15, 120)  # least and most
+_LEAST_PATIENCE, _PATIENCE = 10, 1 / 3  # of an early stop: epochs, and a share of all
 _TUNING_BATCH, _TUNING_RATE, _TUNING_STEPS, _TUNING_EPOCHS = 32, 0.005, 300, (4, 20)
 _LEARNING_RATES = {"scs": 0.02, "conv": 0.01}
 FAMILIES = tuple(_LEARNING_RATES)
@@ -79,17 +80,19 @@ def own_recipe(
     stages = max(1, round(math.log2(min(size) / _LAST_MAPS)))
     grown = [_rounded(kernels * _GROWTH**stage) for stage in range(1, stages + 1)]
     batch = batch_size(pictures)
+    epochs = epochs_for(pictures, batch)
     return OwnRecipe(
         dataset=data,
         family=family,
         widths=(kernels, *(count for count in grown for _ in range(blocks))),
         stages=(blocks,) * stages,
         stem_size=_STEM,
-        epochs=epochs_for(pictures, batch),
+        epochs=epochs,
         batch_size=batch,
         learning_rate=_LEARNING_RATES[family],
         label_smoothing=0.05,
         shift=max(1, min(size) // 8),
+        patience=patience_for(epochs),
         width=size[0],
         height=size[1],
     )
@@ -110,16 +113,18 @@ def tuning_recipe(
         frozen: the last of its layers that is not trained, ``all`` or empty.
     """
     batch = min(_TUNING_BATCH, batch_size(pictures))
+    epochs = epochs_for(pictures, batch, _TUNING_STEPS, _TUNING_EPOCHS)
     return OwnRecipe(
         dataset=data,
         family=family,
         widths=(),
         stages=(),
-        epochs=epochs_for(pictures, batch, _TUNING_STEPS, _TUNING_EPOCHS),
+        epochs=epochs,
         batch_size=batch,
         learning_rate=_TUNING_RATE,
         label_smoothing=0.05,
         shift=max(1, min(size) // 8),
+        patience=patience_for(epochs),
         width=size[0],
         height=size[1],
         start=start,
@@ -137,6 +142,11 @@ def epochs_for(pictures: int, batch: int, steps: int = _STEPS, least_and_most: t
     """Return for how many epochs to train: as many as give so many steps, but neither few nor very many."""
     least, most = least_and_most
     return min(max(math.ceil(steps * batch / pictures), least), most)
+
+
+def patience_for(epochs: int) -> int:
+    """Return after how many epochs without a lower loss to stop: a third of all, since the last ones improve most."""
+    return max(_LEAST_PATIENCE, round(_PATIENCE * epochs))
 
 
 def _scale_for(pictures: int) -> str:

@@ -19,8 +19,9 @@ class Recipe:
     ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
     the next, ``stem_size`` the pixels on each side of the stem's kernels; ``blur`` says whether maps
     are blurred before they are halved; ``shift`` is in pixels; ``learning_rate`` is
-    the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q, gains and
-    biases; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
+    the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q and
+    biases; ``patience`` is how many epochs training goes on without a lower loss on the images held back, 0 to
+    never stop early; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
     """
 
     dataset: str
@@ -37,6 +38,7 @@ class Recipe:
     mirror: bool = False
     blur: bool = False
     normalise: Normalise = "none"
+    patience: int = 0
 
 
 _MNIST = {"batch_size": 64, "shift": 1, "learning_rate": 0.02}

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,33 +20,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.datasets.dataset import Dataset
 from models.networks import Network
 from models.normalisation import Normalise, normalised
 from models.training.batches import Timed, epoch_batches, evaluation_batch
-from models.training.fine_tuned import BODY_RATE, FineTuned, Start
+from models.training.fine_tuned import FineTuned
+from models.training.learner import Learner, Step
 from models.training.own_recipes import OwnRecipe
 from models.training.recipes import Recipe
+from models.training.runs import CHECKPOINT, LOG, RESULT, WEIGHTS, Trainable, append, load_finished, save
 from scs.errors import DataError
 
 VALIDATION_IMAGES = 5_000
 _FEWEST_STEPS = 5  # below that the one-cycle schedule has no room to rise and to fall
-
-Trainable = Network | FineTuned
-CHECKPOINT, LOG, RESULT, WEIGHTS = "checkpoint.pt", "log.jsonl", "result.json", "weights.pt"
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress of a training: epoch and batch, from 1, and loss and accuracy so far in this epoch."""
-
-    epoch: int
-    batch: int
-    batches: int
-    loss: float
-    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -123,7 +111,8 @@ def train(
 ) -> Trainable:
     """Train a network, resuming from the checkpoint in ``folder`` where there is one.
 
-    On CUDA products are computed in bfloat16 (mixed precision).
+    It stops early where the loss on the images held back has not fallen for ``recipe.patience`` epochs, and then has
+    the weights of the epoch with the lowest. On CUDA products are computed in bfloat16 (mixed precision).
 
     Args:
         recipe: what to train and how.
@@ -143,119 +132,90 @@ def train(
             or steps for a schedule.
     """
     identity = {"recipe": asdict(recipe), "seed": seed, "data": dataset.sha256}
-    device = device or training_device()
     if (folder / RESULT).exists():
-        return _finished(folder, identity)
-    parts = split(dataset)
-    images, labels = parts.train
-    batches = len(images) // recipe.batch_size
-    if batches == 0:
-        raise DataError(f"a batch needs {recipe.batch_size} images; {len(images)} came")
-    if recipe.epochs * batches < _FEWEST_STEPS:
-        raise DataError(f"a training needs {_FEWEST_STEPS} steps; {recipe.epochs} epoch(s) of {batches} batch(es) came")
-
+        return load_finished(folder, identity)
+    parts, device = split(dataset), device or training_device()
+    batches = _count_batches(recipe, len(parts.train[0]))
     torch.manual_seed(seed)
-    network = build(recipe, dataset).to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = _optimiser(network, recipe)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, [group["lr"] for group in optimiser.param_groups], recipe.epochs * batches, pct_start=0.25
-    )
-    done = _resume(folder, identity, network, optimiser, schedule, device)
+    learner = Learner.of(build(recipe, dataset), recipe, batches, device)
+    done = learner.resume(folder, identity)
     folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(network, FineTuned):
-        network.start.save(folder)
-    weights = _class_weights(recipe, labels, len(dataset.classes), device)
+    if isinstance(learner.network, FineTuned):
+        learner.network.start.save(folder)
+    weights = _class_weights(recipe, parts.train[1], len(dataset.classes), device)
+    loss_of = partial(F.cross_entropy, weight=weights, label_smoothing=recipe.label_smoothing)
 
     for epoch in range(done + 1, recipe.epochs + 1):
+        if learner.early_stop.is_over(epoch - 1):
+            break
         started = time.perf_counter()
-        shown = Timed(epoch_batches(images, labels, recipe, seed, epoch, device))
-        loss_of = partial(F.cross_entropy, weight=weights, label_smoothing=recipe.label_smoothing)
-        for step in _learn(network, optimiser, schedule, shown, loss_of, epoch, batches):
+        shown = Timed(epoch_batches(*parts.train, recipe, seed, epoch, device))
+        for step in learner.learn(shown, loss_of, epoch, batches):
             on_step(step)
-        network.eval()
+        right, loss = judge(learner.network.eval(), *parts.validation, device)
+        learner.early_stop.see(epoch, loss, learner.network)
         line = {
             "epoch": epoch,
             "loss": round(step.loss, 4),
             "train_accuracy": round(step.accuracy, 4),
-            "validation_accuracy": accuracy(network, *parts.validation, device),
+            "validation_accuracy": right,
+            "validation_loss": round(loss, 4),
             "seconds": round(time.perf_counter() - started, 1),
             "loading_seconds": round(shown.seconds, 1),
         }
-        _append(folder / LOG, line, at_line=epoch)
-        state = {"model": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-        _save(folder / CHECKPOINT, {**identity, "epoch": epoch, **state})
+        append(folder / LOG, line, at_line=epoch)
+        save(folder / CHECKPOINT, {**identity, "epoch": epoch, **learner.state()})
+        done = epoch
 
-    network.eval()
+    stopped = learner.stop_early(done) if done < recipe.epochs else None
+    _finish(learner.network.eval(), folder, {**identity, "note": note, "stopped": stopped}, dataset, parts, device)
+    return learner.network
+
+
+def _count_batches(recipe: Recipe, images: int) -> int:
+    batches = images // recipe.batch_size
+    if batches == 0:
+        raise DataError(f"a batch needs {recipe.batch_size} images; {images} came")
+    if recipe.epochs * batches < _FEWEST_STEPS:
+        raise DataError(f"a training needs {_FEWEST_STEPS} steps; {recipe.epochs} epoch(s) of {batches} batch(es) came")
+    return batches
+
+
+def _finish(
+    network: Trainable, folder: Path, begun: dict[str, Any], dataset: Dataset, parts: Split, device: torch.device
+) -> None:
+    """Measure a trained network, and write its weights and the result, the result last."""
     result = {
-        **identity,
-        "note": note,
+        **begun,
         "own": _own_figures(dataset, parts),
         "classes": list(dataset.classes),
         "channels": network.channels,
-        "validation_accuracy": accuracy(network, *parts.validation, device),
-        "test_accuracy": accuracy(network, *parts.test, device),
+        "validation_accuracy": judge(network, *parts.validation, device)[0],
+        "test_accuracy": judge(network, *parts.test, device)[0],
         "git_commit": _git_commit(),
         "torch": torch.__version__,
     }
-    _save(folder / WEIGHTS, network.cpu().state_dict())
+    save(folder / WEIGHTS, network.cpu().state_dict())
     unfinished = (folder / RESULT).with_suffix(".tmp")
     unfinished.write_text(json.dumps(result, indent=2) + "\n")
     os.replace(unfinished, folder / RESULT)
-    return network
-
-
-def run_result(folder: Path) -> dict[str, Any]:
-    """Return the result of a finished run.
-
-    Raises:
-        DataError: the folder holds no finished run.
-    """
-    if not (folder / RESULT).exists():
-        raise DataError(f"a finished training has a {RESULT}; '{folder.name}' has none: run scs train first")
-    result: dict[str, Any] = json.loads((folder / RESULT).read_text())
-    result.setdefault("own", None)  # of trainings from before there was one's own data
-    return result
-
-
-def load_network(folder: Path) -> tuple[Trainable, dict[str, Any]]:
-    """Load the trained network of a finished run, in evaluation mode, and its result.
-
-    Raises:
-        DataError: the folder holds no finished run.
-    """
-    result = run_result(folder)
-    recipe, classes = result["recipe"], result["classes"]
-    _fill_in(recipe)
-    if recipe.get("start"):
-        tuned = FineTuned(Start.load(folder), len(classes), recipe["frozen"])
-        tuned.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
-        return tuned.eval(), result
-    flat = [0.0] * result["channels"], [1.0] * result["channels"]  # the weights file holds the real ones
-    network = Network(
-        recipe["family"],
-        result["channels"],
-        len(classes),
-        recipe["widths"],
-        recipe["stages"],
-        recipe["stem_size"],
-        *flat,
-        recipe["blur"],
-        recipe["normalise"],
-    )
-    network.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
-    return network.eval(), result
 
 
 @torch.no_grad()
-def accuracy(network: Trainable, images: Tensor, labels: Tensor, device: torch.device | None = None) -> float:
-    """Return the share of images ``(N, H, W, C)`` that a network in evaluation mode classifies correctly."""
+def judge(
+    network: Trainable, images: Tensor, labels: Tensor, device: torch.device | None = None
+) -> tuple[float, float]:
+    """Return a network's accuracy on images ``(N, H, W, C)``, and its loss (cross-entropy).
+
+    It is in evaluation mode.
+    """
+    correct, loss = 0, 0.0
     count = evaluation_batch(images.shape[1] * images.shape[2])
-    correct = sum(
-        int((network(x.to(device)).argmax(1).cpu() == y).sum())
-        for x, y in zip(images.split(count), labels.split(count), strict=True)
-    )
-    return correct / len(images)
+    for x, y in zip(images.split(count), labels.split(count), strict=True):
+        logits = network(x.to(device)).cpu()
+        correct += int((logits.argmax(1) == y).sum())
+        loss += float(F.cross_entropy(logits, y, reduction="sum"))
+    return correct / len(images), loss / len(images)
 
 
 def training_device() -> torch.device:
@@ -289,109 +249,6 @@ def _class_weights(recipe: Recipe, labels: Tensor, classes: int, device: torch.d
         return None
     counts = torch.bincount(labels, minlength=classes).float()
     return (len(labels) / (classes * counts)).to(device)
-
-
-def _learn(
-    network: Trainable,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    loss_of: Callable[[Tensor, Tensor], Tensor],
-    epoch: int,
-    count: int,
-) -> Iterator[Step]:
-    """Train for one epoch, a step of the optimiser a batch, and yield the progress after each."""
-    network.train()
-    loss_sum, seen, correct = 0.0, 0, 0
-    for batch, (x, y) in enumerate(batches, start=1):
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
-            logits = network(x).float()
-        loss = loss_of(logits, y)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        loss_sum += loss.item()
-        seen += len(y)
-        correct += int((logits.argmax(1) == y).sum())
-        yield Step(epoch, batch, count, loss_sum / batch, correct / seen)
-
-
-def _optimiser(network: Trainable, recipe: Recipe) -> torch.optim.Optimizer:
-    body = {id(p) for p in network.body.parameters()} if isinstance(network, FineTuned) else set()
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
-        groups.setdefault((id(parameter) in body, parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "lr": (BODY_RATE if is_body else 1) * recipe.learning_rate,
-                "weight_decay": recipe.weight_decay if is_kernel else 0.0,
-            }
-            for (is_body, is_kernel), parameters in sorted(groups.items(), key=lambda pair: pair[0], reverse=True)
-        ]
-    )
-
-
-def _resume(
-    folder: Path,
-    identity: dict[str, Any],
-    network: Trainable,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    device: torch.device,
-) -> int:
-    """Load the checkpoint, if there is one, and return how many epochs it holds."""
-    if not (folder / CHECKPOINT).exists():
-        return 0
-    checkpoint = torch.load(folder / CHECKPOINT, weights_only=True, map_location=device)
-    _check_identity(folder, checkpoint, identity)
-    network.load_state_dict(checkpoint["model"])
-    optimiser.load_state_dict(checkpoint["optimiser"])
-    schedule.load_state_dict(checkpoint["schedule"])
-    return int(checkpoint["epoch"])
-
-
-def _finished(folder: Path, identity: dict[str, Any]) -> Trainable:
-    """Load the network of a finished training, whose files stay as they are."""
-    network, result = load_network(folder)
-    _check_identity(folder, result, identity)
-    return network
-
-
-def _check_identity(folder: Path, found: dict[str, Any], identity: dict[str, Any]) -> None:
-    """Refuse to go on with a training of another recipe, seed or data.
-
-    Raises:
-        DataError: it is one; the message says which of them differs.
-    """
-    _fill_in(found["recipe"])
-    found.setdefault("data", identity["data"])  # of trainings from before data were told apart
-    came = json.loads(json.dumps({key: found[key] for key in identity}))
-    others = [key for key, value in json.loads(json.dumps(identity)).items() if came[key] != value]
-    if others:
-        what = " and ".join("other data" if key == "data" else f"another {key}" for key in others)
-        raise DataError(f"'{folder}' holds a training with {what}; name another folder with --out, or empty it")
-
-
-def _fill_in(recipe: dict[str, Any]) -> None:
-    """Add what recipes had not, before there was a choice."""
-    recipe.setdefault("blur", False)
-    recipe.setdefault("normalise", "none")
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    """Write a file atomically: a kill in the middle leaves the previous file."""
-    unfinished = path.with_suffix(".tmp")
-    torch.save(state, unfinished)
-    os.replace(unfinished, path)
-
-
-def _append(path: Path, line: dict[str, Any], at_line: int) -> None:
-    """Write line number ``at_line`` of a log, dropping what an interrupted epoch left from there on."""
-    before = path.read_text().splitlines()[: at_line - 1] if path.exists() else []
-    path.write_text("\n".join([*before, json.dumps(line)]) + "\n")
 
 
 def _git_commit() -> str | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.cards import catalogue
-from models.cards.card import ModelCard
+from models.cards.card import CARD_FILE, ModelCard
+from models.cards.card import write_card as write
 from models.cards.catalogue import Entry
 from models.datasets.own import open_own
 from models.datasets.published import DATASETS
@@ -44,7 +45,10 @@ Out = Annotated[
     typer.Option(help="Folder for pictures: confusion, and the wrong answers that it is surest of.", file_okay=False),
 ]
 WriteCard = Annotated[
-    bool, typer.Option("--write-card", help="Put what --shifts finds for one pixel into the model's card.")
+    bool,
+    typer.Option(
+        "--write-card", help="Put the accuracy, and what --shifts finds for one pixel, into the model's card."
+    ),
 ]
 
 
@@ -69,8 +73,6 @@ def evaluate(
     """
     settings = settings_for(repository)
     model = open_model(settings, name, version)
-    if write_card and not shifts:
-        raise OptionError("--write-card writes what --shifts finds; that was not asked for")
     if write_card:
         own_repository(settings, "--write-card")
     if shifts and model.card.class_map is None:
@@ -81,14 +83,17 @@ def evaluate(
     dataset = chosen.dataset
 
     with image_bars() as bar:
-        logits, result, accuracy = measure_accuracy(model, dataset, bar)
+        logits, result, accuracy = measure_accuracy(model, dataset, bar, chosen.sentence)
         measurements = [accuracy]
         if corruptions:
             measurements.append(measure_corruptions(model, dataset, result.accuracy, bar))
         if shifts:
-            measurements.append(measure_shifts(model, dataset, entry if write_card else None, bar))
+            measurements.append(measure_shifts(model, dataset, bar))
         if graph:
             measurements.append(measure_attacks(graph, dataset, bar))
+    if write_card:
+        found = {part: value for each in measurements for part, value in each.on_card.items()}
+        write(model.card.model_copy(update=found), entry.folder / CARD_FILE)
     if out:
         write_pictures(out, model.card, dataset, chosen.names, logits, result)
     if json:

@@ -60,7 +60,7 @@ def export(
     """
     try:
         from models.export.export import export_runs
-        from models.training.train import RESULT, run_result
+        from models.training.runs import RESULT, run_result
     except ImportError as error:
         raise MissingPackageError(f"scs export needs {error.name}: pip install 'scs-serve[train]'") from None
     settings = settings_for(repository)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from models.cards.card import CARD_FILE, write_card
-from models.cards.catalogue import Entry
 from models.datasets.dataset import Dataset, affordable, evenly
 from models.evaluation.accuracy import Evaluation, judge, logits_of
 from models.evaluation.equivariance import MOST_IMAGES, equivariance_error
@@ -26,24 +24,33 @@ _SHIFTS = (1, 2, 4, 8)  # pixels; the first is the card's
 
 @dataclass(frozen=True)
 class Measurement:
-    """The result of one measurement: its figures, and a function that prints them.
+    """The result of one measurement: its figures, a function that prints them, and what a card says of it.
 
     Attributes:
         figures: by name, as JSON has them.
         show: prints them.
+        on_card: parts of a model's card by their names.
     """
 
     figures: dict[str, object]
     show: Callable[[], None]
+    on_card: dict[str, object] = field(default_factory=dict)
 
 
-def measure_accuracy(model: LoadedModel, dataset: Dataset, bar: ImageBar) -> tuple[Array, Evaluation, Measurement]:
-    """Measure the accuracy on all test images; the logits ``(N, classes)`` come first."""
+def measure_accuracy(
+    model: LoadedModel, dataset: Dataset, bar: ImageBar, note: str = ""
+) -> tuple[Array, Evaluation, Measurement]:
+    """Measure the accuracy on all test images; the logits ``(N, classes)`` come first.
+
+    The card says with it what it said of the same data set before, else ``note``.
+    """
     shown = bar(model.card.name, len(dataset.test_images))
     logits = logits_of(model.runtime, dataset.test_images, shown, model.card.serving.max_batch_size)
     result = judge(logits, dataset.test_labels, dataset.classes)
-    measured = Measurement(accuracy_figures(model.card, result), lambda: print_accuracy(model.card, result))
-    return logits, result, measured
+    before = model.card.accuracy
+    card = result.card(dataset.name, before.note if before and before.dataset == dataset.name else note)
+    figures = accuracy_figures(model.card, result)
+    return logits, result, Measurement(figures, lambda: print_accuracy(model.card, result), {"accuracy": card})
 
 
 def measure_corruptions(model: LoadedModel, dataset: Dataset, clean: float, bar: ImageBar) -> Measurement:
@@ -56,14 +63,12 @@ def measure_corruptions(model: LoadedModel, dataset: Dataset, clean: float, bar:
     return Measurement(corruption_figures(corrupted), lambda: print_corruptions(clean, corrupted))
 
 
-def measure_shifts(model: LoadedModel, dataset: Dataset, entry: Entry | None, bar: ImageBar) -> Measurement:
-    """Measure the equivariance error on shifted test images; with ``entry``, write that of one pixel into its card."""
+def measure_shifts(model: LoadedModel, dataset: Dataset, bar: ImageBar) -> Measurement:
+    """Measure the equivariance error on shifted test images; a card has that of one pixel."""
     images = evenly(dataset.test_images, affordable(MOST_IMAGES, dataset.test_images))
     found = equivariance_error(model.runtime, model.card, images, _SHIFTS, bar("shifted", len(images)))
-    if entry:
-        card = model.card.model_copy(update={"equivariance": found[0].card(dataset.name)})
-        write_card(card, entry.folder / CARD_FILE)
-    return Measurement(shift_figures(found), lambda: print_shifts(model.card, found))
+    on_card: dict[str, object] = {"equivariance": found[0].card(dataset.name)}
+    return Measurement(shift_figures(found), lambda: print_shifts(model.card, found), on_card)
 
 
 def measure_attacks(graph: Differentiable, dataset: Dataset, bar: ImageBar) -> Measurement:

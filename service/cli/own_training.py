@@ -18,7 +18,8 @@ from models.datasets.splits import split_pictures
 from models.training.fine_tuned import Start, build_fine_tuned
 from models.training.own_recipes import OwnRecipe, own_recipe, tuning_recipe
 from models.training.recipes import Recipe
-from models.training.train import Trainable, build_network
+from models.training.runs import Trainable
+from models.training.train import build_network
 from scs.errors import OptionError
 from service.cli.own_data import choose, decoded
 from service.settings import Settings

@@ -46,7 +46,10 @@ Layer = Annotated[str | None, typer.Option(help="The layer whose features are co
 FalseAlarms = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, help="Share of other things that may be given a class; balanced against misses unless given."
+        min=0,
+        max=1,
+        help="Share of other things that may be given a class, which --add remembers; balanced against misses unless "
+        "given.",
     ),
 ]
 Out = Annotated[
@@ -76,13 +79,13 @@ def teach(
     into = own_repository(settings, "teaching")
     if not re.fullmatch(NAME_PATTERN, name):
         raise OptionError(f"a model's name is up to 64 of a-z, 0-9, '.', '_' and '-', no '.' first; '{name[:80]}' came")
-    network, source, looked, taught = (
+    network, source, looked, taught, remembered = (
         _begun(name, start, data, layer, settings, skip_broken)
         if add is None
         else _continued(name, add, settings, skip_broken, others=(start, data, layer))
     )
     with plain_console(stderr=True).status(f"teaching {name}: {len(taught.names)} pictures, each left out once"):
-        fitted = fit(taught, false_alarms)
+        fitted = fit(taught, remembered if false_alarms is None else false_alarms)
         card = write_taught(name, into, network, source, taught, fitted)
     left_out = LeftOut.of(card, taught, fitted)
     if out:
@@ -99,7 +102,7 @@ def teach(
     say(f"written to {into / name / str(card.version)}; try: scs predict photo.jpg --model {name} --repository {into}")
 
 
-Begun = tuple[Network, Source, Looked, Taught]
+Begun = tuple[Network, Source, Looked, Taught, float | None]  # the last: false alarms as asked for before
 
 
 def _begun(
@@ -117,7 +120,7 @@ def _begun(
     network = open_network(card, entry.verified_bytes(card), layer)
     looked = look(found, network, settings, skip_broken)
     source = Source(f"{card.name} {card.version}", card.sha256, found.name)
-    return network, source, looked, looked.taught
+    return network, source, looked, looked.taught, None
 
 
 def _continued(
@@ -137,7 +140,7 @@ def _continued(
     looked = look(more, network, settings, skip_broken, before)
     data = card.taught.data if more.name in card.taught.data.split(", ") else f"{card.taught.data}, {more.name}"
     source = Source(card.taught.network, card.taught.network_sha256, data)
-    return network, source, looked, before.and_more(looked.taught)
+    return network, source, looked, before.and_more(looked.taught), card.taught.most_false_alarms
 
 
 def _find(repository: Path, name: str) -> Entry:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from models.datasets.dataset import Dataset
+from models.datasets.decoded import Mode
 from models.normalisation import Normalise
 from models.training.allocator import keep_freed_memory
 from models.training.recipes import RECIPES, Recipe, recipe_for
@@ -26,7 +27,7 @@ from service.cli.local_models import settings_for
 from service.cli.printing.plain import say, say_json
 
 if TYPE_CHECKING:
-    from models.training.train import Step
+    from models.training.learner import Step
     from service.cli.own_training import Asked
 
 
@@ -43,6 +44,14 @@ Name = Annotated[
     typer.Argument(help="What to train: a data set and a family, as in cifar10-scs; or a name for your own pictures."),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="The recipe's unless given.")]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Epochs without a lower loss on what is held back, after which training stops and its best epoch is kept; "
+        "0: never. Of your own pictures a third of all epochs, 10 at least, unless given.",
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option(
@@ -86,6 +95,7 @@ def train(
     data: options.OwnData = None,
     download: options.Download = False,
     epochs: Epochs = None,
+    patience: Patience = None,
     seed: Seed = 0,
     out: Out = None,
     data_note: DataNote = "",
@@ -109,48 +119,51 @@ def train(
     Example: scs train cifar10-scs --data ~/data --epochs 16 --seed 0
     """
     try:
+        from models.training import runs
         from models.training import train as training
-        from models.training.curves import draw_curves
         from service.cli.own_training import Asked, Prepared, prepare
     except ImportError as error:
         raise MissingPackageError(f"scs train needs {error.name}: pip install 'scs-serve[train]'") from None
-    asked = Asked(
-        recipe,
-        parse_size(size),
-        width,
-        depth,
-        resize.value if resize else None,
-        mirror,
-        split_seed,
-        skip_broken,
-        start,
-        freeze,
-    )
+    resizing: Mode | None = resize.value if resize else None
+    asked = Asked(recipe, parse_size(size), width, depth, resizing, mirror, split_seed, skip_broken, start, freeze)
+    if start is not None and normalise != "none":
+        raise OptionError("--normalise is for a network that starts anew; one that --from names prepares its pictures")
     if name in RECIPES or data is None:
         prepared = Prepared(*_published(name, data, download, asked))
     else:
         prepared = prepare(name, data, asked, settings_for(repository))
+    prepared = dataclasses.replace(prepared, recipe=_changed(prepared.recipe, epochs, patience, normalise))
     folder = out or Path("runs") / name / f"seed-{seed}"
-    if epochs is not None:
-        prepared = dataclasses.replace(prepared, recipe=dataclasses.replace(prepared.recipe, epochs=epochs))
-    if normalise != "none":
-        if start is not None:
-            raise OptionError(
-                "--normalise is for a network that starts anew; one that --from names prepares its pictures"
-            )
-        recipe_with = dataclasses.replace(prepared.recipe, normalise=normalise)
-        prepared = dataclasses.replace(prepared, recipe=recipe_with)
     keep_freed_memory()
     if prepared.sentence():
         say(prepared.sentence(), error=True)
     with _epoch_bar(name, prepared.recipe.epochs) as show:
         training.train(prepared.recipe, prepared.dataset, folder, seed, data_note, show, prepared.build)
-    draw_curves(folder / training.LOG, folder / "curves.png", title=f"{name}, seed {seed}")
-    result = json_format.loads((folder / training.RESULT).read_text())
+    _tell(runs.run_result(folder), folder, f"{name}, seed {seed}", json)
+
+
+def _changed(recipe: Recipe, epochs: int | None, patience: int | None, normalise: Normalise) -> Recipe:
+    """Return a recipe with what was asked for in place of its own."""
+    return dataclasses.replace(
+        recipe,
+        epochs=recipe.epochs if epochs is None else epochs,
+        patience=recipe.patience if patience is None else patience,
+        normalise=normalise,
+    )
+
+
+def _tell(result: dict[str, Any], folder: Path, title: str, json: bool) -> None:
+    """Draw the curves of a training that is finished, and print its result."""
+    from models.training.curves import draw_curves
+    from models.training.runs import LOG
+
+    stopped = result["stopped"]
+    draw_curves(folder / LOG, folder / "curves.png", title, stopped and stopped["best"])
     if json:
         say_json(json_format.dumps({"folder": str(folder), **result}, indent=2))
-    else:
-        say(f"{folder}: validation {result['validation_accuracy']:.2%}, test {result['test_accuracy']:.2%}")
+        return
+    early = f"; stopped early, after epoch {stopped['after']}: epoch {stopped['best']} is kept" if stopped else ""
+    say(f"{folder}: validation {result['validation_accuracy']:.2%}, test {result['test_accuracy']:.2%}{early}")
 
 
 def _published(name: str, data: Path | None, download: bool, asked: Asked) -> tuple[Recipe, Dataset]:

@@ -85,7 +85,7 @@ def test_the_families_differ_in_what_compares_and_pools_and_share_the_depthwise_
     assert str(filters[0]) == str(filters[1])
     compared = [module for module in scs.modules() if isinstance(module, SharpenedCosineSimilarity2d)]
     assert [layer.kernel_size for layer in compared] == [(3, 3), (1, 1), (1, 1)]
-    assert all(layer.gain is not None and layer.groups == 1 for layer in compared)
+    assert all(layer.gain is None and layer.groups == 1 for layer in compared)
     assert isinstance(scs.pool, MaxAbsPool2d)
     assert isinstance(conv.pool, nn.MaxPool2d)
 

@@ -10,7 +10,8 @@ from models.export.onnx_file import export_onnx
 from models.networks import Network
 from models.normalisation import normalised
 from models.training.recipes import Recipe
-from models.training.train import load_network, train
+from models.training.runs import load_network
+from models.training.train import train
 from scs.errors import DataError, OptionError
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from models.evaluation.attacks import BUDGETS, attack, check_gradients, fgsm, pgd
-from models.training.train import load_network
+from models.training.runs import load_network
 
 ROUNDING = 1e-4  # of grey levels, in float32
 

@@ -19,7 +19,7 @@ from models.export.receptive_field import receptive_fields
 from models.export.torchscript_file import export_torchscript
 from models.networks import FAMILIES
 from models.runtime.load import load_model
-from models.training.train import load_network
+from models.training.runs import load_network
 from scs.errors import DataError, ExportError, OptionError
 
 SIZES = [(1, 4, 4), (6, 16, 16), (8, 40, 23)]

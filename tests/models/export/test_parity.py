@@ -12,7 +12,7 @@ from models.export import parity
 from models.export.parity import check_parity, decided
 from models.networks import Network
 from models.runtime.load import load_model
-from models.training.train import load_network
+from models.training.runs import load_network
 from scs.errors import ExportError
 from scs.nn.layers import MaxAbsPool2d
 

@@ -8,7 +8,7 @@ import torch
 from models.cards.catalogue import bundled_repository, entries, find
 from models.onnx.as_torch import TorchGraph
 from models.runtime.load import load_model
-from models.training.train import load_network
+from models.training.runs import load_network
 from scs.errors import ModelError
 
 BUNDLED = [entry.name for entry in entries(bundled_repository())]

@@ -15,7 +15,7 @@ from models.export.parity import decided
 from models.runtime.load import cuda_obstacle, load_model
 from models.runtime.onnx_session import OnnxModel
 from models.runtime.torchscript import TorchScriptModel
-from models.training.train import load_network
+from models.training.runs import load_network
 from scs.errors import DeviceError, MissingPackageError, ModelError
 
 NAMES = ["shapes-scs", "shapes-conv", "shapes-script"]

@@ -11,8 +11,10 @@ import torch
 
 from models.training import augmentation
 from models.training import train as training
+from models.training.learner import Step
 from models.training.recipes import Recipe
-from models.training.train import Step, load_network, split, train
+from models.training.runs import load_network
+from models.training.train import split, train
 from scs.errors import DataError
 
 EPOCHS, BATCHES = 3, 6
@@ -101,15 +103,81 @@ def test_a_training_from_before_there_was_a_blur_is_one_without(shapes, uninterr
     whole, folder = uninterrupted["conv"]
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     result = json.loads((tmp_path / "result.json").read_text())
-    del result["recipe"]["blur"]
+    del result["recipe"]["blur"], result["recipe"]["patience"], result["stopped"]
     (tmp_path / "result.json").write_text(json.dumps(result))
     assert_same_weights(train(quick("conv"), shapes, tmp_path), whole)
 
     (tmp_path / "result.json").unlink()
     checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    del checkpoint["recipe"]["blur"]
+    del checkpoint["recipe"]["blur"], checkpoint["recipe"]["patience"], checkpoint["early_stop"]
     torch.save(checkpoint, tmp_path / "checkpoint.pt")
     assert_same_weights(train(quick("conv"), shapes, tmp_path), whole)
+
+
+def test_a_training_from_when_layers_had_a_gain_is_loaded_and_not_gone_on_with(shapes, uninterrupted, tmp_path):
+    whole, folder = uninterrupted["scs"]
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    gains = {f"{name}.gain": torch.tensor(3.0) for name in ("stem", "blocks.0.1")}
+    for file in ("weights.pt", "checkpoint.pt"):
+        state = torch.load(tmp_path / file, weights_only=True)
+        state.get("model", state).update(gains)
+        torch.save(state, tmp_path / file)
+    network, _ = load_network(tmp_path)
+    image = torch.from_numpy(shapes.test_images[:4])
+    torch.testing.assert_close(network.layers(image)["stem"], 3 * whole.layers(image)["stem"])
+
+    (tmp_path / "result.json").unlink()
+    with pytest.raises(DataError, match="holds a training of an earlier version's network; name another folder"):
+        train(quick(), shapes, tmp_path)
+
+
+@pytest.fixture
+def turning(monkeypatch):
+    """Losses on the images held back that fall for two epochs of a training, then rise."""
+
+    def judge(network, images, labels, device=None):
+        network.seen = getattr(network, "seen", 0) + 1
+        return 0.5, abs(network.seen + offset - 2)
+
+    offset = 0
+    monkeypatch.setattr(training, "judge", judge)
+
+    def begin_at(epoch):
+        nonlocal offset
+        offset = epoch
+
+    return begin_at
+
+
+def test_a_training_stops_where_it_gets_no_better_and_has_the_weights_of_its_best_epoch(shapes, turning, tmp_path):
+    recipe = quick("conv", epochs=8, patience=2)
+    stopped = train(recipe, shapes, tmp_path / "stopped")
+    assert [line["validation_loss"] for line in log_of(tmp_path / "stopped")] == [1, 0, 1, 2]
+    _, result = load_network(tmp_path / "stopped")
+    assert result["stopped"] == {"after": 4, "best": 2}
+    checkpoint = torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)
+    best = checkpoint["early_stop"]["weights"]
+    assert all(torch.equal(value, best[name]) for name, value in stopped.state_dict().items())
+    assert not all(torch.equal(value, best[name]) for name, value in checkpoint["model"].items())
+
+    whole = train(quick("conv", epochs=8), shapes, tmp_path / "whole")
+    assert len(log_of(tmp_path / "whole")) == 8 and load_network(tmp_path / "whole")[1]["stopped"] is None
+    last = torch.load(tmp_path / "whole" / "checkpoint.pt", weights_only=True)["model"]
+    assert all(torch.equal(value, last[name]) for name, value in whole.state_dict().items())
+
+
+@pytest.mark.parametrize("epoch", [2, 4])
+def test_a_training_that_was_killed_stops_early_where_it_would_have(epoch, shapes, turning, tmp_path, monkeypatch):
+    recipe = quick("conv", epochs=8, patience=2)
+    whole = train(recipe, shapes, tmp_path / "whole")
+    with monkeypatch.context() as killed, pytest.raises(KilledError):
+        if epoch == 4:  # after its last epoch, before it is finished
+            killed.setattr(training, "_finish", lambda *_: kill_at(0, 0)(Step(0, 0, 0, 0, 0)))
+        train(recipe, shapes, tmp_path / "killed", on_step=kill_at(epoch + 1, 1))
+    turning(epoch)
+    assert_same_weights(train(recipe, shapes, tmp_path / "killed"), whole)
+    assert load_network(tmp_path / "killed")[1]["stopped"] == {"after": 4, "best": 2}
+    assert log_of(tmp_path / "killed") == log_of(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("changes, seed", [({"shift": 2}, 0), ({}, 1)], ids=["recipe", "seed"])
@@ -181,11 +249,13 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
             "mirror": False,
             "blur": False,
             "normalise": "none",
+            "patience": 0,
         },
         "seed": 1,
         "data": shapes.sha256,
         "own": None,
         "note": "drawn for the tests",
+        "stopped": None,
         "classes": ["disc", "bar", "cross"],
         "channels": 3,
         "validation_accuracy": pytest.approx(counted["validation"]),
@@ -218,7 +288,7 @@ def test_a_split_loses_no_image_and_keeps_labels_with_their_images(shapes):
 def test_the_images_held_back_are_the_same_for_every_seed_and_never_trained_on(shapes, tmp_path, monkeypatch):
     trained, held_back = [], []
     monkeypatch.setattr(augmentation, "shift", lambda images, *_: trained.append(images) or images)
-    monkeypatch.setattr(training, "accuracy", lambda network, images, *_: held_back.append(images) or 0.5)
+    monkeypatch.setattr(training, "judge", lambda network, images, *_: held_back.append(images) or (0.5, 1.0))
     for seed in (0, 1):
         train(quick(epochs=1), shapes, tmp_path / str(seed), seed)
     validation = {image.numpy().tobytes() for image in held_back[0]}
@@ -228,10 +298,12 @@ def test_the_images_held_back_are_the_same_for_every_seed_and_never_trained_on(s
     assert validation.isdisjoint(image.numpy().tobytes() for batch in trained for image in batch)
 
 
-def test_accuracy_is_the_share_of_images_put_in_their_class():
+def test_a_network_is_judged_by_the_share_of_images_put_in_their_class_and_by_its_loss():
     labels = torch.arange(1200) % 3
     says_one = lambda images: torch.tensor([0.0, 1.0, 0.5]).expand(len(images), 3)  # noqa: E731
-    assert training.accuracy(says_one, torch.zeros(1200, 1, 1, 1), labels) == 1 / 3
+    right, loss = training.judge(says_one, torch.zeros(1200, 1, 1, 1), labels)
+    assert right == 1 / 3
+    assert loss == pytest.approx(np.log(np.exp([0, 1, 0.5]).sum()) - 0.5)
 
 
 def test_a_finished_training_stays_as_it_is(shapes, tmp_path):

@@ -506,7 +506,6 @@ def test_waldo_is_found_again_by_template_where_his_box_is(scs, photo, tmp_path)
         (["export", "mnist-scs"], 1, "there is none: run scs train mnist-scs first"),
         (["evaluate", "dog"], 2, "no model 'dog'"),
         (["evaluate", "shapes-script", "--attacks"], 1, "needs a model that is ONNX; shapes-script is torchscript"),
-        (["evaluate", "shapes-scs", "--write-card"], 2, "--write-card writes what --shifts finds"),
         (["visualize", "shapes-scs", "stem", "0", "--out", "k.jpg"], 2, "--out is a .png file; 'k.jpg' came"),
         (
             ["visualize", "shapes-scs", "roof", "0", "--out", "k.png"],

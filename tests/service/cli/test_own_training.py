@@ -19,7 +19,7 @@ from models.imports.importing import Wish, import_network
 from models.imports.original import read_original
 from models.imports.write import write
 from models.runtime.load import load_model
-from models.training.train import load_network
+from models.training.runs import load_network
 from service.api.files import NamedBytes, Upload
 from service.api.predict import PredictOptions
 from service.cli.local_models import open_model, predict_here, settings_for
@@ -202,7 +202,7 @@ def test_an_imported_network_is_trained_further(make, frozen, folder, scs, capsy
     assert same == [True] * expected + [False] * (len(same) - expected)
 
 
-def test_a_network_that_takes_one_picture_at_a_time_is_measured(folder, scs, capsys, tmp_path):
+def test_a_network_that_takes_one_picture_at_a_time_is_measured_and_its_card_says_so(folder, scs, capsys, tmp_path):
     original = read_original(export(seeded(Transformer), tmp_path / "one.onnx"))
     labels = ["bar", "cross", "disc", "nut", "bolt"]
     write(import_network(original, Wish(labels=labels, preprocess="imagenet"), "one", 1), tmp_path / "models")
@@ -210,6 +210,13 @@ def test_a_network_that_takes_one_picture_at_a_time_is_measured(folder, scs, cap
     assert scs("evaluate", "one", "--data", folder, "--repository", tmp_path / "models", "--json") == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["images"] == sum(COUNTS.values()) and figures["classes"] == labels
+    assert find(tmp_path / "models", "one").card().accuracy is None
+    repository = "--repository", tmp_path / "models"
+    assert scs("evaluate", "one", "--data", folder, *repository, "--json", "--write-card") == 0
+    written = find(tmp_path / "models", "one").card().accuracy
+    assert json.loads(capsys.readouterr().out) == figures and written is not None
+    assert (written.dataset, written.images, written.accuracy) == ("drawn", 36, figures["accuracy"])
+    assert written.confusion == figures["confusion"] and written.note == "on all 36 pictures of drawn"
     assert scs("train", "more", "--data", folder, "--from", "one", "--repository", tmp_path / "models") == 1
     assert "takes any number of pictures together; one takes 1" in capsys.readouterr().err
 

@@ -91,6 +91,17 @@ def test_ten_photographs_are_taught_asked_and_added_to(scs, capsys):
     assert card.parameters - before.parameters == (card.taught.kernels - before.taught.kernels) * 72
 
 
+def test_more_is_taught_by_the_false_alarms_that_were_asked_for_before_unless_others_are(scs):
+    assert scs(*TEACH, "--false-alarms", "0") == 0
+    lay(Path("more"), {"rocket": 1}, first=10)
+    lay(Path("again"), {"rocket": 1}, first=11)
+    assert scs("teach", "things", "--add", "more") == 0
+    assert scs("teach", "things", "--add", "again", "--false-alarms", "0.5") == 0
+    taught = [find(Path("models"), "things", version).card().taught for version in (1, 2, 3)]
+    assert [each.most_false_alarms for each in taught] == [0, 0, 0.5]
+    assert taught[2].threshold < taught[1].threshold
+
+
 def test_a_class_map_says_where_and_its_mean_is_the_logit(scs, capsys):
     assert scs(*TEACH) == 0
     assert scs("activations", "photos/cat/1.png", "--model", "things", "--class", "cat", "--json") == 0
