@@ -25,7 +25,7 @@ _COARSE, _LOCAL = 1.5, 1.0  # pixels of blur at which what is left is looked at 
 _RIM = 0.2  # of each side: there differences count less, as what is cut out with a thing often is its background
 _DOUBT = 2.0  # standard deviations of the measured noise that are not taken off
 _SAMPLED = 5  # windows of the scene along each side that tell its noise
-_SAMPLED_SIDE = 24  # averaged pixels along each side of such a window
+_SAMPLED_SIDE = 24  # pixels, averaged ones in a large template, along each side of what is looked at of such a window
 _QUIET = 0.25  # of them are taken to hold nothing but noise
 _WHITE = 3.0  # noise may be so many times as strong as its finest part says, where it was compressed or blurred
 _RARE = 1.3  # times the largest value that noise is expected to have, which it seldom passes
@@ -88,6 +88,7 @@ class Explainer:
         self._weights = ones if weights is None else self._reduced(weights / weights.max())
         self._shares = self._weights / np.maximum(self._weights.sum((0, 1)), 1e-12)
         self._roots = np.sqrt(self._weights)
+        self._shown = math.sqrt(float(self._weights.mean()))
         self._inner = self._depth()
         self._trend = self._ramp()
         self._model = self._tangents(self._filled(values))
@@ -126,21 +127,22 @@ class Explainer:
             for row in np.linspace(0, rows, 1 if self._signal else _SAMPLED)
             for column in np.linspace(0, columns, _SAMPLED**2 if self._signal else _SAMPLED)
         }
-        fine, coarse = [], []
-        for row, column in places:
-            window = self._sample(scene, row, column)
-            fine.append(float(np.square(window).mean()))
-            coarse.append(float(np.square(self._blurred(window, _COARSE)).mean()))
-        return Noise(float(np.quantile(fine, _QUIET)), float(np.quantile(coarse, _QUIET)))
+        windows = np.concatenate([self._sample(scene, *place) for place in places], 2)  # (h, w, windows * C)
+
+        def quiet(values: Plane) -> float:
+            energies = np.square(values).mean((0, 1)).reshape(len(places), -1).mean(1)
+            return float(np.quantile(energies, _QUIET))
+
+        return Noise(quiet(windows), quiet(self._blurred(windows, _COARSE)))
 
     def _sample(self, scene: Array, row: int, column: int) -> Plane:
-        """What varies in a window; in one whose pixels are averaged, around its middle only."""
-        if self._block == 1 or self._signal:
+        """What varies in a window, around its middle only; as much of it as a mask shows of the template."""
+        if self._signal:
             return self._centred(self._window(scene, row, column))
         rows, columns = (min(size, _SAMPLED_SIDE * self._block) for size in self.size)
         top, left = row + (self.size[0] - rows) // 2, column + (self.size[1] - columns) // 2
         values = self._reduced(_in_units(scene[top : top + rows, left : left + columns], self._unit))
-        varying: Plane = values - values.mean((0, 1))
+        varying: Plane = (values - values.mean((0, 1))) * self._shown
         return varying
 
     def _judged(self, mix: Vector, window: Plane, energy: float, noise: Noise) -> Explained:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 from scs.errors import OptionError
 from scs.matching.arrays import check_options
@@ -78,6 +79,7 @@ class Search:
             )
         if self.posed and self.method == PIXELS:
             raise OptionError(f"'{PIXELS}' compares pixels as they are; leave out angles and scales")
+        _check_region(self.region)
         _check_choice("polarity", self.polarity, POLARITIES)
         _check_choice("border", self.border, BORDERS)
         if self.polarity == "either" and not (self.method in METHODS and METHODS[self.method].kind != "difference"):
@@ -116,6 +118,14 @@ class Search:
     def centred(self) -> bool:
         """Whether the mean is taken off, so that a template of one colour has no angle."""
         return self.method in METHODS and method_named(self.method).centred
+
+
+def _check_region(region: object) -> None:
+    if region is None:
+        return
+    whole = isinstance(region, (tuple, list)) and len(region) == 4 and all(isinstance(n, Integral) for n in region)
+    if not whole:
+        raise OptionError(f"a region is (x, y, width, height) in whole pixels; {str(region)[:60]} came")
 
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:

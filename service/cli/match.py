@@ -181,6 +181,19 @@ def _check_found(answer: MatchResponse) -> None:
     best = answer.matches[0]
     explained = "" if best.explained is None else f" and explains {100 * best.explained:.0f} % of what is there"
     raise NothingFoundError(
-        f"not present: the best of '{best.name}' scores {best.score:.3g} at {best.x:.0f}, {best.y:.0f}{explained}; if "
-        "it is turned or of another size, search --angles or --scales"
+        f"not present: the best of '{best.name}' scores {best.score:.3g} at {best.x:.0f}, {best.y:.0f}{explained}; "
+        f"{_advice(answer)}"
     )
+
+
+def _advice(answer: MatchResponse) -> str:
+    """What to try next, other than what was asked for."""
+    asked = answer.options
+    if asked.method == "pixels":
+        return "if it may be in another state or under other light, leave out --method pixels"
+    if asked.method in ("parts", "features"):
+        return "--out draws where that is"
+    if asked.angles is None or asked.scales is None:
+        untried = [name for name, given in (("--angles", asked.angles), ("--scales", asked.scales)) if given is None]
+        return f"if it is turned or of another size, search {' or '.join(untried)}"
+    return "if it bends, take --method parts"

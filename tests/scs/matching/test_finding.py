@@ -268,6 +268,9 @@ def test_a_region_is_searched_in_the_coordinates_of_the_scene():
         ({"method": "sqdiff", "polarity": "either"}, "is for methods whose scores have a sign"),
         ({"method": "scs", "border": "partial"}, "is for ccoeff_normed and scs_centred"),
         ({"method": "pixels", "scales": "auto"}, "'pixels' compares pixels as they are"),
+        ({"region": "0,0,50,50"}, "a region is .x, y, width, height. in whole pixels; 0,0,50,50 came"),
+        ({"region": (0, 0, 50)}, "in whole pixels"),
+        ({"region": (0, 0, 50.5, 50)}, "in whole pixels"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message):

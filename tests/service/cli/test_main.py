@@ -270,7 +270,12 @@ def test_match_with_a_mask(scs, photo, photograph, tmp_path):
 
 def test_match_of_what_is_not_there_ends_with_one_line_and_status_1(scs, photo, tmp_path):
     Image.fromarray(skimage.data.coffee()[50:110, 50:120]).save(tmp_path / "cup.png")
-    for extra, said in (((), "search --angles or --scales"), (("--threshold", 2), "better than the threshold")):
+    for extra, said in (
+        ((), "search --angles or --scales"),
+        (("--angles", "0,90"), "another size, search --scales"),
+        (("--method", "pixels"), "leave out --method pixels"),
+        (("--threshold", 2), "better than the threshold"),
+    ):
         nothing = scs("match", photo, "cup.png", "--json", *extra)
         assert nothing.returncode == 1
         assert nothing.stderr.startswith("scs: not present") and nothing.stderr.count("\n") == 1
