@@ -126,11 +126,11 @@ class Explainer:
             for row in np.linspace(0, rows, 1 if self._signal else _SAMPLED)
             for column in np.linspace(0, columns, _SAMPLED**2 if self._signal else _SAMPLED)
         }
-        fine, coarse = [], []
-        for row, column in places:
-            window = self._sample(scene, row, column)
-            fine.append(float(np.square(window).mean()))
-            coarse.append(float(np.square(self._blurred(window, _COARSE)).mean()))
+        windows = np.concatenate([self._sample(scene, row, column) for row, column in places], 2)
+        fine, coarse = (
+            np.square(values).mean((0, 1)).reshape(len(places), -1).mean(1)
+            for values in (windows, self._blurred(windows, _COARSE))
+        )
         return Noise(float(np.quantile(fine, _QUIET)), float(np.quantile(coarse, _QUIET)))
 
     def _sample(self, scene: Array, row: int, column: int) -> Plane:
