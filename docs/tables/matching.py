@@ -5,7 +5,6 @@ from results import NotMeasuredError, percent, percents, read, signed, table, ti
 from scs.matching.scores import DIRECT_PIXELS
 
 SHOWN_SIDES = 3, 5, 6, 7, 8, 16, 64, 128, 300
-FIND_PEERS = "pyramid", "whole map", "matchTemplate"
 
 
 def match_cases():
@@ -81,18 +80,6 @@ def coarse():
         for kind, counts in read("coarse").items()
     ]
     return table(["scene", "cases", "answered", "their matches", "lost", "`present` differs"], rows)
-
-
-def find():
-    rows = []
-    for case in read("find", "cases"):
-        ours = case["find"]["median_ms"]
-        cells = [f"{case[name]['median_ms']:.1f}" if name in case else "" for name in FIND_PEERS]
-        ratios = [times(case[name]["median_ms"] / ours) if name in case else "" for name in FIND_PEERS]
-        low, high = case["find"]["quartiles_ms"]
-        rows.append([case["case"], f"{ours:.1f} ({low:.1f} to {high:.1f})", *cells, *ratios])
-    heads = ["scene, template", "`find`, ms (quartiles)", *(f"{name}, ms" for name in FIND_PEERS)]
-    return table([*heads, *(f"{name} by `find`" for name in FIND_PEERS)], rows)
 
 
 def memory():
@@ -221,7 +208,6 @@ TABLES = (
     bank,
     memory,
     coarse,
-    find,
     presence,
     posed_presence,
     turned,
