@@ -74,6 +74,14 @@ def bank():
     return table(["bank", "ms", "OpenCV, ms", "OpenCV by ours"], rows)
 
 
+def coarse():
+    rows = [
+        [kind, *(counts[name] for name in ("cases", "answered", "matches", "lost", "present_differs"))]
+        for kind, counts in read("coarse").items()
+    ]
+    return table(["scene", "cases", "answered", "their matches", "lost", "`present` differs"], rows)
+
+
 def memory():
     peaks = read("match", "bank_peak_megabytes")
     rows = [["MB at the peak", *(f"{megabytes:.0f}" for megabytes in peaks.values())]]
@@ -199,6 +207,7 @@ TABLES = (
     sides,
     bank,
     memory,
+    coarse,
     presence,
     posed_presence,
     turned,

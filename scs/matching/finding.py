@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scs.errors import OptionError
 from scs.matching import cut_off
 from scs.matching.arrays import as_picture, check_box, check_masks
+from scs.matching.coarse.search import CoarseSearch, serves
 from scs.matching.explained import Explained, Explainer
 from scs.matching.found import Found, Match
 from scs.matching.looking import Looking, match_at, sign_at, size_of
@@ -219,6 +220,19 @@ def _inside(first: int, length: int, available: int) -> tuple[slice, int]:
 
 
 def _find_upright(
+    scene: Array, templates: Sequence[Array | PartsTemplate], masks: Sequence[Array | None], search: Search
+) -> list[tuple[list[Match], float]]:
+    """Find templates from coarse to fine where that serves and leaves no doubt, the others by their whole maps."""
+    quick = [i for i, mask in enumerate(masks) if serves(scene, mask, search)]
+    answers = CoarseSearch(scene, search).find([_pixels(templates[i]) for i in quick]) if quick else []
+    found = {i: answer for i, answer in zip(quick, answers, strict=True) if answer is not None}
+    left = [i for i in range(len(templates)) if i not in found]
+    whole = _find_in_maps(scene, [templates[i] for i in left], [masks[i] for i in left], search)
+    found.update(zip(left, whole, strict=True))
+    return [found[i] for i in range(len(templates))]
+
+
+def _find_in_maps(
     scene: Array, templates: Sequence[Array | PartsTemplate], masks: Sequence[Array | None], search: Search
 ) -> list[tuple[list[Match], float]]:
     if search.method == PARTS:

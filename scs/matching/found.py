@@ -70,7 +70,8 @@ class Found:
 
     Attributes:
         matches: best first.
-        flat: for each template the share of the scene, 0 to 1, that has no angle to it; see ``ScoreMap``.
+        flat: for each template the share of the scene, 0 to 1, that has no angle to it; see ``ScoreMap``. Where
+            the whole map was not needed it is an estimate.
         outlined: for each template whether it was looked for by its outline, as it has one colour behind its mask.
 
     Example:

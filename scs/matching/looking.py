@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scs.matching.arrays import Array, as_picture, magnitude
 from scs.matching.cut_off import visible_part
-from scs.matching.explained import Explained, Explainer
+from scs.matching.explained import Explained, Explainer, Noise
 from scs.matching.found import Match
 from scs.matching.peaks import Peak
 from scs.matching.posing.goal import PosedMatch
@@ -27,6 +27,7 @@ class Looking:
         mask: likewise.
         before: rows and columns by which the map begins before the scene does.
         signed: scores that may be below 0, where inverted contrast is a match as well; else None.
+        noise: of the scene in windows of the template's size, where it is known.
     """
 
     def __init__(
@@ -36,12 +37,13 @@ class Looking:
         mask: Array | None,
         before: tuple[int, int] = (0, 0),
         signed: Signed | None = None,
+        noise: Noise | None = None,
     ) -> None:
         self.scene = as_picture("scene", scene)
         self._template, self._mask, self._before, self._signed = template, mask, before, signed
         self.unit = magnitude(self.scene)
         self._explainer = Explainer(template, mask, self.unit)
-        self.noise = self._explainer.noise(self.scene)
+        self.noise = noise or self._explainer.noise(self.scene)
 
     def __call__(self, peak: Peak) -> Explained:
         """Look at a place of the map."""

@@ -114,6 +114,10 @@ class Search:
         """How good a score is; higher is better."""
         return abs(score) if self.polarity == "either" else self.sign * score
 
+    def unsharpened(self, score: float) -> float:
+        """The cosine that a score was sharpened from."""
+        return math.copysign(abs(score) ** (1 / self.exponent), score)
+
     @property
     def centred(self) -> bool:
         """Whether the mean is taken off, so that a template of one colour has no angle."""

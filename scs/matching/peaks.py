@@ -131,7 +131,7 @@ def find_peaks(
     width = scores.shape[1]
     if not subpixel:
         return [Peak(place // width, place % width, float(scores[place // width, place % width])) for place in places]
-    return [_peak(scores, place // width, place % width, p) for place in places]
+    return [refined(scores, place // width, place % width, p) for place in places]
 
 
 def local_maxima(scores: Scores, threshold: float = 0.0) -> Places:
@@ -162,7 +162,7 @@ def _by_strips(shape: tuple[int, ...], function: Callable[[tuple[int, int]], Res
     return list(shared_pool(available_threads()).map(function, strips))
 
 
-def _peak(scores: Scores, row: int, column: int, p: float = 1.0) -> Peak:
+def refined(scores: Scores, row: int, column: int, p: float = 1.0) -> Peak:
     """Make a peak of a place of a map, moved to where the map is highest between the places; see ``find_peaks``."""
     down, right = _refine(scores, row, column, p)
     last_row, last_column = scores.shape[0] - 1, scores.shape[1] - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,8 @@ def prepare_kernel(template: NDArray[Any], weights: NDArray[np.float64] | None, 
     ``weights`` are of the same shape, and multiply patch and template alike (as OpenCV's masks do).
     """
     values = template.astype(np.float64)
-    weights = np.ones_like(values) if weights is None else weights
+    if weights is None:
+        return _unweighted(values, method.centred)
     weighed = weights * (values - weighted_means(values, weights)) if method.centred else weights * values
     norm = float(np.linalg.norm(weighed))
     if norm**2 <= _FLAT * float(np.sum(np.square(weights * values))):
@@ -43,6 +45,16 @@ def prepare_kernel(template: NDArray[Any], weights: NDArray[np.float64] | None, 
     if method.centred:
         weighed = weighed - weighted_means(weighed, weights)
     return Kernel(weights * weighed / norm, norm)
+
+
+def _unweighted(values: NDArray[np.float64], centred: bool) -> Kernel:
+    """See ``prepare_kernel``."""
+    unit = values - values.mean((1, 2), keepdims=True) if centred else values
+    square = float(np.vdot(unit, unit))
+    if square <= _FLAT * float(np.vdot(values, values)):
+        return Kernel(np.zeros_like(values), 0.0)
+    norm = math.sqrt(square)
+    return Kernel((unit - unit.mean((1, 2), keepdims=True)) / norm if centred else unit / norm, norm)
 
 
 def weighted_means(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

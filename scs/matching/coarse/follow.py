@@ -1,0 +1,203 @@
+"""Follow places of a shrunk scene down to its own pixels, by trying all places around them at each finer level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scs.compiled import compiled
+from scs.matching.coarse.plan import Size, shrunk
+from scs.matching.threads import available_threads, shared_pool
+
+Array = NDArray[Any]
+Places = NDArray[np.intp]
+
+# Numbers of a template that are compared at a level: of more, rows are left out.
+_MOST_NUMBERS = 2**16
+# Levels at which rivals are followed no further: a template is told from others by so many pixels.
+_ENOUGH = 2**12
+_LIKELY = 0.6  # Pearson's r of what is followed all the way
+_REACH = 2  # places that are tried on each side, at each level: it lies at most one and a half away
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """Every so many rows of a template shrunk by a factor.
+
+    Attributes:
+        factor: that it was shrunk by.
+        step: from one of the rows to the next.
+        unit: ``(rows, w, C)``, less their mean and divided by their norm.
+        corner: row and column of the first block.
+    """
+
+    factor: int
+    step: int
+    unit: NDArray[np.float32]
+    corner: Size
+
+
+class Follower:
+    """Follows places to where a template fits best.
+
+    Args:
+        template: ``(h, w, C)``.
+        factor: that the scene was shrunk by where the places come from.
+    """
+
+    def __init__(self, template: Array, factor: int) -> None:
+        self._size = template.shape[:2]
+        self._levels = []
+        values = template.astype(np.float32)
+        while factor > 1:
+            factor //= 2
+            self._levels.append(_level(values, factor))
+
+    def follow(self, scene: Array, places: Places) -> tuple[Places, NDArray[np.float32]]:
+        """Find the best places near others.
+
+        Args:
+            scene: ``(H, W, C)``.
+            places: ``(N, 2)``, rows and columns of windows of the scene, at most half the factor away.
+
+        Returns:
+            Rows and columns ``(N, 2)``, and Pearson's r there, to some digits. Of places that score too little to be a
+            match both are those of a coarser level.
+        """
+        if not len(places):
+            return places, np.empty(0, np.float32)
+        last = np.array([scene.shape[0] - self._size[0], scene.shape[1] - self._size[1]])
+        places = np.clip(places, 0, last)
+        lines = scene.reshape(scene.shape[0], -1)
+        threads = available_threads()
+        parts = [part for part in np.array_split(places, threads) if len(part)]
+        done = list(shared_pool(threads).map(lambda part: self._follow(lines, part, last), parts))
+        return np.concatenate([found for found, _ in done]), np.concatenate([scores for _, scores in done])
+
+    def _follow(self, lines: Array, places: Places, last: Places) -> tuple[Places, NDArray[np.float32]]:
+        places = places.copy()
+        scores = np.empty(len(places), np.float32)
+        left = np.arange(len(places))
+        for level in self._levels:
+            moved, told = places[left], scores[left]
+            _to_best_around(
+                lines, level.unit, level.factor, level.step, level.corner[0], level.corner[1], last, moved, told
+            )
+            places[left], scores[left] = moved, told
+            if level.unit.size * level.step >= _ENOUGH:
+                left = left[told > _LIKELY]
+        return places, scores
+
+
+def _level(template: NDArray[np.float32], factor: int) -> _Level:
+    small, corner = shrunk(template, factor)
+    step = max(1, small.size // _MOST_NUMBERS)
+    rows = small[::step]
+    unit = rows - rows.mean((0, 1))
+    return _Level(factor, step, np.ascontiguousarray(unit / max(float(np.linalg.norm(unit)), 1e-12)), corner)
+
+
+@compiled
+def _to_best_around(
+    lines: Array,
+    unit: NDArray[np.float32],
+    factor: int,
+    step: int,
+    top: int,
+    left: int,
+    last: Places,
+    places: Places,
+    scores: NDArray[np.float32],
+) -> None:
+    """Move each place, within reach, to where the shrunk template fits best."""
+    listed, width, channels = unit.shape
+    height = (listed - 1) * step + 1
+    side = 2 * _REACH + 1
+    line, wide = width * channels, (width + side - 1) * channels
+    pixels = np.empty((height + side - 1, wide), np.float32)
+    weights = unit.reshape(listed, line)
+    sums, squares = np.empty(wide, np.float32), np.empty(wide, np.float32)
+    for number in range(len(places)):
+        first_row = max(places[number, 0] - _REACH * factor, 0)
+        first_column = max(places[number, 1] - _REACH * factor, 0)
+        rows = min(side, (last[0] - first_row) // factor + 1)
+        columns = min(side, (last[1] - first_column) // factor + 1)
+        wanted = height + rows - 1, width + columns - 1
+        _shrink(lines, first_row + top, first_column + left, factor, step, wanted, channels, pixels)
+        best, best_row, best_column = np.float32(-2), first_row, first_column
+        for row in range(rows):
+            sums[:] = 0
+            squares[:] = 0
+            for i in range(row, row + height, step):
+                for j in range(wide):
+                    value = pixels[i, j]
+                    sums[j] += value
+                    squares[j] += value * value
+            for column in range(columns):
+                start = column * channels
+                product, energy = np.float32(0), np.float32(0)
+                for j in range(line):
+                    energy += squares[start + j]
+                for channel in range(channels):
+                    total = np.float32(0)
+                    for j in range(channel, line, channels):
+                        total += sums[start + j]
+                    energy -= total * total / np.float32(listed * width)
+                for i in range(listed):
+                    values, shares = pixels[row + i * step, start : start + line], weights[i]
+                    for j in range(line):
+                        product += values[j] * shares[j]
+                score = product / np.sqrt(energy) if energy > np.float32(1e-12) else np.float32(0)
+                if score > best:
+                    best = score
+                    best_row, best_column = first_row + row * factor, first_column + column * factor
+        places[number, 0], places[number, 1], scores[number] = best_row, best_column, best
+
+
+@compiled
+def _shrink(
+    lines: Array,
+    top: int,
+    left: int,
+    factor: int,
+    step: int,
+    size: tuple[int, int],
+    channels: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Average blocks of a part of a scene, less the mean of each channel, so that sums lose no digits.
+
+    Rows that no place has in common with the template's are left out.
+    """
+    side = 2 * _REACH + 1
+    share = np.float32(1) / np.float32(factor * factor)
+    first, length = left * channels, size[1] * factor * channels
+    down = np.empty(length, np.float32)
+    means, count = np.zeros(channels, np.float64), 0
+    for row in range(size[0]):
+        if row % step >= side:
+            continue
+        down[:] = 0
+        for i in range(factor):
+            line = lines[top + row * factor + i, first : first + length]
+            for j in range(length):
+                down[j] += np.float32(line[j])
+        across = out[row]
+        for channel in range(channels):
+            mean = np.float32(0)
+            for column in range(size[1]):
+                total = np.float32(0)
+                for j in range(column * factor * channels + channel, (column + 1) * factor * channels, channels):
+                    total += down[j]
+                across[column * channels + channel] = total * share
+                mean += total * share
+            means[channel] += mean
+        count += size[1]
+    for row in range(size[0]):
+        if row % step < side:
+            for column in range(size[1]):
+                for channel in range(channels):
+                    out[row, column * channels + channel] -= np.float32(means[channel] / count)
