@@ -11,271 +11,27 @@ bench/results/serve.json, the sections of --only alone where that is given; --qu
 """
 
 import argparse
-import io
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from contextlib import contextmanager, suppress
-from http.client import HTTPConnection
+from functools import partial
 from pathlib import Path
 
 import contenders
-import load
-import numpy as np
-import onnxruntime as ort
 import wide
-from contenders import Contender, Ports, Way, check, guarded, our_calls, ours
-from load import LoadError
-from PIL import Image
-from servers import Call, Server, StartError, alone
-from skimage import data
+from ceilings import limits
+from contenders import Contender, Way, our_calls, ours
+from overloads import apart, liveness, overloads
+from starts import starting
+from turns import CONNECTIONS, MODELS, Bench, best_way, compare
 from venvs import versions
 
-from models.cards.catalogue import bundled_repository, find
-
 RESULTS = Path(__file__).parent / "results" / "serve.json"
-MODELS = "cifar10-scs", "cifar10-conv"
-CONNECTIONS = 1, 16, 64
-TRIED_S = 1  # for each way of a contender, before it is compared
-RAW_S = 2.0
-SETTLING_S = 5
-MEDIUM, LARGE = 256, 2048  # pixels on a side
-PROBES = 100  # a second
-
-
-class Bench:
-    """What the sections share: pictures, ports, how long things take, and who is there."""
-
-    def __init__(self, arguments, folder):
-        self.quick, self.folder, self.peers = arguments.quick, folder, arguments.peers
-        self.rounds, self.seconds = arguments.rounds, arguments.seconds
-        self.ports = Ports(arguments.port)
-        photograph = Image.fromarray(data.astronaut())
-        self.picture = encoded(photograph.resize((32, 32)), "PNG")
-        self.pixels = np.asarray(photograph.resize((32, 32)))
-        mosaic = Image.fromarray(np.tile(data.astronaut(), (LARGE // 512, LARGE // 512, 1)))
-        self.large = encoded(mosaic, "JPEG", quality=90)
-        self._wide = None
-
-    @property
-    def wide_model(self):
-        if self._wide is None:
-            self._wide = wide.write(self.folder / "wide")
-        return self._wide
-
-    def model(self, name):
-        return self.wide_model if name == wide.NAME else find(bundled_repository(), name).folder / "model.onnx"
-
-    def expected(self, name):
-        """Shares of the classes as ONNX Runtime has them."""
-        (logits,) = ort.InferenceSession(self.model(name)).run(["logits"], {"image": self.pixels[None]})
-        powers = np.exp(logits[0].astype(float) - logits[0].max())
-        return powers / powers.sum()
-
-    def our_settings(self, name):
-        if name != wide.NAME:
-            return {}
-        return {"SCS_MODEL_REPOSITORY": self.wide_model.parents[2], "SCS_DEFAULT_MODEL": name}
-
-    def us(self, name, upload="png", **settings):
-        port = self.ports.take()
-        call = our_calls(name, self.picture, self.pixels)[upload]
-        return Contender("ours", [Way("", ours(port, {**self.our_settings(name), **settings}), call)])
-
-    @contextmanager
-    def running(self, name, *those):
-        """Contenders with their servers up and their answers checked; those that fail are there as missing."""
-        expected = self.expected(name)
-        started = {way.server.port: way.server for contender in those for way in contender.ways}
-        try:
-            for server in started.values():
-                server.start(self.folder / f"{server.port}.log")
-            for contender in those:
-                for way in list(contender.ways):
-                    try:
-                        way.server.wait_for(way.call)
-                        check(way.call, way.server.port, expected)
-                    except (StartError, AssertionError, OSError, ValueError, KeyError) as error:
-                        contender.ways.remove(way)
-                        contender.missing = str(error) or type(error).__name__
-                        print(f"{contender.name} left out: {contender.missing}", file=sys.stderr, flush=True)
-            servers = [server for server in started.values() if server.process.poll() is None]
-            for contender in those:
-                if len(contender.ways) > 1:  # or else its first turn warms it up
-                    for way in contender.ways:
-                        with suppress(LoadError):
-                            asked(way, 16, TRIED_S, servers)
-            yield servers
-        finally:
-            for server in started.values():
-                server.stop()
-
-
-def encoded(picture, image_format, **options):
-    stream = io.BytesIO()
-    picture.save(stream, image_format, **options)
-    return stream.getvalue()
-
-
-def asked(way, connections, seconds, servers):
-    """One turn of one way; beside what wrk says, the microseconds of processor that a request took."""
-    with alone(way.server, servers):
-        before = way.server.cpu_seconds()
-        found = load.wrk(way.server.port, way.call, connections, seconds)
-        if not found["requests"]:
-            raise LoadError(f"{way.call.path}: nothing was answered in {seconds} s")
-        found["cpu_us"] = 1e6 * (way.server.cpu_seconds() - before) / found["requests"]
-    return found
-
-
-def best_way(contender, connections, servers):
-    """The fastest way, and the rate of each that was tried; ways that break under load are left out.
-
-    Raises:
-        LoadError: all of them break.
-    """
-    if len(contender.ways) == 1:
-        return contender.ways[0], {}
-    rates, broken = {}, []
-    for way in contender.ways:
-        try:
-            rates[way.label] = round(asked(way, connections, TRIED_S, servers)["rate"])
-        except LoadError as error:
-            broken.append(str(error))
-    if not rates:
-        raise LoadError("; ".join(broken))
-    return max((way for way in contender.ways if way.label in rates), key=lambda way: rates[way.label]), rates
-
-
-def compare(bench, those, connections, servers, case):
-    """Every contender in turns; the first turn warms up. Who breaks under the load is left out, and that is said."""
-    chosen, turns, left_out = {}, {}, {}
-    for each in those:
-        with noting(left_out, each.name):
-            if each.ways:
-                chosen[each.name] = best_way(each, connections, servers)
-                turns[each.name] = []
-    for turn in range(bench.rounds + 1):
-        for name in list(turns):
-            with noting(left_out, name):
-                found = asked(chosen[name][0], connections, bench.seconds, servers)
-                if turn:
-                    turns[name].append(found)
-            if name in left_out:
-                del turns[name]
-    sides = {}
-    for name, kept in turns.items():
-        way, tried = chosen[name]
-        sides[name] = {"way": way.label, **figures(kept), **({"tried": tried} if tried else {})}
-    mine = [each["rate"] for each in turns["ours"]]
-    ratios = {
-        name: spread([us / them["rate"] for us, them in zip(mine, theirs, strict=True)], 2)
-        for name, theirs in turns.items()
-        if name != "ours"
-    }
-    result = {**case, "connections": connections, "sides": sides, "ours_over": ratios, "left_out": left_out}
-    show_case(result)
-    return result
-
-
-@contextmanager
-def noting(left_out, name):
-    """Write down why a contender failed, unless it is ours."""
-    try:
-        yield
-    except LoadError as error:
-        if name == "ours":
-            raise
-        left_out[name] = str(error)
-
-
-def figures(turns):
-    return {
-        "rate": spread([each["rate"] for each in turns]),
-        "p50_ms": spread([each["p50_ms"] for each in turns], 3),
-        "p99_ms": spread([each["p99_ms"] for each in turns], 3),
-        "cpu_us": round(statistics.median(each["cpu_us"] for each in turns)),
-        "client_cores": round(statistics.median(each["client_cores"] for each in turns), 2),
-    }
-
-
-def spread(values, digits=0):
-    """Median, lowest and highest of the turns."""
-    return {
-        "median": round(statistics.median(values), digits),
-        "low": round(min(values), digits),
-        "high": round(max(values), digits),
-    }
-
-
-def show_case(result):
-    print(f"\n{result['model']}, {result['upload']}, {result['connections']} connections")
-    for name, side in result["sides"].items():
-        rate, ratio = side["rate"], result["ours_over"].get(name)
-        beside = f"ours {ratio['median']:.2f}x ({ratio['low']:.2f}-{ratio['high']:.2f})" if ratio else ""
-        print(
-            f"  {name:<24}{rate['median']:>8,.0f}/s ({rate['low']:,.0f}-{rate['high']:,.0f})"
-            f"{side['p50_ms']['median']:>9.2f} ms{side['p99_ms']['median']:>9.2f} ms p99"
-            f"{side['cpu_us']:>7} us  {beside:<24}{side['way']}",
-            flush=True,
-        )
-    for name, reason in result["left_out"].items():
-        print(f"  {name:<24}left out: {reason}", flush=True)
-
-
-# The sections, each giving what it adds to the results.
-
-
-def limits(bench):
-    """What nothing can exceed: uvicorn without an application, FastAPI without work, ONNX Runtime without HTTP."""
-    environment = {"MODEL": bench.model(MODELS[0]), "INTRA": 1}
-    found = {"asgi": {}, "fastapi": {}, "onnxruntime": {}}
-    for name, application in (("asgi", "hand:plain"), ("fastapi", "hand:app")):
-        port = bench.ports.take()
-        uvicorn = [sys.executable, "-m", "uvicorn", "--app-dir", contenders.PEERS, application, *contenders.UVICORN]
-        server = Server(name, [*uvicorn, "--port", port], port, environment)
-        call = Call("/noop", bench.picture, "image/png")
-        try:
-            server.start(bench.folder / f"{port}.log")
-            server.wait_for(call)
-            for connections in CONNECTIONS[1:2] if bench.quick else CONNECTIONS:
-                load.wrk(port, call, connections, 1)
-                each = load.wrk(port, call, connections, bench.seconds)
-                found[name][connections] = {
-                    "rate": round(each["rate"]),
-                    "client_cores": round(each["client_cores"], 2),
-                }
-        finally:
-            server.stop()
-    for name in (*MODELS, wide.NAME):
-        found["onnxruntime"][name] = raw(bench.model(name), bench.pixels, bench.quick)
-    for kind, rates in found.items():
-        print(kind, json.dumps(rates), flush=True)
-    return {"limits": found}
-
-
-def raw(model, pixels, quick):
-    """Images a second of ONNX Runtime called in a loop, by threads of a run and images of a batch."""
-    rates = {}
-    for threads in (1, 0):
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        session = ort.InferenceSession(model, options)
-        for batch in (1, 16):
-            images = np.repeat(pixels[None], batch, 0)
-            session.run(["logits"], {"image": images})  # warms up
-            runs, start = 0, time.perf_counter()
-            while time.perf_counter() < start + (0.3 if quick else RAW_S):
-                session.run(["logits"], {"image": images})
-                runs += 1
-            rates[f"{threads or 'all'} threads, batch {batch}"] = round(batch * runs / (time.perf_counter() - start))
-    return rates
 
 
 def comparison(bench):
@@ -361,110 +117,21 @@ def binary(bench):
     return {"binary": cases}
 
 
-def overloads(bench):
-    """Up to five times what it can do: of tiny pictures, of a wide network, and of pictures that are work."""
-    photograph = encoded(Image.fromarray(data.astronaut()).resize((MEDIUM, MEDIUM)), "JPEG", quality=90)
-    medium = Call(f"/predict?model={MODELS[0]}&resize=none", photograph, "image/jpeg", guarded())
-    those = [
-        (MODELS[0], "32x32 PNG", None),
-        (wide.NAME, "32x32 PNG", None),
-        (MODELS[0], f"{MEDIUM}x{MEDIUM} JPEG, not resized", medium),
-    ]
-    cases = []
-    for name, what, call in those[1:2] if bench.quick else those:
-        contender = bench.us(name)
-        way = contender.ways[0]
-        with bench.running(name, contender):
-            cases += overload(bench, way.server.port, call or way.call, {"model": name, "picture": what})
-    return {"overload": cases}
-
-
-def overload(bench, port, call, case):
-    seconds = 2 if bench.quick else 5
-    load.wrk(port, call, 64, 2, refusals=True)
-    peak = max(load.wrk(port, call, 64, 4, refusals=True)["rate"] for _ in range(2))
-    if not peak:
-        raise LoadError(f"{call.path}: nothing was answered in four seconds")
-    for factor in (5,) if bench.quick else (1, 2, 5):
-        found = load.overload(port, call, factor * peak, seconds)
-        after = load.wrk(port, call, 64, 1, refusals=True)["rate"]
-        print(
-            f"\n{case['model']}, {case['picture']}, {factor}x its {peak:,.0f}/s: offered {found['offered']:,.0f}/s,"
-            f" answered {found['good']:,.0f}/s = {found['good'] / peak:.0%} of peak in {found['good_ms']};"
-            f" refused {found['refused']:,.0f}/s in {found['refused_ms']}; others {found['other_statuses']};"
-            f" client {found['client_cores']:.2f} cores; afterwards {after:,.0f}/s",
-            flush=True,
-        )
-        yield {**case, "peak": round(peak), "factor": factor, **found, "rate_after": round(after)}
-
-
-def starting(bench):
-    """From the start of the process to ready, and the memory that it takes."""
-    times, resident = [], {}
-    for start in range(3 if bench.quick else 8):
-        port = bench.ports.take()
-        server = ours(port)
-        began = time.perf_counter()
-        server.start(bench.folder / f"{port}.log")
-        try:
-            wait_until_ready(server)
-            times.append(time.perf_counter() - began)
-            if start:
-                continue
-            time.sleep(SETTLING_S)  # what is warmed in the background has been
-            resident["idle"] = server.resident_megabytes()
-            for name in MODELS:
-                call = our_calls(name, bench.picture, bench.pixels)["png"]
-                load.wrk(port, call, 64, bench.seconds)
-            resident["after small pictures"] = server.resident_megabytes()
-            for path in ("/predict?resize=none", "/activations?resize=1024"):
-                Call(path, bench.large, "image/jpeg", guarded()).send(port)
-            resident["after a large picture"] = server.resident_megabytes()
-        finally:
-            server.stop()
-    found = {
-        "ready_s": spread(times[1:], 2),
-        "resident_megabytes": {name: round(each) for name, each in resident.items()},
-    }
-    print("\nstart to ready, megabytes:", json.dumps(found), flush=True)
-    return {"starting": found}
-
-
-def wait_until_ready(server):
-    while server.process.poll() is None:
-        try:
-            connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
-            connection.request("GET", "/v2/health/ready")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
-        time.sleep(0.005)
-    raise StartError(server.last_words())
-
-
-def liveness(bench):
-    """How long health takes while large pictures are worked on."""
-    found = {}
-    seconds = 3 if bench.quick else 10
-    port = bench.ports.take()
-    server = ours(port)
-    cases = {"/predict?model=cifar10-conv&resize=none": 4, "nothing else": 0, "/activations?resize=none": 2}
-    try:
-        server.start(bench.folder / f"{port}.log")
-        wait_until_ready(server)
-        time.sleep(SETTLING_S)
-        for path, connections in list(cases.items())[: 1 if bench.quick else None]:
-            with load.in_background(port, Call(path, bench.large, "image/jpeg", guarded()), connections, seconds + 2):
-                time.sleep(1)
-                times = load.probe(port, "/v2/health/live", PROBES, seconds)
-            found[path] = load.percentiles(times)
-            print(f"health while {path} x {connections}: {found[path]} ms", flush=True)
-    finally:
-        server.stop()
-    return {"liveness": found}
+def workers(name, bench):
+    """One process, workers, and other services in as many processes as there are cores."""
+    own = {count: bench.us(name, SCS_WORKERS=count) for count in (1, *WORKERS)}
+    for count, each in own.items():
+        each.name = f"{count} worker{'s' if count > 1 else ''}"
+    own[WORKERS[0]].name = "ours"
+    model = bench.model(name)
+    grid = [way for way in contenders.LITSERVE if way[2] == contenders.CORES]
+    lit = contenders.litserve(bench.peers, model, bench.ports, bench.picture, grid)
+    those = [*own.values(), contenders.by_two_hands(model, bench.ports, bench.picture), lit]
+    with bench.running(name, *those) as servers:
+        cases = [
+            compare(bench, those, connections, servers, {"model": name, "upload": "png"}) for connections in CONNECTIONS
+        ]
+    return {f"workers-{name}": cases}
 
 
 def features(bench):
@@ -480,12 +147,15 @@ def features(bench):
         return {"features": [compare(bench, those, 16, servers, {"model": name, "upload": "png"})]}
 
 
+WORKERS = contenders.CORES, 2 * contenders.CORES  # the first are compared
 OPTIONAL = {"no access log": {"SCS_LOG_LEVEL": "warning"}}
 
-LONG = "limits", "features"  # left out of a quick run
+OF_MODELS = {f"workers-{name}": partial(workers, name) for name in MODELS}
+LONG = "limits", "apart", "features", *OF_MODELS  # left out of a quick run
 SECTIONS = {
-    each.__name__: each for each in (limits, comparison, batching, binary, overloads, starting, liveness, features)
-}
+    each.__name__: each
+    for each in (limits, comparison, batching, binary, overloads, apart, starting, liveness, features)
+} | OF_MODELS
 
 
 def machine():
@@ -514,13 +184,18 @@ def main():
     arguments.seconds = arguments.seconds or (1 if arguments.quick else 2)
     began = time.perf_counter()
     report = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    report.update(machine=machine(), rounds=arguments.rounds, seconds=arguments.seconds)
+    report["machine"] = machine()
     with tempfile.TemporaryDirectory() as folder:
         bench, failed = Bench(arguments, Path(folder)), []
         for name in [name for name in arguments.only if not (arguments.quick and name in LONG)]:
             start = time.perf_counter()
             try:
                 report.update(SECTIONS[name](bench))
+                report.setdefault("measured", {})[name] = {
+                    "rounds": arguments.rounds,
+                    "seconds": arguments.seconds,
+                    "load_before": report["machine"]["load_before"],
+                }
             except Exception:  # the other sections are worth having
                 traceback.print_exc()
                 failed.append(name)

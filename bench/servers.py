@@ -78,6 +78,21 @@ class Server:
             time.sleep(0.1)
         raise StartError(f"{self.name} did not answer {call.path}: {self.last_words()}")
 
+    def wait_until_ready(self):
+        """Until the inference protocol's check says that all models are loaded, in all workers."""
+        while self.process.poll() is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            try:
+                connection.request("GET", "/v2/health/ready")
+                if connection.getresponse().status == 200:
+                    return
+            except OSError:
+                pass
+            finally:
+                connection.close()
+            time.sleep(0.005)
+        raise StartError(self.last_words())
+
     def last_words(self):
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         return " / ".join(lines[-3:])[-400:] or "it wrote nothing"

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError, PydanticUseDefault
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.cards.catalogue import bundled_repository
+from scs.cores import usable_cores
 from scs.errors import OptionError
 from service.memory_budget import default_budget
 from service.observability.logs import LogFormat, LogLevel
@@ -55,6 +56,13 @@ def _checked_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
                 "host", "a host is like models.example.org or [2001:db8::1], without scheme and port, or *"
             )
     return hosts
+
+
+def _counted(value: object) -> object:
+    """Return one worker a core for ``auto``; elsewhere than on Linux, where workers cannot share a port, one."""
+    if value != "auto":
+        return value
+    return min(usable_cores(), MOST_WORKERS) if sys.platform == "linux" else 1
 
 
 def _unless_injected(value: object) -> object:
@@ -134,8 +142,12 @@ class Settings(BaseSettings):
     threads: int | None = Field(
         None, gt=0, le=4096, description="Threads of heavy work; the cores that affinity and quota allow unless set."
     )
-    workers: int = Field(
-        1, ge=1, le=MOST_WORKERS, description="Processes that answer requests, each with an event loop of its own."
+    workers: Annotated[int, BeforeValidator(_counted)] = Field(
+        1,
+        ge=1,
+        le=MOST_WORKERS,
+        description="Processes that answer requests, each with an event loop of its own; `auto` takes as many as the "
+        "processor quota pays for.",
     )
     max_body_bytes: int = Field(32 * 2**20, gt=0, description="Largest request body.")
     body_timeout_s: float = Field(

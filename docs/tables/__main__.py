@@ -28,7 +28,7 @@ PAGES = [
     DOCS.parent / "README.md",
     *(
         DOCS / f"{name}.md"
-        for name in ("architecture", "explorer", "matching", "onnx-op", "operations", "scs-or-conv", "teach")
+        for name in ("architecture", "explorer", "matching", "onnx-op", "operations", "scale", "scs-or-conv", "teach")
     ),
 ]
 LAB = DOCS / "lab"
@@ -65,6 +65,11 @@ TABLES |= {
     f"{one.__name__}_{dataset}": partial(one, dataset)
     for one in scs_or_conv.OF_A_DATASET
     for dataset in ("cifar10", "mnist")
+}
+TABLES |= {
+    f"{one.__name__}_{model}": partial(one, f"cifar10-{model}")
+    for one in operations.OF_A_MODEL
+    for model in ("scs", "conv")
 }
 
 

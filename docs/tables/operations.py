@@ -104,6 +104,28 @@ def overloads():
     return table([*heads, "99th percentile of answers, ms", "of refusals, ms", "cores of the client"], rows)
 
 
+def overloads_apart():
+    rows = []
+    for case in read("serve", "apart"):
+        who, model = case["model"].split(", ")
+        sums = [f"{case[name]:,.0f}" for name in ("peak", "good", "refused")]
+        median = f"{case['good_ms']['p50']:,.0f}"
+        rows.append([f"{who}, `{model}`", *sums, percent(case["good"] / case["peak"]), median])
+    heads = ["five times the peak, from a core of its own", "peak, a second", "answered", "refused"]
+    return table([*heads, "answered, of the peak", "median of answers, ms"], rows)
+
+
+def several_workers(model):
+    """Every number of processes, ours and others', of one model."""
+    cases = read("serve", f"workers-{model}")
+    others = [name for name in cases[0]["sides"] if name != "ours"]
+    rows = []
+    for case in cases:
+        ratios = [ratio(case["ours_over"].get(name)) for name in others]
+        rows.append([f"`{case['model']}`, {case['connections']}", rate(case, "ours"), *ratios])
+    return table(["model, connections", "2 workers, a second", *(f"by {name}" for name in others)], rows)
+
+
 def starts():
     found = read("serve", "starting")
     ready = found["ready_s"]
@@ -190,9 +212,11 @@ TABLES = (
     tensors,
     targets,
     overloads,
+    overloads_apart,
     starts,
     healths,
     features,
     ceilings,
     gpu_networks,
 )
+OF_A_MODEL = (several_workers,)

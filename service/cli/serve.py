@@ -35,7 +35,7 @@ from service.http.server.server import Server, address_of
 from service.observability.logs import configure_logging, is_json
 from service.observability.native_stderr import native_stderr_logged
 from service.services import lend_workers, pool_sizes
-from service.settings import MOST_WORKERS, Settings, injected_variables, read_settings
+from service.settings import Settings, injected_variables, read_settings
 from service.supervisor.supervisor import Supervisor
 from service.workers.nursery import NURSERY, end_with_parent
 
@@ -55,7 +55,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; SCS_HOST unless given.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; SCS_PORT unless given.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=MOST_WORKERS, help="Processes that answer; SCS_WORKERS unless given.")
+        str | None, typer.Option(help="Processes that answer, or auto: one a core; SCS_WORKERS unless given.")
     ] = None,
     opens: Annotated[bool, typer.Option("--open", help="Open the explorer, the service's page, in a browser.")] = False,
 ) -> None:

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ WRONG = {
     "grpc_port": ["-1", "65536", "http"],
     "root_path": ["vision", "//evil.org", "/a//b", "/a?b", "/a b", "https://a.org/b"],
     "repository_wait_s": ["-1", "inf", "nan", "long"],
+    "workers": ["0", "257", "many", "1.5"],
     "versions": ["newest", "0", "1,,2", "1,x", "-1", "LATEST"],
     "api_key": [
         "short",
@@ -168,3 +170,12 @@ def test_a_wrong_version_policy_says_what_is_possible(monkeypatch):
     monkeypatch.setenv("SCS_VERSIONS", "newest")
     with pytest.raises(OptionError, match="SCS_VERSIONS: versions are 'all', 'latest', or numbers .*; 'newest' came"):
         read_settings()
+
+
+@pytest.mark.parametrize(("system", "workers"), [("linux", 3), ("darwin", 1)])
+def test_auto_is_a_worker_for_each_core_where_workers_can_share_a_port(monkeypatch, system, workers):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setenv("SCS_THREADS", "3")
+    monkeypatch.setenv("SCS_WORKERS", "auto")
+    assert read_settings().workers == workers
+    assert read_settings(workers="2").workers == 2

@@ -7,7 +7,6 @@ from collections.abc import Collection
 import numpy as np
 import onnx
 from onnx import helper, inliner, numpy_helper, version_converter
-from onnx.reference import ReferenceEvaluator
 
 from models.onnx.graph import read_by
 from scs.errors import GradientError
@@ -108,6 +107,8 @@ def _fold(model: onnx.ModelProto) -> None:
     part = helper.make_model(helper.make_graph(made, "constants", [], outputs, graph.initializer))
     del part.opset_import[:]
     part.opset_import.extend(model.opset_import)
+    from onnx.reference import ReferenceEvaluator  # 9 MB, in each process that never asks for a gradient, too
+
     try:
         values = ReferenceEvaluator(part).run(None, {})
     except Exception:  # each operator that it does not have, or not for a type, raises in its own way
