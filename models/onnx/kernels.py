@@ -92,7 +92,7 @@ def find_kernels(graph: onnx.GraphProto, name: str, tensor: str, layers: Collect
     makes = [graph.node[makers[end]] if end in makers else None for end in ends]
     if len(makes) == 1 and makes[0] is not None and makes[0].op_type in _KERNELS and not ends & set(layers) - {tensor}:
         return _read(makes[0], constants(graph), name, after)
-    made_by = after or tuple(graph.node[makers[each]].op_type for each in ends if each in makers)
+    made_by = dict.fromkeys(after) or tuple(graph.node[makers[each]].op_type for each in ends if each in makers)
     raise OptionError(
         f"{name} has no kernels of its own: it is made by {', '.join(made_by) or 'nothing'}, not by a convolution or "
         "sharpened cosine similarity alone"

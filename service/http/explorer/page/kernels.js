@@ -25,27 +25,40 @@ export function listenForKernels() {
 function askKernel() {
   session.kernel = null;
   const { maps, view } = session;
-  if (maps?.layer !== session.input?.layer || maps !== session.input?.maps) session.input = null;
+  if (session.input?.maps !== maps) session.input = null;
   session.tell("kernel");
   if (!maps || !maps.channels.includes(view.channel)) return;
   session.run("kernel", async (signal) => {
-    const options = { version: view.version, layer: maps.layer, channel: view.channel };
-    try {
-      const answer = await ask(`models/${encodeURIComponent(view.model)}/kernel`, { options, signal });
-      session.kernel = { answer: await answer.json(), why: "" };
-    } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 422) throw error;
-      session.kernel = { answer: null, why: error.message };
-    }
+    const found = await readKernel(signal);
+    if (signal.aborted || session.maps !== maps) return;
+    session.kernel = found;
     session.tell("kernel");
   });
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<{ answer: LayerKernel | null, why: string }>}
+ */
+async function readKernel(signal) {
+  const { model, version, layer, channel } = session.view;
+  try {
+    const answer = await ask(`models/${encodeURIComponent(model)}/kernel`, {
+      options: { version, layer, channel },
+      signal,
+    });
+    return { answer: await answer.json(), why: "" };
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 422) throw error;
+    return { answer: null, why: error.message };
+  }
 }
 
 function askInput() {
   const { maps, kernel, hover, view, picture } = session;
   if (!maps || !picture || !kernel?.answer || session.input?.maps === maps || !(hover || view.at)) return;
   const { layer } = maps;
-  session.input = { maps, layer, values: null, why: "" };
+  session.input = { maps, values: null, why: "" };
   const { strides, kernel: weights } = kernel.answer;
   if (maps.rows * strides[0] * maps.columns * strides[1] * weights.length > MOST_NUMBERS) {
     session.input.why = "What it is laid over is too large for a page: choose fewer pixels for the layers.";
@@ -56,7 +69,7 @@ function askInput() {
     const answer = await askAbout("activations", picture, { options, accept: "application/x-npz", signal });
     const values = readNpz(await answer.arrayBuffer()).get(`${layer}.input`);
     if (!values) throw new Error(`the answer has no input of ${layer}`);
-    if (session.input?.maps === maps) session.input = { maps, layer, values, why: "" };
+    if (session.input?.maps === maps) session.input = { maps, values, why: "" };
     session.tell("kernel");
   });
 }

@@ -202,7 +202,6 @@ export interface LayerKernel {
 /** What the kernels of a layer are laid over (C, H, W), once it has come, or why it does not come. */
 export interface KernelInput {
   maps: LayerMaps;
-  layer: string;
   values: NumberArray | null;
   why: string;
 }
