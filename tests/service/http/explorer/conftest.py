@@ -16,9 +16,6 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # A camera that shows a moving pattern, and is let in without a question.
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
 )
 PATIENCE_MS = int(os.environ.get("PATIENCE_MS", 120_000))  # a compiler may run before the first match
 
