@@ -37,3 +37,7 @@ class OneAtATime:
             np.concatenate([run.maps for run in runs]),
             np.concatenate([run.gradients for run in runs]),
         )
+
+    def kernel_input(self, images: Images, name: str) -> Array:
+        """What the kernels of the layer named are laid over, ``(N, C', H', W')``."""
+        return np.concatenate([self.model.kernel_input(images[i : i + 1], name) for i in range(len(images))])

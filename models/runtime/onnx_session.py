@@ -20,6 +20,7 @@ from models.onnx.external_data import refers_to_files
 from models.onnx.graph import ends_in_sigmoid, keep_only, needed_nodes
 from models.runtime.device import Device, first_line, left_to_cpu, open_session, usable_cores
 from models.runtime.gradients import run_gradients
+from models.runtime.kernel_inputs import run_kernel_input
 from models.runtime.session import Array, Gradients, Images, to_float32
 from models.runtime.wide_sessions import WideSession, WideSessionCache
 from scs.errors import DeviceError, ModelError
@@ -71,7 +72,7 @@ class OnnxModel:
         self._keeps_memory = card.bank is None
         self._is_large = len(content) > _LARGE_BYTES
         read = read_again if self._is_large and read_again is not None else partial(_itself, content)
-        self._read, self._card = read, card  # for gradients
+        self._read, self._card = read, card  # for gradients and kernels
         self._threads = usable_cores() if device == "cpu" else 1
         try:
             graph = onnx.load_from_string(content)
@@ -170,6 +171,10 @@ class OnnxModel:
     def gradients(self, images: Images, name: str, direction: Array) -> Gradients:
         """Gradients of the logits times ``direction`` by a layer's maps, on the CPU wherever the model runs."""
         return run_gradients(self._read, self._card, name, images, direction)
+
+    def kernel_input(self, images: Images, name: str) -> Array:
+        """What the kernels of a layer are laid over, computed on the CPU wherever the model runs."""
+        return run_kernel_input(self._read, self._card, name, images)
 
 
 @dataclass(frozen=True, eq=False)

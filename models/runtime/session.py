@@ -49,6 +49,14 @@ class RunnableModel(Protocol):
         """
         ...
 
+    def kernel_input(self, images: Images, name: str) -> Array:
+        """What the kernels of the layer named are laid over, ``(N, C', H', W')``, without the padding.
+
+        Raises:
+            OptionError: the layer has no kernels.
+        """
+        ...
+
 
 def to_float32(values: Any) -> Array:
     """Return a network's numbers as float32, without a copy where they are; halves and doubles are converted.

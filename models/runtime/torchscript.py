@@ -12,7 +12,7 @@ from models.cards.card import ModelCard
 from models.onnx import native
 from models.runtime.device import Device, first_line
 from models.runtime.session import Array, Gradients, Images, to_float32
-from scs.errors import DeviceError, GradientError, MissingPackageError, ModelError
+from scs.errors import DeviceError, GradientError, MissingPackageError, ModelError, OptionError
 
 
 class TorchScriptModel:
@@ -28,6 +28,7 @@ class TorchScriptModel:
             ) from None
         if device == "cuda" and not torch.cuda.is_available():
             raise DeviceError(f"{card.name} {card.version} needs a torch that sees CUDA; this one does not")
+        self._name = f"{card.name} {card.version}"
         self.device = device
         self.concurrent_runs = 1
         self.kernels: native.Kernels | None = None
@@ -71,6 +72,10 @@ class TorchScriptModel:
         if gradients is None:
             raise GradientError(f"a gradient by {name} needs logits that depend on it; these do not")
         return Gradients(*(_to_numpy(each.detach()) for each in (logits, layer, gradients)))
+
+    def kernel_input(self, images: Images, name: str) -> Array:
+        """Refuse: a TorchScript model is a program, whose kernels are not told apart."""
+        raise OptionError(f"kernels can be read of a model that is ONNX; {self._name} is TorchScript")
 
 
 def _writable(images: Images) -> Images:

@@ -58,6 +58,11 @@ class ActivationOptions(ModelOptions):
         pattern=BOX_PATTERN,
         description="`x,y,width,height` in pixels of the picture: where else do the features of this box occur?",
     )
+    inputs: bool = Field(
+        False,
+        description="Add to the numbers (npz, zip) what the kernels of each layer named are laid over, as "
+        "`<layer>.input`, without its padding; of layers of ONNX models that have kernels.",
+    )
     picture: str | None = Field(None, pattern=DIGEST_PATTERN, description=f"In place of a picture: {BY_DIGEST}")
     peaks: int = Field(5, ge=1, le=100, description="Most places to name in each layer, for a template or a box.")
 

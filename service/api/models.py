@@ -91,6 +91,35 @@ class GraphEdge(BaseModel):
     )
 
 
+class KernelOptions(_Options):
+    """Options of ``GET /models/{name}/kernel``."""
+
+    layer: str = Field(description="Name of a layer.", examples=["stem"])
+    channel: int = Field(ge=0, description="Number of one of its channels, from 0.")
+    version: VersionOption = None
+
+
+class LayerKernel(BaseModel):
+    """Answer of ``GET /models/{name}/kernel``: what a channel of a layer compares patches with."""
+
+    model: str
+    version: int
+    layer: str
+    channel: int
+    operator: Literal["Conv", "SharpenedCosineSimilarity"]
+    kernel: list[list[list[float]]] = Field(description="Its weights: channels of the input, down, across.")
+    first_input: int = Field(description="Channel of the input that the first weights belong to; 0 but for groups.")
+    bias: float | None = Field(None, description="Of a convolution that has one.")
+    p: float | None = Field(None, description="Exponent of sharpened cosine similarity.")
+    q: float | None = Field(None, description="Its noise floor.")
+    strides: tuple[int, int] = Field(description="Down and across, in pixels of the input.")
+    dilations: tuple[int, int] = Field(description="Likewise.")
+    pads: tuple[int, int, int, int] | None = Field(
+        description="Zeros above, left, below and right of the input; null where they depend on the picture's size."
+    )
+    after: list[str] = Field(description="Operators between the kernel and what the layer shows.")
+
+
 class ModelGraph(BaseModel):
     """Answer of ``GET /models/{name}/graph``."""
 

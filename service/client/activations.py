@@ -40,6 +40,7 @@ class Layer:
         receptive_field: what a unit sees.
         similarity: to the template, or to what is in the box, ``(H, W)`` within [-1, 1]; None where there is none.
         peaks: where that is best, in pixels of the picture.
+        input: what the layer's kernels are laid over, ``(C, H, W)``; where ``inputs`` asked for it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Layer:
     receptive_field: ReceptiveFieldCard
     similarity: Map | None = None
     peaks: tuple[Peak, ...] = ()
+    input: Map | None = None
 
     @classmethod
     def of(cls, answer: LayerActivation, arrays: Arrays) -> Layer:
@@ -71,6 +73,7 @@ class Layer:
             answer.receptive_field,
             arrays.get(f"{answer.name}.match"),
             () if answer.match is None else tuple(answer.match.peaks),
+            arrays.get(f"{answer.name}.input"),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Self, TypeVar, Unpack
 import httpx2 as httpx
 
 from service.api.health import Ready
-from service.api.models import ModelDetail, ModelList
+from service.api.models import LayerKernel, ModelDetail, ModelList
 from service.client import questions
 from service.client.activations import Activations
 from service.client.archives import BodyWriter
@@ -94,6 +94,10 @@ class AsyncClient:
     async def model(self, name: str, version: str | int | None = None) -> ModelDetail:
         """Get a model's card, of the default version unless another is named."""
         return await self.ask(questions.model(name, version))
+
+    async def kernel(self, name: str, layer: str, channel: int, version: str | int | None = None) -> LayerKernel:
+        """Get what a channel of a layer looks for, and how that is laid over the layer's input."""
+        return await self.ask(questions.kernel(name, layer, channel, version))
 
     async def health(self) -> Ready:
         """Ask whether every model is ready."""

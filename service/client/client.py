@@ -12,7 +12,7 @@ from typing import Self, TypeVar, Unpack
 import httpx2 as httpx
 
 from service.api.health import Ready
-from service.api.models import ModelDetail, ModelList
+from service.api.models import LayerKernel, ModelDetail, ModelList
 from service.client import questions
 from service.client.activations import Activations
 from service.client.archives import BodyWriter
@@ -106,6 +106,10 @@ class Client:
     def model(self, name: str, version: str | int | None = None) -> ModelDetail:
         """Get a model's card, of the default version unless another is named."""
         return self.ask(questions.model(name, version))
+
+    def kernel(self, name: str, layer: str, channel: int, version: str | int | None = None) -> LayerKernel:
+        """Get what a channel of a layer looks for, and how that is laid over the layer's input."""
+        return self.ask(questions.kernel(name, layer, channel, version))
 
     def health(self) -> Ready:
         """Ask whether every model is ready."""

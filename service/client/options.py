@@ -46,6 +46,7 @@ class ActivationChoices(ModelChoices, total=False):
     class_layer: str | None
     box: Box | None
     peaks: int
+    inputs: bool
 
 
 class MatchChoices(ModelChoices, total=False):

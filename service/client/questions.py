@@ -16,7 +16,7 @@ from service.api.activations import ActivationOptions, ActivationsResponse
 from service.api.files import MatchUpload, NamedBytes, Upload
 from service.api.health import Ready
 from service.api.match import MatchOptions, MatchResponse
-from service.api.models import ModelDetail, ModelList
+from service.api.models import LayerKernel, ModelDetail, ModelList
 from service.api.predict import PredictOptions, PredictResponse
 from service.client.activations import Activations
 from service.client.archives import Body, read_archive
@@ -130,6 +130,13 @@ def model(name: str, version: str | int | None = None) -> Question[ModelDetail]:
     options = {} if version is None else {"version": version}
     path = f"/models/{quote(name, safe='', errors='replace')}"
     return Question(path, partial(_schema, ModelDetail), options, method="GET")
+
+
+def kernel(name: str, layer: str, channel: int, version: str | int | None = None) -> Question[LayerKernel]:
+    """Ask for what a channel of a layer looks for."""
+    asked = model(name, version)
+    options = {**asked.options, "layer": layer, "channel": channel}
+    return Question(f"{asked.path}/kernel", partial(_schema, LayerKernel), options, method="GET")
 
 
 def health() -> Question[Ready]:

@@ -54,6 +54,15 @@ class WorkerModel:
         """
         return run_once(self.seconds, self.memory, _run_gradients, self._sent(), images, name, direction)
 
+    def kernel_input(self, images: Images, name: str) -> Array:
+        """What the kernels of the layer named are laid over, ``(N, C', H', W')``.
+
+        Raises:
+            OptionError: the layer has no kernels.
+            DeadlineError, TooLargeError: it took longer, or more memory, than it may.
+        """
+        return run_once(self.seconds, self.memory, _run_kernel_input, self._sent(), images, name)
+
     def _sent(self) -> SentModel:
         return SentModel(self.card, OpenFile(self.file.fileno()))
 
@@ -69,3 +78,7 @@ def _run_layers(sent: SentModel, images: Images, names: list[str]) -> dict[str, 
 
 def _run_gradients(sent: SentModel, images: Images, name: str, direction: Array) -> Gradients:
     return sent.loaded().runtime.gradients(images, name, direction)
+
+
+def _run_kernel_input(sent: SentModel, images: Images, name: str) -> Array:
+    return sent.loaded().runtime.kernel_input(images, name)

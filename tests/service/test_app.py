@@ -31,6 +31,7 @@ ROUTES = {
     ("get", "/models"),
     ("get", "/models/{name}"),
     ("get", "/models/{name}/graph"),
+    ("get", "/models/{name}/kernel"),
     ("get", "/v2"),
     ("get", "/v2/models/stats"),
     *(("get", f"/v2/models/{{name}}{version}{what}") for version in VERSIONS for what in OF_A_MODEL),

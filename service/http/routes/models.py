@@ -1,12 +1,21 @@
-"""``GET /models``, ``/models/{name}`` and ``/models/{name}/graph``: the state of models, their cards and graphs."""
+"""``GET /models``, ``/models/{name}``, its ``/graph`` and its ``/kernel``: the state of models, and what they are."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from service.api.models import ModelDetail, ModelGraph, ModelList, ModelState, VersionOption
+from service.api.models import (
+    KernelOptions,
+    LayerKernel,
+    ModelDetail,
+    ModelGraph,
+    ModelList,
+    ModelState,
+    VersionOption,
+)
+from service.http.accept import accepted_form
 from service.http.client import client_of
 from service.http.disconnect import cancel_on_disconnect
 from service.http.problems import DEADLINE_RESPONSE, RESPONSES
@@ -15,8 +24,13 @@ from service.repository.sent_model import SentModel
 from service.repository.table import VersionState
 from service.services import Services
 from service.tasks.graph import answer_graph
+from service.tasks.kernel import FORMS, NPY, answer_kernel
 
 router = APIRouter(prefix="/models", tags=["models"], responses=RESPONSES)
+
+_NUMBERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {NPY: {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 @router.get("", summary="List the models")
@@ -49,6 +63,28 @@ async def show_graph(request: Request, name: str, version: Annotated[VersionOpti
     with cancel_on_disconnect(request):
         answer = await services.heavy.run_for(client_of(request), deadline, answer_graph, SentModel.of(model))
     return Response(answer, media_type="application/json")
+
+
+@router.get(
+    "/{name}/kernel",
+    summary="What a channel of a layer looks for",
+    response_model=LayerKernel,
+    responses={**_NUMBERS, **DEADLINE_RESPONSE},
+)
+async def show_kernel(request: Request, name: str, options: Annotated[KernelOptions, Query()]) -> Response:
+    """Return the kernel of a channel and how it is laid over its input; only of ONNX models.
+
+    ``Accept: application/x-npy`` gives the weights alone. A layer that pools another, or adds several, has no kernels.
+    """
+    services = Services.of(request)
+    model = services.models.get(name, options.version)
+    request.state.model = model.card.name
+    form, deadline = accepted_form(request, FORMS), services.batcher.deadline(model)
+    with cancel_on_disconnect(request):
+        answer = await services.heavy.run_for(
+            client_of(request), deadline, answer_kernel, SentModel.of(model), options, form
+        )
+    return Response(answer, media_type=form)
 
 
 def _fields(state: VersionState, store: ModelRepository) -> dict[str, object]:

@@ -13,6 +13,7 @@ from models.cards.card import ModelCard
 from models.cards.catalogue import verified
 from models.onnx import native
 from models.runtime.gradients import run_gradients
+from models.runtime.kernel_inputs import run_kernel_input
 from models.runtime.load import Array, Device, Gradients, Images
 from service.repository.device import jobs
 from service.workers.channel import OpenFile, receive, send
@@ -78,6 +79,14 @@ class DeviceModel:
             GradientError: there are none.
         """
         return run_gradients(lambda: verified(self.file.read(), self.card), self.card, name, images, direction)
+
+    def kernel_input(self, images: Images, name: str) -> Array:
+        """What the kernels of the layer named are laid over, computed on the CPU in this process.
+
+        Raises:
+            OptionError: the layer has no kernels.
+        """
+        return run_kernel_input(lambda: verified(self.file.read(), self.card), self.card, name, images)
 
     def _ask(self, work: Callable[..., Result], *args: object) -> Result:
         place = self.place

@@ -45,13 +45,17 @@ _SMALLER = "ask for it smaller with resize=1024, say"
 
 @dataclass(frozen=True)
 class SeenLayer:
-    """A layer's feature maps ``(C, H, W)`` of a picture, its channels by energy, those chosen, and any match."""
+    """A layer's feature maps ``(C, H, W)`` of a picture, its channels by energy, those chosen, and any match.
+
+    Where it was asked for, ``input`` is what the layer's kernels are laid over.
+    """
 
     card: LayerCard
     maps: Array
     energies: list[tuple[int, float]]
     chosen: list[int]
     match: LayerMatch | None
+    input: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,8 @@ def activate(
         UnknownNameError: a layer, channel or class that the model does not have.
         NotFiniteError: the network gave numbers that are not finite.
         FixedSizeError: a picture of another size than the one that the network takes.
-        OptionError: a class map that the model has not, more than one picture, a box outside it, a template larger
-            than it, or both a box and a template.
+        OptionError: a class map or kernels that the model has not, more than one picture, a box outside it, a template
+            larger than it, or both a box and a template.
     """
     card, reader = model.card, reader or MapReader(model)
     layers = chosen_layers(card, options.layers)
@@ -119,7 +123,11 @@ def activate(
     needed = [*(layer.name for layer in layers), *(question.needed if question else [])]
     maps = reader.read(picture, [*dict.fromkeys(needed)], upload.images[0].digest)
     templates = {} if sought is None else _templates(reader, layers, maps, sought)
-    seen = [_see(layer, maps[layer.name], templates.get(layer.name), picture, options) for layer in layers]
+    inputs = _kernel_inputs(model, layers, picture, settings) if options.inputs else {}
+    seen = [
+        _see(layer, maps[layer.name], templates.get(layer.name), inputs.get(layer.name), picture, options)
+        for layer in layers
+    ]
     seen_class = explain_class(question, model, picture, maps, settings) if question else None
     inferred = time.perf_counter()
     return Activations(
@@ -213,10 +221,32 @@ def _templates(
     }
 
 
+def _kernel_inputs(
+    model: LoadedModel, layers: list[LayerCard], picture: Picture, settings: Settings
+) -> dict[str, Array]:
+    """What the kernels of layers are laid over, as many numbers as an answer may have pixels of heatmaps."""
+    left = most = int(settings.max_analysed_pixels * _MOST_DRAWN)
+    found = {}
+    for layer in layers:
+        (values,) = model.runtime.kernel_input(picture.pixels[None], layer.name)
+        left -= values.size
+        if left < 0:
+            raise TooLargeError(
+                f"the inputs of an answer may have {most} numbers; these have more; name fewer layers, or {_SMALLER}"
+            )
+        found[layer.name] = values
+    return found
+
+
 def _see(
-    card: LayerCard, maps: Array, template: Template | None, picture: Picture, options: ActivationOptions
+    card: LayerCard,
+    maps: Array,
+    template: Template | None,
+    kernel_input: Array | None,
+    picture: Picture,
+    options: ActivationOptions,
 ) -> SeenLayer:
     mean_squares = np.einsum("chw,chw->c", maps, maps, dtype=np.float64) / maps[0].size
     energies = [(int(i), float(mean_squares[i])) for i in np.argsort(-mean_squares, kind="stable")]
     found = None if template is None else match(maps, card, template, content(picture), options.peaks)
-    return SeenLayer(card, maps, energies, chosen_channels(energies, options.channels, card), found)
+    return SeenLayer(card, maps, energies, chosen_channels(energies, options.channels, card), found, kernel_input)

@@ -59,6 +59,7 @@ def to_arrays(activations: Activations) -> dict[str, np.ndarray]:
     """Return the raw numbers by name.
 
     For each layer ``<layer>`` holds the chosen channels ``(n, H, W)`` and ``<layer>.channels`` their numbers;
+    ``<layer>.input`` what its kernels are laid over, ``(C, H, W)``;
     ``<layer>.match`` the similarity to the template, and ``<layer>.peaks`` where that is best, ``(n, 5)``: x, y, width
     and height in pixels of the picture as it was sent, and the score; ``class:<label>`` the class's map, with ``_``
     for every slash of the label, which makes no path then; logits are not in it. Of a picture that is cropped or
@@ -70,6 +71,8 @@ def to_arrays(activations: Activations) -> dict[str, np.ndarray]:
     for layer in activations.layers:
         arrays[layer.card.name] = layer.maps[layer.chosen]
         arrays[f"{layer.card.name}.channels"] = np.array(layer.chosen)
+        if layer.input is not None:
+            arrays[f"{layer.card.name}.input"] = layer.input
         if layer.match is not None:
             arrays[f"{layer.card.name}.match"] = layer.match.scores
             arrays[f"{layer.card.name}.peaks"] = np.array(

@@ -144,6 +144,17 @@ def test_the_models_are_listed_and_shown(asking):
     assert asking.health().ready
 
 
+def test_a_kernel_and_its_input_are_those_of_the_service(asking, client, jpeg):
+    kernel = asking.kernel("shapes-scs", "stem", channel=2, version=1)
+    said = client.get("/models/shapes-scs/kernel", params={"layer": "stem", "channel": 2}).json()
+    assert kernel.model_dump(mode="json") == said
+    layer = asking.activations(jpeg, layers="stem", inputs=True)["stem"]
+    assert layer.input.shape == (len(kernel.kernel), *layer.shape[1:])
+    assert asking.activations(jpeg, layers="stem")["stem"].input is None
+    with pytest.raises(ProblemError, match="no channel 99 in stem"):
+        asking.kernel("shapes-scs", "stem", 99)
+
+
 def test_answers_of_both_clients_are_the_same(url, asking, jpeg):
     async def answers():
         async with AsyncClient(url) as client:

@@ -3,6 +3,7 @@
 
 /** @typedef {import("./types").NumberArray} NumberArray */
 
+const ANSWER = "answer.json";
 const MAGIC = "\u0093NUMPY";
 const KINDS = /** @type {Record<string, any>} */ ({
   "<f4": Float32Array,
@@ -41,12 +42,23 @@ export function readNpy(bytes) {
  * @returns {Map<string, NumberArray>} arrays by name
  */
 export function readNpz(buffer) {
+  return readArchive(buffer).arrays;
+}
+
+/**
+ * Read an archive of arrays that may have the JSON answer beside them.
+ *
+ * @param {ArrayBuffer} buffer
+ * @returns {{ arrays: Map<string, NumberArray>, answer: any }} the answer is null where it has none
+ */
+export function readArchive(buffer) {
   const bytes = new Uint8Array(buffer);
   const view = new DataView(buffer);
   let end = bytes.length - 22;
   while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end -= 1;
   if (end < 0) throw new Error("these bytes are no NumPy archive");
   const arrays = new Map();
+  let answer = null;
   let place = view.getUint32(end + 16, true);
   for (let left = view.getUint16(end + 10, true); left > 0; left -= 1) {
     const size = view.getUint32(place + 20, true);
@@ -54,10 +66,12 @@ export function readNpz(buffer) {
     const local = view.getUint32(place + 42, true);
     const begin = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
     const member = new TextDecoder().decode(bytes.subarray(place + 46, place + 46 + name));
-    arrays.set(member.replace(/\.npy$/, ""), readNpy(bytes.subarray(begin, begin + size)));
+    const content = bytes.subarray(begin, begin + size);
+    if (member === ANSWER) answer = JSON.parse(new TextDecoder().decode(content));
+    else arrays.set(member.replace(/\.npy$/, ""), readNpy(content));
     place += 46 + name + view.getUint16(place + 30, true) + view.getUint16(place + 32, true);
   }
-  return arrays;
+  return { arrays, answer };
 }
 
 /**

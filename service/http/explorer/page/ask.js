@@ -41,7 +41,10 @@ class Ask extends HTMLElement {
       onchange: () => session.show({ top: Math.min(99, Math.max(1, Number(this.top?.value) || 5)) }),
     });
     const second = make("input", { type: "file", accept: "image/*", class: "file", id: "second" });
-    second.addEventListener("change", () => this.look(second.files?.[0]));
+    second.addEventListener("change", () => {
+      this.look(second.files?.[0]);
+      second.value = "";
+    });
     this.other = make("p", { class: "quiet second" });
     this.append(
       make(

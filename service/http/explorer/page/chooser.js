@@ -8,7 +8,10 @@ import { session } from "./session.js";
 class Chooser extends HTMLElement {
   connectedCallback() {
     const input = make("input", { type: "file", accept: "image/*", class: "file", id: "file" });
-    input.addEventListener("change", () => this.take(input.files?.[0]));
+    input.addEventListener("change", () => {
+      this.take(input.files?.[0]);
+      input.value = ""; // the same file may be chosen again, once it has changed
+    });
     const samples = SAMPLES.map(([name, text]) =>
       make("button", { type: "button", text, onclick: () => session.open(() => readSample(name)) }),
     );

@@ -61,7 +61,7 @@ class Controls extends HTMLElement {
       this.legend,
       this.ticks,
     );
-    session.on(["view", "maps", "class", "finds", "picture", "hover"], () => this.refresh());
+    session.on(["view", "maps", "class", "finds", "picture", "hover", "busy"], () => this.refresh());
     this.refresh();
   }
 
@@ -111,7 +111,10 @@ function hint(view) {
     channel: "Open a layer to see its channels.",
     class: "Choose a class.",
     similarity: "Open a layer, then point at the picture: what is like that place lights up.",
-    match: "Draw a box on the picture: where else does it occur?",
+    match:
+      session.busy.has("pixels") || session.busy.has("features")
+        ? "Looking …"
+        : "Draw a box on the picture: where else does it occur?",
   };
   return hints[view.shown];
 }

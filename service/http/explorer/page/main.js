@@ -14,6 +14,7 @@ import "./favourites.js";
 import "./finds.js";
 import "./graph.js";
 import "./grid.js";
+import "./kernel.js";
 import "./keys.js";
 import "./models.js";
 import "./notices.js";
@@ -22,10 +23,12 @@ import "./snippets.js";
 import "./stage.js";
 import "./strip.js";
 import "./unit.js";
+import { listenForKernels } from "./kernels.js";
 import { listen } from "./questions.js";
 import { session } from "./session.js";
 
 listen();
+listenForKernels();
 document.getElementById("to-models")?.addEventListener("click", () => {
   document.getElementById("models")?.focus(); // a link to a part of the page would replace the address of the view
 });

@@ -2,7 +2,7 @@
 /** What is asked of the service when the picture, the model or the view changes. */
 
 import { Problem, ask, askAbout } from "./api.js";
-import { readNpy, readNpz } from "./arrays.js";
+import { readArchive, readNpz } from "./arrays.js";
 import { bounds, cornersOf, mapArea, matchArea, overlap, parseBox } from "./places.js";
 import { session } from "./session.js";
 
@@ -10,10 +10,14 @@ import { session } from "./session.js";
 /** @typedef {import("./types").Area} Area */
 
 const NPZ = "application/x-npz";
+const ZIP = "application/zip"; // the same, and the JSON answer
 const MOST_MAPS = 512; // in one answer of the service
 const MOST_NUMBERS = 24e6; // that are kept of one layer
 const LEAST_WINS = /^sqdiff/; // methods by which a low score is a good one
 const SAME = 0.3; // intersection over union from which a find is the box itself
+
+/** The last question about a box; answers of one before it start nothing more. */
+let lastBox = {};
 
 /** Ask anew what depends on what has changed. */
 export function listen() {
@@ -53,6 +57,10 @@ function pictureNow() {
 }
 
 function askClasses() {
+  const show = (/** @type {typeof session.answers} */ answers) => {
+    session.answers = answers;
+    session.tell("answers");
+  };
   session.run("answers", async (signal) => {
     const names = [session.view.model, session.view.other].filter(Boolean);
     const body = session.picture?.file;
@@ -65,28 +73,36 @@ function askClasses() {
           return { answer, milliseconds: performance.now() - started };
         } catch (error) {
           if (error instanceof Problem && error.status >= 404) return error; // of one model; the other may answer
+          if (!signal.aborted) show(new Map()); // what was said of another picture is not of this one
           throw error;
         }
       }),
     );
-    if (signal.aborted) return;
-    session.answers = new Map(names.map((name, at) => [name, answers[at]]));
-    session.tell("answers");
+    if (!signal.aborted) show(new Map(names.map((name, at) => [name, answers[at]])));
   });
 }
 
 function askOverview() {
   session.overview = session.maps = session.classMap = null;
+  lastBox = {};
   session.run("overview", async (signal) => {
     const options = { ...modelOptions(), layers: "all", channels: "top1" };
-    const answer = await (await askAbout("activations", pictureNow(), { options, signal })).json();
-    session.overview = answer;
-    session.tell("overview");
+    try {
+      session.overview = await (await askAbout("activations", pictureNow(), { options, signal })).json();
+    } finally {
+      if (!signal.aborted) forgetBefore(); // of a picture that failed nothing is shown, least of all another's layers
+    }
     const { layer, label } = session.view;
     if (layer) askMaps();
     if (label) askClassMap();
     askFinds();
   });
+}
+
+/** Show nothing that was made of another picture, model or size. */
+function forgetBefore() {
+  session.finds = [];
+  for (const change of /** @type {const} */ (["overview", "maps", "class", "finds"])) session.tell(change);
 }
 
 export function askMaps() {
@@ -130,12 +146,9 @@ function askClassMap() {
   session.run("class", async (signal) => {
     const layer = card.class_map ?? card.layers[card.layers.length - 1].name;
     const options = { ...modelOptions(), layers: layer, channels: "top1", class: view.label };
-    const [answer, npz] = await Promise.all([
-      askAbout("activations", pictureNow(), { options, signal }),
-      askAbout("activations", pictureNow(), { options, accept: NPZ, signal }),
-    ]);
-    const content = /** @type {Activations} */ (await answer.json());
-    const arrays = readNpz(await npz.arrayBuffer());
+    const reply = await askAbout("activations", pictureNow(), { options, accept: ZIP, signal });
+    const { arrays, answer } = readArchive(await reply.arrayBuffer());
+    const content = /** @type {Activations} */ (answer);
     const map = [...arrays].find(([name]) => name.startsWith("class:"))?.[1]; // a slash of the label is no slash there
     if (!content.class_map || !map) throw new Error("the answer has no class map");
     const [rows, columns] = map.shape;
@@ -155,15 +168,23 @@ function askClassMap() {
   });
 }
 
-/** Look for what is in the box: in the pixels, and in every layer. */
-export function askFinds() {
+/** Look for what is in the box: in the pixels, and in every layer; first in the layer that is open and looked at. */
+export async function askFinds() {
   session.finds = [];
   session.tell("finds");
+  const own = (lastBox = {});
   const box = parseBox(session.view.box);
   if (!box || !session.picture || !session.overview) return;
+  const { layer, where } = session.view;
+  const comparable = !session.second; // features are compared within one picture
+  const inLayers = (/** @type {string} */ layers) =>
+    session.run("features", (signal) => askLayers(layers, box, signal));
+  const first = comparable && layer ? inLayers(layer) : null;
+  if (where === layer) await first; // and does not share the cores with what is not looked at
+  if (lastBox !== own) return;
   session.run("pixels", (signal) => askPixels(box, signal));
-  if (session.second) return; // features are compared within one picture
-  session.run("features", (signal) => askFeatures(box, signal));
+  await first;
+  if (comparable && lastBox === own) inLayers("all");
 }
 
 /** @returns {Record<string, string | number>} */
@@ -188,15 +209,14 @@ async function askPixels(box, signal) {
     return body;
   };
   const options = matchOptions();
-  /** @param {string} [accept] */
-  const look = (accept) =>
-    scene === picture
-      ? askAbout("match", picture, { options, whole, accept, signal })
-      : ask("match", { options, body: whole(), accept, signal });
   const started = performance.now();
-  const [answer, npy] = await Promise.all([look(), look("application/x-npy")]);
-  const found = /** @type {import("./types").Matches} */ (await answer.json());
-  const map = readNpy(new Uint8Array(await npy.arrayBuffer()));
+  const reply = await (scene === picture
+    ? askAbout("match", picture, { options, whole, accept: ZIP, signal })
+    : ask("match", { options, body: whole(), accept: ZIP, signal }));
+  const { arrays, answer } = readArchive(await reply.arrayBuffer());
+  const found = /** @type {import("./types").Matches} */ (answer);
+  const map = arrays.get("scores");
+  if (!map) throw new Error("the answer has no scores");
   const [rows, columns] = map.shape;
   const finds = found.matches.map((match) => ({
     corners: match.corners,
@@ -218,18 +238,6 @@ async function askPixels(box, signal) {
       title: `${session.view.method} in the pixels`,
     },
   });
-}
-
-/**
- * Look for the box in the layer that is open, and then in all of them.
- *
- * @param {Area} box
- * @param {AbortSignal} signal
- */
-async function askFeatures(box, signal) {
-  const { layer } = session.view;
-  if (layer) await askLayers(layer, box, signal);
-  await askLayers("all", box, signal);
 }
 
 /**

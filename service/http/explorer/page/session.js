@@ -7,7 +7,7 @@ import { readPicture, readSample } from "./picture.js";
 
 /** @typedef {import("./types").View} View */
 /** @typedef {import("./types").Picture} Picture */
-/** @typedef {"view" | "picture" | "second" | "models" | "card" | "answers" | "overview" | "maps" | "class" | "finds" | "notice" | "busy" | "hover"} Change */
+/** @typedef {"view" | "picture" | "second" | "models" | "card" | "answers" | "overview" | "maps" | "class" | "kernel" | "finds" | "notice" | "busy" | "hover"} Change */
 
 const LOOK_AGAIN_MS = 2000;
 const WRITE_MS = 150;
@@ -24,6 +24,10 @@ class Session extends EventTarget {
   /** @type {import("./types").Activations | null} */ overview = null;
   /** @type {import("./types").LayerMaps | null} */ maps = null;
   /** @type {{ answer: import("./types").ClassMapAnswer, map: import("./types").PlacedMap } | null} */ classMap = null;
+  /** The kernel of the open channel, or why it has none. @type {{ answer: import("./types").LayerKernel | null, why: string } | null} */
+  kernel = null;
+  /** What the kernels of a layer are laid over, for its maps. @type {import("./types").KernelInput | null} */ input =
+    null;
   /** @type {import("./types").Finds[]} */ finds = [];
   /** Failures by what failed, and notes. @type {Map<string, string>} */ notices = new Map();
   /** Where the pointer is, in pixels of the picture. @type {{ x: number, y: number } | null} */ hover = null;

@@ -183,6 +183,29 @@ export interface LayerMaps {
   complete: boolean;
 }
 
+/** What a channel of a layer compares patches with. */
+export interface LayerKernel {
+  layer: string;
+  channel: number;
+  operator: "Conv" | "SharpenedCosineSimilarity";
+  kernel: number[][][];
+  first_input: number;
+  bias: number | null;
+  p: number | null;
+  q: number | null;
+  strides: [number, number];
+  dilations: [number, number];
+  pads: [number, number, number, number] | null;
+  after: string[];
+}
+
+/** What the kernels of a layer are laid over (C, H, W), once it has come, or why it does not come. */
+export interface KernelInput {
+  maps: LayerMaps;
+  values: NumberArray | null;
+  why: string;
+}
+
 export interface Scale {
   low: number;
   high: number;
