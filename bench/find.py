@@ -21,6 +21,7 @@ from scs.matching.finding import Search, _find_in_maps, find
 RESULTS = Path(__file__).parent / "results" / "find.json"
 SIZES = {"1920x1080": (1080, 1920), "3840x2160": (2160, 3840), "4000x3000": (3000, 4000), "8192x6144": (6144, 8192)}
 SIDES = 64, 256, 800
+NUMBER = 1  # of the templates that bench/match.py cuts: one of some contrast in each of the scenes
 BANK = 100
 FACTOR, FOLLOWED = 4, 5
 TIMED = 2  # calls in a turn, after one that finds caches cold
@@ -53,7 +54,7 @@ def bank_pyramid(scene, templates):
 def compare(size, side, turns):
     height, width = SIZES[size]
     scene = mosaic(height, width)
-    template = cut(scene, side)
+    template = cut(scene, side, NUMBER)
     ways = {
         "find": lambda: find(scene, [template]),
         "pyramid": lambda: pyramid(scene, template),

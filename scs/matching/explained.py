@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.arrays import Array, as_picture, as_weights, magnitude
+from scs.matching.products import dot, mixed, times
 
 Plane = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -92,7 +93,8 @@ class Explainer:
         self._inner = self._depth()
         self._trend = self._ramp()
         self._model = self._tangents(self._filled(values))
-        self._normal = self._model.astype(np.float64) @ self._model.T.astype(np.float64)
+        rows = self._model.astype(np.float64)
+        self._normal = np.stack([times(rows, row) for row in rows])
         diagonal = np.diag(self._normal)
         self._damped = self._normal + np.diag(1e-6 * diagonal + 1e-12 * diagonal[0] + 1e-30)
         self._limits = self._most_changes()
@@ -110,11 +112,12 @@ class Explainer:
             sign: -1 compares with the inverted window.
         """
         window = sign * self._centred(self._window(scene, row, column)).ravel()
-        energy = float(window @ window)
+        energy = dot(window, window)
         if energy <= self._least_energy(scene) or self.flat:
             return NOTHING
-        mix = self._mix(self._model @ window)
-        drawn, shared = float(mix @ self._normal @ mix), float(mix @ (self._model @ window))
+        products = times(self._model, window)
+        mix = self._mix(products)
+        drawn, shared = float(mix @ self._normal @ mix), float(mix @ products)
         if drawn <= 0 or shared <= 0:
             return NOTHING
         return self._judged(mix * (shared / drawn), window, energy, noise)
@@ -148,17 +151,17 @@ class Explainer:
     def _judged(self, mix: Vector, window: Plane, energy: float, noise: Noise) -> Explained:
         """Compare a window with a mix of the template and its changes, as a whole, blurred, and in its worst spot."""
         weights = mix.astype(np.float32)
-        left = (window - weights @ self._model).reshape(self._shape)
+        left = (window - mixed(weights, self._model)).reshape(self._shape)
         count = left.size
         white = self._white(left)
         fine = max(white, min(noise.fine, _WHITE * white)) * count
-        drawn, rest = float(mix @ self._normal @ mix), float(np.vdot(left, left))
+        drawn, rest = float(mix @ self._normal @ mix), dot(left, left)
         doubt = _DOUBT * fine * math.sqrt(3 / count)
         cosine = math.sqrt(drawn / (drawn + max(rest - fine, 0.0) + doubt))
 
         kept = self._kept(_COARSE)
         coarse_noise = max(kept * white, min(noise.coarse, 4 * _WHITE * kept * white))
-        drawn_coarse = float(np.square(weights @ self._coarse).mean())
+        drawn_coarse = float(np.square(mixed(weights, self._coarse)).mean())
         left_coarse = float(np.square(self._blurred(left, _COARSE)).mean())
         doubt = _DOUBT * coarse_noise / math.sqrt(max(1.0, count * kept))
         beyond = max(left_coarse - coarse_noise, 0.0) + doubt
@@ -172,7 +175,7 @@ class Explainer:
 
     def _worst(self, weights: Plane, left: Plane, white: float) -> float:
         spots = self._blurred(left, _LOCAL) * self._inner
-        span = float(np.ptp((weights @ self._local).reshape(self._shape), axis=(0, 1)).max())
+        span = float(np.ptp(mixed(weights, self._local).reshape(self._shape), axis=(0, 1)).max())
         kept = self._kept(_LOCAL)
         usual = _RARE * math.sqrt(2 * math.log(2 + 2 * left.size * kept) * white * kept)
         largest = max(float(spots.max()), -float(spots.min()))

@@ -51,20 +51,18 @@ def suppress_windows(scores: Scores, candidates: Indices, window: tuple[int, int
     reach = mark.shape[0] // 2, mark.shape[1] // 2
     # A rim as wide as the mark spares cutting the mark to size.
     taken = np.zeros((scores.shape[0] + 2 * reach[0], scores.shape[1] + 2 * reach[1]), bool)
+    width, is_taken = taken.shape[1], taken.ravel().data
     kept: list[int] = []
     for block in _best_first(scores.ravel()[candidates], max(_BLOCK, 4 * top)):
         rows, columns = np.divmod(candidates[block], scores.shape[1])
-        while rows.size:
+        places = (rows + reach[0]) * width + columns + reach[1]
+        for place in places[~taken.ravel()[places]].tolist():
             if len(kept) == top:
                 return kept
-            free = ~taken[rows + reach[0], columns + reach[1]]
-            first = int(free.argmax())
-            if not free[first]:
-                break
-            row, column = int(rows[first]), int(columns[first])
-            kept.append(row * scores.shape[1] + column)
-            taken[row : row + mark.shape[0], column : column + mark.shape[1]] |= mark
-            rows, columns = rows[first + 1 :], columns[first + 1 :]
+            if not is_taken[place]:
+                row, column = place // width - reach[0], place % width - reach[1]
+                kept.append(row * scores.shape[1] + column)
+                taken[row : row + mark.shape[0], column : column + mark.shape[1]] |= mark
     return kept
 
 

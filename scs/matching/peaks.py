@@ -159,6 +159,8 @@ def _by_strips(shape: tuple[int, ...], function: Callable[[tuple[int, int]], Res
     """Apply a function to the first and last row of strips of a map, on all cores; each takes little memory."""
     step = max(1, _STRIP // shape[1])
     strips = [(first, min(shape[0], first + step)) for first in range(0, shape[0], step)]
+    if len(strips) == 1:
+        return [function(strips[0])]
     return list(shared_pool(available_threads()).map(function, strips))
 
 

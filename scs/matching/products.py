@@ -1,4 +1,4 @@
-"""Matrix products in pieces so small that the BLAS keeps each in one thread.
+"""Products on the calling thread: of matrices in pieces so small that the BLAS keeps each in one thread, or without it.
 
 Threads are then the caller's: a BLAS that splits a product among threads waits for the slowest of them, and beside
 another busy process that made a search ten times slower.
@@ -6,10 +6,13 @@ another busy process that made a search ten times slower.
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
+Real = TypeVar("Real", bound=np.floating[Any])
 
 # Multiplications in one product: OpenBLAS takes a second thread above 4 * 65,536.
 LARGEST = 4 * 65_536
@@ -30,6 +33,23 @@ def product(left: Matrix, right: Matrix) -> Matrix:
         # All pieces of one width are one call, a stack of small products.
         np.matmul(block, _pieces(right[:, :whole], width), out=_pieces(out[:, :whole], width))
         np.matmul(block, right[:, whole:], out=out[:, whole:])
+    return result
+
+
+def dot(left: NDArray[Any], right: NDArray[Any]) -> float:
+    """Sum the products of two arrays of one shape."""
+    return float(np.einsum("i,i->", left.ravel(), right.ravel()))
+
+
+def times(matrix: NDArray[Real], vector: NDArray[Real]) -> NDArray[Real]:
+    """Multiply ``(rows, inner)`` by ``(inner,)``."""
+    result: NDArray[Real] = np.einsum("ij,j->i", matrix, vector)
+    return result
+
+
+def mixed(weights: NDArray[Real], rows: NDArray[Real]) -> NDArray[Real]:
+    """Sum a few rows ``(rows, numbers)``, each times its weight."""
+    result: NDArray[Real] = np.einsum("i,ij->j", weights, rows)
     return result
 
 

@@ -22,7 +22,8 @@ Scores = NDArray[np.float32]
 
 SURE = 0.8  # Pearson's r of the best match, below which the whole map is asked
 _SPARE = 12  # places that are followed beside the matches that are asked for
-_MOST = 96  # of more places, as in a texture, the whole map tells faster
+_MOST = 96  # of more places, as in a texture, the whole map tells faster,
+_MOST_SHARE = 3  # unless its pixels are so many times as many as the numbers that following the places compares
 _SLACK = 0.12  # by how much less than expected a match may score in the shrunk scene; measured by bench/coarse.py
 _AROUND = 12  # places on each side of a match of which the exact map is made
 
@@ -79,7 +80,7 @@ class Candidates:
         if len(apart) >= search.top:
             level = max(level, sorted(self._followed[place][2] for place in apart)[-search.top])
         others = self.maxima[self._values >= self._least(level)].tolist()
-        if len(others) > _MOST:
+        if len(others) > max(_MOST, self._scene.size // (_MOST_SHARE * self._follower.numbers)):
             return None
         self._follow(others)
         found = sorted(self._followed.items(), key=lambda item: (-round(item[1][2], 5), item[1]))
@@ -119,6 +120,8 @@ class Candidates:
 
     def _follow(self, small: list[int]) -> None:
         new = [place for place in small if place not in self._followed]
+        if not new:
+            return
         rows, columns = np.divmod(np.array(new, np.intp), self.scores.shape[1])
         starts = np.stack([rows, columns], 1) * self._plan.factor + np.array(self._shift)
         places, scores = self._follower.follow(self._scene, starts)
@@ -144,14 +147,18 @@ class Candidates:
         return bool(kept) and bool((_overlap(self.size, np.abs(np.array(kept) - place)) > overlap).any())
 
     def _summit(self, row: int, column: int, search: Search) -> tuple[tuple[int, int], Peak]:
-        """Climb to the highest place near another; the result is that place, and its peak between the places."""
+        """Climb to the highest place near another; the result is that place, and its peak between the places.
+
+        All that is nearer than two pixels of the shrunk scene overlaps too much to be another match.
+        """
+        reach = min(2 * self._plan.factor, _AROUND)
         while True:
             top, left = max(row - _AROUND, 0), max(column - _AROUND, 0)
             last_row, last_column = min(row + _AROUND, self._last[0]), min(column + _AROUND, self._last[1])
             part = self._scene[top : last_row + self.size[0], left : last_column + self.size[1]]
             scores = score_map(part, self._template, search.method, p=search.p).scores
-            first_row, first_column = max(row - top - 2, 0), max(column - left - 2, 0)
-            near = scores[first_row : row - top + 3, first_column : column - left + 3]
+            first_row, first_column = max(row - top - reach, 0), max(column - left - reach, 0)
+            near = scores[first_row : row - top + reach + 1, first_column : column - left + reach + 1]
             i, j = (int(index) for index in np.unravel_index(int(near.argmax()), near.shape))
             best = top + first_row + i, left + first_column + j
             if max(abs(best[0] - row), abs(best[1] - column)) <= 1:

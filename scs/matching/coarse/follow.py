@@ -20,6 +20,7 @@ _MOST_NUMBERS = 2**16
 # Levels at which rivals are followed no further: a template is told from others by so many pixels.
 _ENOUGH = 2**12
 _LIKELY = 0.6  # Pearson's r of what is followed all the way
+_FEW = 4  # places that are followed sooner than threads are woken
 _REACH = 2  # places that are tried on each side, at each level: it lies at most one and a half away
 
 
@@ -56,6 +57,11 @@ class Follower:
             factor //= 2
             self._levels.append(_level(values, factor))
 
+    @property
+    def numbers(self) -> int:
+        """Numbers of the template that are compared with each of the windows around a place, at the finest level."""
+        return self._levels[-1].unit.size
+
     def follow(self, scene: Array, places: Places) -> tuple[Places, NDArray[np.float32]]:
         """Find the best places near others.
 
@@ -72,6 +78,8 @@ class Follower:
         last = np.array([scene.shape[0] - self._size[0], scene.shape[1] - self._size[1]])
         places = np.clip(places, 0, last)
         lines = scene.reshape(scene.shape[0], -1)
+        if len(places) < _FEW:
+            return self._follow(lines, places, last)
         threads = available_threads()
         parts = [part for part in np.array_split(places, threads) if len(part)]
         done = list(shared_pool(threads).map(lambda part: self._follow(lines, part, last), parts))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.methods import Method
+from scs.matching.products import dot
 
 _FLAT = 1e-13  # a template whose energy falls below this share as its mean is removed holds nothing but rounding
 
@@ -39,7 +40,7 @@ def prepare_kernel(template: NDArray[Any], weights: NDArray[np.float64] | None, 
     if weights is None:
         return _unweighted(values, method.centred)
     weighed = weights * (values - weighted_means(values, weights)) if method.centred else weights * values
-    norm = float(np.linalg.norm(weighed))
+    norm = math.sqrt(dot(weighed, weighed))
     if norm**2 <= _FLAT * float(np.sum(np.square(weights * values))):
         return Kernel(np.zeros_like(values), 0.0)
     if method.centred:
@@ -50,8 +51,8 @@ def prepare_kernel(template: NDArray[Any], weights: NDArray[np.float64] | None, 
 def _unweighted(values: NDArray[np.float64], centred: bool) -> Kernel:
     """See ``prepare_kernel``."""
     unit = values - values.mean((1, 2), keepdims=True) if centred else values
-    square = float(np.vdot(unit, unit))
-    if square <= _FLAT * float(np.vdot(values, values)):
+    square = dot(unit, unit)
+    if square <= _FLAT * dot(values, values):
         return Kernel(np.zeros_like(values), 0.0)
     norm = math.sqrt(square)
     return Kernel((unit - unit.mean((1, 2), keepdims=True)) / norm if centred else unit / norm, norm)
