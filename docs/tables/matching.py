@@ -82,6 +82,16 @@ def coarse():
     return table(["scene", "cases", "answered", "their matches", "lost", "`present` differs"], rows)
 
 
+def find():
+    rows = []
+    for case in read("find", "cases"):
+        ours = case["find"]["median_ms"]
+        spread = "{:.0f} to {:.0f}".format(*case["find"]["quartiles_ms"])
+        peers = (case.get(name, {}).get("median_ms") for name in ("pyramid", "whole map", "matchTemplate"))
+        rows.append([case["case"], f"{ours:.0f} ({spread})", *(times(peer / ours) if peer else "" for peer in peers)])
+    return table(["scene, template", "`find`, ms", "pyramid by ours", "our whole map by ours", "`matchTemplate` by ours"], rows)
+
+
 def memory():
     peaks = read("match", "bank_peak_megabytes")
     rows = [["MB at the peak", *(f"{megabytes:.0f}" for megabytes in peaks.values())]]
@@ -208,6 +218,7 @@ TABLES = (
     bank,
     memory,
     coarse,
+    find,
     presence,
     posed_presence,
     turned,
