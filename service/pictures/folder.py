@@ -21,7 +21,7 @@ def files_in(folder: Path) -> Iterator[Path]:
     """
     with os.scandir(folder) as scanned:
         entries = sorted((entry for entry in scanned if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    yield from (folder / entry.name for entry in entries if entry.is_file() or _leads_nowhere(entry))
+    yield from (folder / entry.name for entry in entries if _leads_nowhere(entry) or entry.is_file())
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from files_in(folder / entry.name)
