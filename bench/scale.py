@@ -3,8 +3,9 @@
 What a question takes comes from bench/results/serve.json (processor time of one process, of whoever asks, and of
 ONNX Runtime), bench/results/map.json (photographs, and the search of gigapixels) and a short measurement of the
 networks here, of which only the ratio to each other counts. bench/queueing.py simulates it, and that is compared with
-the rates in serve.json: of one process of ours, of two of a service by hand, and of 2 and 4 workers of ours once
-`bench/serve.py` has measured those (sections `workers-MODEL`). Then the same service times say how many machines a
+the rates in serve.json: of one process of ours, of two of a service by hand, and of 1, 2 and 4 workers of ours where
+`bench/serve.py` has measured those (sections `workers-MODEL`), by the processor time that one worker took in that run.
+Then the same service times say how many machines a
 million pictures a second need, and 10 gigapixels searched in a second; what is assumed beside them is in ASSUMED.
 Writes bench/results/scale.json and docs/pictures/scale.png.
 
@@ -106,14 +107,23 @@ def photograph_s(mapped):
 
 
 def checks(served, model, demand):
-    """What was measured beside what is simulated; service times come from one process at 16 connections alone."""
+    """What was measured beside what is simulated; service times come from one process at 16 connections alone.
+
+    Workers were measured apart, when the cores were as much slower as a question took them more time.
+    """
     cases = [each for each in served["cases"] if (each["model"], each["upload"]) == (model, "png")]
     by_hand = Demand(side_of(served, model, MEASURED_AT, "by hand")["cpu_us"] / 1e6, client_s=demand.client_s)
     measured = [("by hand", 2, by_hand, case["connections"], case["sides"]["by hand, 2 processes"]) for case in cases]
     measured += [("ours", 1, demand, case["connections"], case["sides"]["ours"]) for case in cases]
-    for case in served.get(f"workers-{model}", []):
-        for name, workers in (("ours", 2), ("4 workers", 4)):
-            measured.append(("ours", workers, demand, case["connections"], case["sides"][name]))
+    of_workers = {case["connections"]: case["sides"] for case in served.get(f"workers-{model}", [])}
+    if of_workers:
+        slower = of_workers[MEASURED_AT]["1 worker"]["cpu_us"] / side_of(served, model, MEASURED_AT, "ours")["cpu_us"]
+        then = Demand(slower * demand.loop_s, slower * demand.network_s, client_s=slower * demand.client_s)
+        measured += [
+            ("workers", workers, then, connections, sides[name])
+            for workers, name in ((1, "1 worker"), (2, "ours"), (4, "4 workers"))
+            for connections, sides in of_workers.items()
+        ]
     return [checked(model, *each) for each in measured]
 
 

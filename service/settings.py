@@ -60,6 +60,8 @@ def _checked_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _counted(value: object) -> object:
     """Return one worker a core for ``auto``; elsewhere than on Linux, where workers cannot share a port, one."""
+    if isinstance(value, str) and not re.fullmatch(r"auto|-?\d+", value):
+        raise PydanticCustomError("workers", "a number of processes, or auto, was needed")
     if value != "auto":
         return value
     return min(usable_cores(), MOST_WORKERS) if sys.platform == "linux" else 1

@@ -17,6 +17,7 @@ import matching
 import onnx_op
 import operations
 import readme
+import scale
 import scs_or_conv
 import teach
 from results import NotMeasuredError, table
@@ -58,7 +59,7 @@ def lab_table(topic, name):
 
 TABLES = {
     one.__name__: one
-    for page in (architecture, explorer, laboratory, matching, onnx_op, operations, readme, scs_or_conv, teach)
+    for page in (architecture, explorer, laboratory, matching, onnx_op, operations, readme, scale, scs_or_conv, teach)
     for one in page.TABLES
 }
 TABLES |= {

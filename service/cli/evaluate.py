@@ -103,6 +103,8 @@ def evaluate(
         each.show()
         if each is accuracy and chosen.sentence:
             say(chosen.sentence)
+    if write_card:
+        say(f"written to the card of {model.card.name} {model.card.version}")
     if out:
         say(f"written to {out}: {', '.join(PICTURES)}")
     elif len(measurements) == 1:

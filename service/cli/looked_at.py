@@ -29,12 +29,14 @@ class Looked:
         taught: their features, without those that were there already.
         pictures: the files, by SHA-256.
         repeated: names of those that were there already.
+        broken: names of those that cannot be read, with what is wrong.
         wanted: the size that they are decoded to.
     """
 
     taught: Taught
     pictures: Mapping[str, LabelledPicture]
     repeated: tuple[str, ...]
+    broken: tuple[str, ...]
     wanted: InputCard
 
 
@@ -84,7 +86,7 @@ def look(
         tuple(digests[each.name] for each in kept),
     )
     _check(data, taught, before)
-    return Looked(taught, {digests[each.name]: each for each in kept}, repeated, wanted)
+    return Looked(taught, {digests[each.name]: each for each in kept}, repeated, tuple(broken), wanted)
 
 
 def _is_none(label: str) -> bool:

@@ -108,7 +108,9 @@ def _not_seen(data: LabelledPictures, card: ModelCard) -> tuple[list[LabelledPic
     chosen = [each for each in data.pictures if each.split == "test"]
     if chosen:
         return chosen, f"on the {len(chosen):,} pictures in the test part of {data.name}"
-    return list(data.pictures), f"on all {len(data.pictures):,} pictures of {data.name}"
+    seen = card.taught is not None and data.name in card.taught.data.split(", ")
+    taught = "; it was taught data of that name, and what it has seen flatters it" if seen else ""
+    return list(data.pictures), f"on all {len(data.pictures):,} pictures of {data.name}{taught}"
 
 
 def _as_labels(data: LabelledPictures, card: ModelCard) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

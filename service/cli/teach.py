@@ -91,12 +91,13 @@ def teach(
     if out:
         write_pictures(out, card, left_out, looked, settings)
     if json:
-        say_json(json_format.dumps(taught_figures(card, left_out), indent=2))
+        say_json(json_format.dumps(taught_figures(card, left_out, looked), indent=2))
         return
     print_taught(card, left_out)
-    if looked.repeated:
-        more = f" and {len(looked.repeated) - 1} more" if len(looked.repeated) > 1 else ""
-        say(f"left out, since it is there already: {looked.repeated[0]}{more}")
+    for why, names in (("it is there already", looked.repeated), ("it cannot be read", looked.broken)):
+        if names:
+            more = f"; and {len(names) - 1} more" if len(names) > 1 else ""
+            say(f"left out, since {why}: {names[0]}{more}")
     if out:
         say(f"drawn in {out}: confusion.png, hardest.png")
     say(f"written to {into / name / str(card.version)}; try: scs predict photo.jpg --model {name} --repository {into}")

@@ -14,15 +14,21 @@ _BEGINNING = 32  # bytes that tell what a file is
 def files_in(folder: Path) -> Iterator[Path]:
     """Yield the files in a folder at any depth, by name within each folder; what is hidden is left out.
 
+    A link that leads nowhere counts as a file: whoever reads it says so, where to leave it out would say nothing.
+
     Raises:
         OSError: a folder cannot be read.
     """
     with os.scandir(folder) as scanned:
         entries = sorted((entry for entry in scanned if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    yield from (folder / entry.name for entry in entries if entry.is_file())
+    yield from (folder / entry.name for entry in entries if _leads_nowhere(entry) or entry.is_file())
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from files_in(folder / entry.name)
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def is_picture_file(path: Path) -> bool:

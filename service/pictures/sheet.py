@@ -26,6 +26,22 @@ BAR_HEIGHT = 8
 WHITE, INK, SOFT, FAINT = "#ffffff", "#1a1a1a", "#666666", "#d4d4d4"
 HEADLINE, HEADING, BODY, SMALL = 34, 22, 15, 13  # font sizes in pixels
 DRAWABLE = {ord("×"): "x", ord("−"): "-", ord("–"): "-", ord("—"): "-", ord("→"): ">", ord("·"): "·", ord("…"): "…"}
+_LATIN = str.maketrans(
+    {
+        "ß": "ss",
+        "æ": "ae",
+        "Æ": "Ae",
+        "œ": "oe",
+        "Œ": "Oe",
+        "ø": "o",
+        "Ø": "O",
+        "ł": "l",
+        "Ł": "L",
+        "đ": "d",
+        "Đ": "D",
+        "ı": "i",
+    }
+)  # letters that are no other letter with a mark
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +205,7 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, room: int) -> Iterator[str]:
 
 def _drawable(text: str) -> str:
     """The nearest text in the characters that Pillow's bundled font has: ASCII and a few more."""
-    letters = unicodedata.normalize("NFD", printable(text)).translate(DRAWABLE)
+    letters = unicodedata.normalize("NFD", printable(text)).translate(DRAWABLE).translate(_LATIN)
     known = (letter for letter in letters if not unicodedata.combining(letter))
     return "".join(letter if letter.isascii() or letter in DRAWABLE.values() else "?" for letter in known)
 

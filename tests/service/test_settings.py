@@ -179,3 +179,5 @@ def test_auto_is_a_worker_for_each_core_where_workers_can_share_a_port(monkeypat
     monkeypatch.setenv("SCS_WORKERS", "auto")
     assert read_settings().workers == workers
     assert read_settings(workers="2").workers == 2
+    with pytest.raises(OptionError, match="^SCS_WORKERS: a number of processes, or auto, was needed; 'all' came$"):
+        read_settings(workers="all")

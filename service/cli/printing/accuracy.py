@@ -47,12 +47,12 @@ def print_accuracy(card: ModelCard, result: Evaluation) -> None:
 
 
 def print_confusion(result: Evaluation) -> None:
-    """Print the confusion matrix, with recall and precision."""
+    """Print the confusion matrix, with recall and precision where there is something that they are a share of."""
     print("\nrows: true class; columns: predicted class")
     headings = [label[:4] for label in result.classes]  # ten classes fit into 80 columns
     table = PlainTable("", *headings, "recall", "precis.", box=None, padding=(0, 1, 0, 0))
-    for label, row, recall, precision in zip(
-        result.classes, result.confusion, result.recall, result.precision, strict=True
-    ):
-        table.add_row(label, *(str(count) for count in row), f"{recall:.1%}", f"{precision:.1%}")
+    for number, (label, row) in enumerate(zip(result.classes, result.confusion, strict=True)):
+        recall = f"{result.recall[number]:.1%}" if row.any() else "-"
+        precision = f"{result.precision[number]:.1%}" if result.confusion[:, number].any() else "-"
+        table.add_row(label, *(str(count) for count in row), recall, precision)
     table.show()

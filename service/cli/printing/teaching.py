@@ -10,11 +10,12 @@ from service.cli.printing.plain import say
 
 if TYPE_CHECKING:
     from service.cli.left_out import LeftOut
+    from service.cli.looked_at import Looked
 
 _MOST_ROWS = 20  # of a confusion that is printed
 
 
-def taught_figures(card: ModelCard, left_out: LeftOut) -> dict[str, object]:
+def taught_figures(card: ModelCard, left_out: LeftOut, looked: Looked) -> dict[str, object]:
     """Return all figures by name, for JSON."""
     assert card.taught is not None
     found = left_out.evaluation
@@ -24,6 +25,8 @@ def taught_figures(card: ModelCard, left_out: LeftOut) -> dict[str, object]:
         "labels": card.labels,
         **card.taught.model_dump(),
         "confusion": found.confusion.tolist() if found else None,
+        "repeated": looked.repeated,
+        "broken": looked.broken,
         "hardest": [vars(each) for each in left_out.pictures],
     }
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from service.cli.main import main
+from service.map.processes import prepare
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def scs(tmp_path, monkeypatch, capsys):
     ):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", "system")
+    monkeypatch.setattr("service.map.processes.keep_priority", prepare)  # or the tests that follow have it, too
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> tuple[int, str, str]:

@@ -204,8 +204,30 @@ def test_strange_names_other_things_and_single_pictures_are_taught(scs, capsys):
     Path("other/brick").rename("photos/None of These ")
     assert scs(*TEACH, "--json", "--skip-broken") == 0
     figures = json.loads(capsys.readouterr().out)
+    (broken,) = figures["broken"]
+    assert broken.startswith('[b]c"a: t; <i>/note.txt: ') and figures["repeated"] == []
     assert figures["labels"] == ['[b]c"a: t; <i>', "cup of coffee", "rocket", "none of these"]
     assert figures["other_things"] == 3 and figures["false_alarms"]["of"] == 8 and figures["right"]["of"] == 3
+    assert scs(*TEACH, "--skip-broken") == 0
+    told = capsys.readouterr().out
+    assert f"left out, since it cannot be read: {broken}\n" in told
+    rows = {line[:10]: line.split()[-2:] for line in told.splitlines()}
+    assert (
+        rows["rocket    "] == rows["cup of cof"] == ["-", "-"]
+    )  # one picture each: none was asked, and none called so
+
+
+def test_an_evaluation_on_what_was_taught_says_so_and_that_it_wrote_the_card(scs, capsys):
+    assert scs(*TEACH) == 0
+    assert scs("evaluate", "things", "--data", "photos", "--write-card") == 0
+    told = capsys.readouterr().out
+    assert "on all 10 pictures of photos; it was taught data of that name, and what it has seen flatters it" in told
+    assert "written to the card of things 1" in told
+    accuracy = find(Path("models"), "things").card().accuracy
+    assert accuracy.images == 10 and "flatters" in accuracy.note
+    lay(Path("new"), {"rocket": 2, "cat": 2}, first=20)
+    assert scs("evaluate", "things", "--data", "new") == 0
+    assert "on all 4 pictures of new\n" in capsys.readouterr().out
 
 
 def test_a_transformer_without_classes_that_takes_one_size_is_taught(scs, capsys):

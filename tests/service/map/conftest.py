@@ -13,7 +13,7 @@ pytest.importorskip("pyarrow", reason="needs the extra `map`")
 from service.api.predict import PredictOptions
 from service.map.mapping import map_pictures
 from service.map.predict import PredictTask
-from service.map.processes import map_here
+from service.map.processes import map_here, prepare
 from service.map.run import Run
 from service.map.task import Task
 from service.settings import Settings
@@ -23,7 +23,8 @@ MODEL = "cifar10-conv"
 
 @pytest.fixture(autouse=True)
 def variables(monkeypatch):
-    """Those that a run sets for its processes are as they were, afterwards."""
+    """Those that a run sets for its processes are as they were, afterwards; so is the priority of what is forked."""
+    monkeypatch.setattr("service.map.processes.keep_priority", prepare)
     for name in (
         "SCS_THREADS",
         "OMP_NUM_THREADS",

@@ -102,6 +102,18 @@ def test_what_is_listed_and_is_not_there_fails_when_it_is_read(folder):
         read(missing)
 
 
+def test_a_link_in_a_folder_that_leads_nowhere_is_not_passed_over(folder, files):
+    (folder / "gone.png").symlink_to(folder / "elsewhere.png")
+    (folder / "gone.tar").symlink_to(folder / "elsewhere.tar")
+    (folder / "round.jpg").symlink_to(folder / "round.jpg")
+    lost = ["gone.png", "gone.tar", "round.jpg"]
+    found = {each.name: each for each in listed(folder)}
+    assert set(found) == {f"{folder}/{name}" for name in (*files, *lost)}
+    for name in lost:
+        with pytest.raises(OSError):
+            read(found[f"{folder}/{name}"])
+
+
 def test_what_is_listed_and_is_no_file_fails_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path / "pipe.png", Path("/dev/zero")):

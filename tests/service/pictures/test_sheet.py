@@ -4,7 +4,7 @@ from PIL import Image
 from skimage import data
 
 from service.colours import DIVERGING, SEQUENTIAL
-from service.pictures.sheet import COLUMNS, PANEL, WIDTH, LayerRow, Panel, draw_sheet
+from service.pictures.sheet import COLUMNS, INK, PANEL, WIDTH, LayerRow, Panel, draw_sheet, lettering
 
 RED = DIVERGING[255]
 
@@ -118,3 +118,10 @@ def test_letters_the_font_lacks_are_drawn_as_the_nearest_that_it_has():
 def test_a_sheet_without_words_or_layers_is_still_a_sheet():
     assert isinstance(draw_sheet(data.camera()[..., None], [], ""), Image.Image)
     assert sheet_of(name="", caption="", title="").width == WIDTH
+
+
+@pytest.mark.parametrize(
+    "text, drawn", [("Straße nach Süd", "Strasse nach Sud"), ("Łódź, Ærø", "Lodz, Aero"), ("猫", "?")]
+)
+def test_letters_that_the_font_has_not_are_drawn_as_the_nearest_that_it_has(text, drawn):
+    assert lettering(text, 15, INK, 400) == lettering(drawn, 15, INK, 400)
