@@ -1,6 +1,7 @@
 """Time what a reader of the explorer waits for, in Chromium: from the action to what it shows.
 
 Each repetition has a picture that the service has not seen. Layers are run at 512 pixels, as the page does unless told.
+A box is drawn once everything is there about the one before it; the last one as soon as the one before it is shown.
 
 Prints a table and writes bench/results/explorer.json.
 
@@ -83,9 +84,10 @@ def once(page, size, seed):
     def click(selector, shown):
         return timed(f"() => document.querySelector({selector!r}).click()", shown)
 
-    def asked(at, where):
+    def asked(at, where, rests=True):
         shown = timed(BOX.format(numbers=json.dumps(box(*size, at))), FOUND.format(where=where))
-        page.wait_for_load_state("networkidle")
+        if rests:
+            page.locator('scs-finds [data-where="class_map"]').wait_for()  # what is asked last
         return shown
 
     give = GIVE.format(content=picture(*size, seed))
@@ -96,7 +98,8 @@ def once(page, size, seed):
     found["first box, in the pixels"] = asked(0, "pixels")
     found["second box, in the pixels"] = asked(1, "pixels")
     page.locator(f'[data-where="{LAYER}"]').click()
-    found[f"third box, in {LAYER}"] = asked(2, LAYER)
+    found[f"third box, in {LAYER}"] = asked(2, LAYER, rests=False)
+    found["fourth box, straight after it"] = asked(3, LAYER)
     found["similarity under the pointer"] = pointer(page)
     return found
 

@@ -54,6 +54,7 @@ def show(page: Page, address: str) -> None:
     page.locator("scs-finds caption", has_text="block3").wait_for(timeout=120_000)
     page.locator(".channel canvas").first.wait_for()
     page.locator(".answer").nth(1).wait_for()
+    page.locator('scs-finds [data-where="class_map"]').wait_for()  # what is asked last
     page.wait_for_timeout(1000)
 
 

@@ -15,9 +15,10 @@ class Notices extends HTMLElement {
   /** @type {string[]} */ kinds = [];
 
   refresh() {
-    const said = this.kinds.flatMap((kind) => {
-      const text = session.notices.get(kind);
-      return text ? [make("p", { class: "failure", "data-notice": kind, text })] : [];
+    const texts = this.kinds.map((kind) => session.notices.get(kind));
+    const said = this.kinds.flatMap((kind, at) => {
+      const text = texts[at];
+      return text && texts.indexOf(text) === at ? [make("p", { class: "failure", "data-notice": kind, text })] : [];
     });
     this.replaceChildren(...said);
     this.classList.toggle(

@@ -168,8 +168,12 @@ function askClassMap() {
   });
 }
 
-/** Look for what is in the box: in the pixels, and in every layer; first in the layer that is open and looked at. */
+/**
+ * Look for what is in the box: in the pixels, and in every layer; first in the layer that is open and looked at. One
+ * after another where nobody waits, so that another box finds a core that is free.
+ */
 export async function askFinds() {
+  for (const kind of ["pixels", "features"]) session.giveUp(kind);
   session.finds = [];
   session.tell("finds");
   const own = (lastBox = {});
@@ -182,8 +186,7 @@ export async function askFinds() {
   const first = comparable && layer ? inLayers(layer) : null;
   if (where === layer) await first; // and does not share the cores with what is not looked at
   if (lastBox !== own) return;
-  session.run("pixels", (signal) => askPixels(box, signal));
-  await first;
+  await Promise.all([first, session.run("pixels", (signal) => askPixels(box, signal))]);
   if (comparable && lastBox === own) inLayers("all");
 }
 

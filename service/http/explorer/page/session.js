@@ -189,6 +189,17 @@ class Session extends EventTarget {
   }
 
   /**
+   * Give up what of its kind still runs; nothing of it is shown.
+   *
+   * @param {string} kind
+   */
+  giveUp(kind) {
+    this.#running.get(kind)?.abort();
+    this.#running.delete(kind);
+    if (this.busy.delete(kind)) this.tell("busy");
+  }
+
+  /**
    * @param {string} kind
    * @param {unknown} error
    */

@@ -170,6 +170,14 @@ def test_a_failure_is_shown_where_it_happens_in_the_words_of_the_api(page, addre
     expect(page.locator(".answer .failure")).to_have_text(said)
 
 
+def test_a_link_to_a_version_that_is_gone_says_once_which_there_are(page, address):
+    page.goto(f"{address}/#model=cifar10-scs&version=77")
+    page.reload()
+    expect(page.locator("[data-notice]")).to_have_text("no version 77 of cifar10-scs; there are: 2")
+    page.goto(f"{address}/#model=cifar10-scs&version=2")
+    expect(page.locator("[data-notice]")).to_have_count(0)
+
+
 def test_nothing_moves_for_those_who_want_it_still(browser, address):
     page = browser.new_page(reduced_motion="reduce")
     page.goto(f"{address}/")

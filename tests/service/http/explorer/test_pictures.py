@@ -1,6 +1,7 @@
 """Pictures that are refused, odd or chosen again, and how often the service is asked about one."""
 
 import io
+import re
 
 import pytest
 from PIL import Image
@@ -71,3 +72,19 @@ def test_a_box_is_asked_about_once_in_the_pixels_and_first_in_the_layer_that_is_
     routes = [address.rpartition("/")[2] for address, _, _ in asked]
     assert routes == ["activations", "match", "activations"]
     assert "layers=block3" in asked[0][2]
+
+
+def test_what_is_asked_about_a_box_is_given_up_once_another_is_drawn(page):
+    open_cat(page)
+    open_layer(page, "block2")
+    drag(page, 100, 100, 60, 40)
+    page.locator('[data-where="block2"]').click()
+    expect(page.locator("scs-finds caption")).to_contain_text("block2")
+    held = []  # routes, never answered
+    page.route(re.compile("/match"), lambda route: held.append(route))
+    with page.expect_request(re.compile("/match")):
+        drag(page, 300, 200, 60, 40)
+    page.route(re.compile("layers=block2"), lambda route: held.append(route))
+    with page.expect_event("requestfailed", lambda request: "/match" in request.url):
+        drag(page, 200, 100, 60, 40)
+    expect(page.locator("scs-finds table")).to_have_count(0)
