@@ -2,7 +2,7 @@
 /** `<scs-controls>`: what lies over the picture, its scale, opacity and threshold, and the legend of its colours. */
 
 import { paint } from "./colours.js";
-import { labelled, make, select, short } from "./dom.js";
+import { labelled, make, onceAFrame, select, short } from "./dom.js";
 import { drawn, shownMap } from "./overlay.js";
 import { session } from "./session.js";
 
@@ -65,16 +65,7 @@ class Controls extends HTMLElement {
     this.refresh();
   }
 
-  waiting = false;
-
-  refresh() {
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      this.update();
-    });
-  }
+  refresh = onceAFrame(() => this.update());
 
   update() {
     const { view } = session;

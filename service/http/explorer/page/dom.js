@@ -1,5 +1,5 @@
 // @ts-check
-/** Making elements without markup in strings, which Trusted Types would refuse. */
+/** Making elements without markup in strings, which Trusted Types would refuse, and drawing them once a frame. */
 
 /**
  * Make an element.
@@ -74,4 +74,22 @@ export function short(value) {
   const size = Math.abs(value);
   if (size !== 0 && (size < 0.001 || size >= 100000)) return value.toExponential(1);
   return String(Number(value.toPrecision(3)));
+}
+
+/**
+ * Put work off to the next frame, where it is done once, however often it was asked for.
+ *
+ * @param {() => void} work
+ * @returns {() => void} asks for it
+ */
+export function onceAFrame(work) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      work();
+    });
+  };
 }

@@ -2,7 +2,7 @@
 /** `<scs-kernel>`: the kernel of the open channel, the patch below it and their product, and the formula's numbers. */
 
 import { paint, scaleFor } from "./colours.js";
-import { make, short } from "./dom.js";
+import { make, onceAFrame, short } from "./dom.js";
 import { norm, patchAt } from "./kernels.js";
 import { channelMap, pinned } from "./overlay.js";
 import { cellAt } from "./places.js";
@@ -27,16 +27,7 @@ class Kernel extends HTMLElement {
 
   /** Canvases of the parts of each channel that is drawn. @type {{ channel: number, parts: HTMLCanvasElement[] }[]} */
   cells = [];
-  waiting = false;
-
-  refresh() {
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      this.update();
-    });
-  }
+  refresh = onceAFrame(() => this.update());
 
   rebuild() {
     const { kernel } = session;

@@ -2,7 +2,7 @@
 /** `<scs-stage>`: the picture, the map over it, and the boxes on it; here boxes are drawn and places pointed at. */
 
 import { paint } from "./colours.js";
-import { draw, make } from "./dom.js";
+import { draw, make, onceAFrame } from "./dom.js";
 import { drawn, pinned, shownMap } from "./overlay.js";
 import { cellAt, parseBox, seenBy, within, writeBox } from "./places.js";
 import { session } from "./session.js";
@@ -43,7 +43,6 @@ class Stage extends HTMLElement {
   }
 
   /** @type {{ x: number, y: number, screenX: number, screenY: number } | null} */ started = null;
-  waiting = false;
 
   showPicture() {
     const { picture } = session;
@@ -59,16 +58,10 @@ class Stage extends HTMLElement {
     this.refresh();
   }
 
-  /** Draw once, however many changes come before the next frame. */
-  refresh() {
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      this.drawMap();
-      this.drawMarks();
-    });
-  }
+  refresh = onceAFrame(() => {
+    this.drawMap();
+    this.drawMarks();
+  });
 
   drawMap() {
     const { overlay } = this;

@@ -1,7 +1,7 @@
 // @ts-check
 /** `<scs-unit>`: the unit below the pointer: what it sees, its value, and the formula's numbers for two places. */
 
-import { labelled, make, short } from "./dom.js";
+import { labelled, make, onceAFrame, short } from "./dom.js";
 import { channelMap, featuresOf, pinned } from "./overlay.js";
 import { cut } from "./picture.js";
 import { cellAt, seenBy } from "./places.js";
@@ -45,16 +45,7 @@ class Unit extends HTMLElement {
     session.on(["hover", "view", "maps"], () => this.refresh());
   }
 
-  waiting = false;
-
-  refresh() {
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      this.update();
-    });
-  }
+  refresh = onceAFrame(() => this.update());
 
   update() {
     const { maps, view } = session;
