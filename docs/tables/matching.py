@@ -89,7 +89,8 @@ def find():
         spread = "{:.0f} to {:.0f}".format(*case["find"]["quartiles_ms"])
         peers = (case.get(name, {}).get("median_ms") for name in ("pyramid", "whole map", "matchTemplate"))
         rows.append([case["case"], f"{ours:.0f} ({spread})", *(times(peer / ours) if peer else "" for peer in peers)])
-    return table(["scene, template", "`find`, ms", "pyramid by ours", "our whole map by ours", "`matchTemplate` by ours"], rows)
+    heads = ["scene, template", "`find`, ms", "pyramid by ours", "our whole map by ours", "`matchTemplate` by ours"]
+    return table(heads, rows)
 
 
 def memory():
