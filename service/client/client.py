@@ -40,7 +40,7 @@ class Client:
         timeout_s: seconds without a byte after which an answer is given up.
         patience_s: seconds that one question may wait for a busy service, in sum. It is asked again when its
             ``Retry-After`` says, and not at all where that is later; and where a connection is lost before the answer,
-            or a proxy answers that a replica is gone, after pauses that double. 0: never.
+            or a proxy answers that a replica is gone, after pauses that double, in a quarter of them. 0: never.
         start_s: seconds in which to go on asking a service that refuses the connection, or whose model is not ready.
 
     Every method raises :class:`scs.errors.ServerError` where the service cannot be reached, its subclass

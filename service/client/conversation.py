@@ -21,6 +21,7 @@ Answer = TypeVar("Answer")
 
 _MOST_KNOWN = 10_000  # digests that are remembered
 _MOST_SAID = 2000  # letters of a refusal
+_FOR_LOST = 0.25  # of the patience: another replica answers soon, and what still fails then is broken
 _PAUSE_S = 0.25  # between two looks for a service that is starting
 # An idle connection is closed here before the service closes it, after five seconds: a request would be lost between.
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4.0)
@@ -85,8 +86,8 @@ class Conversation:
         url: of the service.
         headers: of every request.
         timeout_s: seconds without a byte after which a request is given up.
-        patience_s: seconds that may be waited for a busy service, or after a replica of it is lost, in sum; 0: it is
-            not asked again.
+        patience_s: seconds that may be waited for a busy service, in sum, and a quarter of them after replicas of it
+            are lost; 0: it is not asked again.
         start_s: seconds in which a refused connection, or a model that cannot be used yet, is asked again.
         known: digests of pictures that the service has been sent.
     """
@@ -108,7 +109,7 @@ class Conversation:
         known = question.known
         by_digest = known is not None and (known.digest in self.known or not known.content)
         busy, starting = _Budget(self.patience_s), _Budget(self.start_s)
-        lost = _Losses(busy)
+        lost = _Losses(_Budget(self.patience_s * _FOR_LOST))
         while True:
             try:
                 reply = yield self._request(question.by_digest() if by_digest else question)
