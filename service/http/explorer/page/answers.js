@@ -6,9 +6,15 @@ import { session } from "./session.js";
 
 /** @typedef {import("./types").Ranked} Ranked */
 
+const NO_MODEL = "No model is served here; templates are found all the same. scs import or scs teach brings a model.";
+
 class Answers extends HTMLElement {
   connectedCallback() {
     session.on(["answers", "picture"], () => this.refresh());
+    session.on(["models"], () => {
+      if (session.models.length === 0) this.replaceChildren(make("p", { class: "quiet", text: NO_MODEL }));
+      else if (session.answers.size === 0) this.replaceChildren();
+    });
   }
 
   refresh() {

@@ -11,6 +11,7 @@ from models.imports.importing import import_network
 from models.imports.original import read_original
 from models.imports.wish import Wish
 from models.imports.write import write
+from service.app import create_app
 from tests.models.imports.networks import Residual, export, seeded
 from tests.service.http.explorer.test_everybody import AXE, SCHEMES
 
@@ -135,3 +136,10 @@ def test_axe_finds_nothing_wrong_with_either_and_a_phone_does_not_scroll_sideway
     found = page.evaluate("axe.run('#models-section').then((result) => result.violations)")
     assert not [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found]
     context.close()
+
+
+def test_where_no_model_is_served_the_page_says_so(serve_app, browser, settings, tmp_path):
+    none = settings.model_copy(update={"model_repository": tmp_path})
+    with serve_app(create_app(none)) as url, browser.new_page() as page:
+        page.goto(url)
+        expect(page.locator("scs-answers")).to_contain_text("No model is served here")
