@@ -24,7 +24,8 @@ def read_class_folders(root: Path, fewest: int = FEWEST_CLASSES) -> LabelledPict
     """Read a folder that has a folder for each class, whose files, at any depth, are its pictures.
 
     Where its folders are called ``train``, ``val`` and ``test``, each of these has a folder for each class. Files that
-    begin with a dot are left alone, and so are those beside the folders.
+    begin with a dot are left alone, and so are those beside the folders. A link that leads nowhere is a picture that
+    cannot be read.
 
     Args:
         root: the folder.
@@ -82,4 +83,5 @@ def _pictures(
 
 def _counts(path: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.is_file() and not hidden and path.name.lower() not in _NO_PICTURES
+    leads_nowhere = path.is_symlink() and not path.exists()
+    return (path.is_file() or leads_nowhere) and not hidden and path.name.lower() not in _NO_PICTURES

@@ -231,8 +231,10 @@ def decode_pictures(
     def one(number: int) -> str | None:
         try:
             images[number] = decode(pictures[number].read(), wanted).pixels
-        except (ScsError, OSError) as error:
-            return str(error) or type(error).__name__
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        except ScsError as error:
+            return str(error)
         return None
 
     with ThreadPoolExecutor(usable_cores()) as pool:

@@ -98,20 +98,19 @@ def _order(name: str) -> tuple[int, str]:
 def digest_of_files(root: Path, paths: Sequence[Path]) -> str:
     """Return the SHA-256 of a list of files, with a line ``SHA-256  path`` for each as ``sha256sum`` prints it.
 
+    A file that cannot be read has a dash in place of its SHA-256: whoever decodes it says what is wrong.
+
     Args:
         root: that paths in the list are relative to.
         paths: of the files, in any order; the list is sorted by path.
-
-    Raises:
-        DataError: one cannot be read.
     """
 
     def line(path: Path) -> bytes:
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise DataError(f"{_relative(path, root)} cannot be read: {error.strerror or error}") from None
+        except OSError:
+            digest = "-"
         return f"{digest}  {_relative(path, root)}\n".encode(errors="surrogateescape")
 
     with ThreadPoolExecutor(usable_cores()) as pool:

@@ -52,7 +52,8 @@ class Fitted:
         head: taught all pictures.
         choice: how it was made.
         asked: which of the pictures of classes were left out and asked; none that is alone in its class.
-        logits: of these, each by a head that was taught the others; as :meth:`Head.logits` has them.
+        logits: of these, each by a head that was taught the others, as :meth:`Head.logits` has them; "none of these" by
+            the threshold that the other classes set, so that as many are called so as the rejection has misses.
         rejection: the threshold, and its false alarms and misses.
         most_false_alarms: by which it was set, as :func:`fit` takes them.
     """
@@ -88,7 +89,7 @@ def fit(taught: Taught, most_false_alarms: float | None = None) -> Fitted:
     inside = Scored(scores.max(1), own.labels[asked])
     rejection = set_threshold(inside, _other_things(own, choice, head, taught.others), most_false_alarms)
     head = replace(head, threshold=rejection.threshold)
-    return Fitted(head, choice, asked, head.to_logits(scores), rejection, most_false_alarms)
+    return Fitted(head, choice, asked, head.to_logits(scores, rejection.of_others), rejection, most_false_alarms)
 
 
 def make_head(own: Taught, choice: Choice, temperature: float) -> Head:

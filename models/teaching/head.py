@@ -64,12 +64,13 @@ class Head:
 
     def logits(self, features: NDArray[np.floating]) -> Wide:
         """Return the logits of features: of every class, and of none of them where there is a threshold."""
-        return self.to_logits(self.scores(features))
+        scores = self.scores(features)
+        return self.to_logits(scores, None if self.threshold is None else np.full(len(scores), self.threshold))
 
-    def to_logits(self, scores: Wide) -> Wide:
-        """Return the logits of scores ``(N, classes)``."""
-        if self.threshold is not None:
-            scores = np.concatenate([scores, np.full((len(scores), 1), self.threshold)], 1)
+    def to_logits(self, scores: Wide, thresholds: Wide | None) -> Wide:
+        """Return the logits of scores ``(N, classes)``, and of none of the classes by thresholds ``(N,)`` if any."""
+        if thresholds is not None:
+            scores = np.concatenate([scores, thresholds[:, None]], 1)
         return self.temperature * scores
 
 

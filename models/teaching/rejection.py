@@ -38,11 +38,13 @@ class Rejection:
         threshold: score below which a picture is none of the classes; None where nothing is known to set it by.
         false_alarms: pictures of other things that were given a class.
         misses: pictures of the classes that were left out and not given any.
+        of_others: ``(N,)``, of each picture that was left out, the threshold that the other classes set.
     """
 
     threshold: float | None
     false_alarms: Counted | None
     misses: Counted | None
+    of_others: Wide | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +77,16 @@ def set_threshold(inside: Scored, outside: Scored, most_false_alarms: float | No
     """
     threshold = choose_threshold(inside.scores, outside.scores, most_false_alarms)
     if threshold is None:
-        return Rejection(None, None, None)
-    alarms = misses = 0
+        return Rejection(None, None, None, None)
+    of_others = np.empty(len(inside.scores))
+    alarms = 0
     for label in np.unique(np.concatenate([inside.classes, outside.classes])).tolist():
         others = choose_threshold(inside.without(label), outside.without(label), most_false_alarms)
         used = threshold if others is None else others
         alarms += int((outside.of(label) >= used).sum())
-        misses += int((inside.of(label) < used).sum())
-    return Rejection(threshold, _counted(alarms, outside), _counted(misses, inside))
+        of_others[inside.classes == label] = used
+    misses = int((inside.scores < of_others).sum())
+    return Rejection(threshold, _counted(alarms, outside), _counted(misses, inside), of_others)
 
 
 def _counted(count: int, of: Scored) -> Counted | None:

@@ -62,9 +62,9 @@ def look(
     labels = [index[name] for name in data.classes]
     wanted = network.card.input.model_copy(update={"resize": True})
     given = [each for each in data.pictures if each.split != "test"]
-    fresh, repeated, digests = _without_repeated(given, data, before)
-    read = decoder(settings)
     broken: list[str] = []
+    fresh, repeated, digests = _without_repeated(given, data, before, broken)
+    read = decoder(settings)
     kept: list[LabelledPicture] = []
     found = [np.empty((0, network.layer.channels), np.float32)]
     with image_bars() as bars:
@@ -94,9 +94,12 @@ def _is_none(label: str) -> bool:
 
 
 def _without_repeated(
-    given: list[LabelledPicture], data: LabelledPictures, before: Taught | None
+    given: list[LabelledPicture], data: LabelledPictures, before: Taught | None, broken: list[str]
 ) -> tuple[list[LabelledPicture], tuple[str, ...], dict[str, str]]:
-    """Return each picture once, the names of those that come again, and all digests by name."""
+    """Return each picture once, the names of those that come again, and all digests by name.
+
+    ``broken`` receives a few words on each file that cannot be opened.
+    """
     seen: dict[str, tuple[str, str]] = {}  # class and name by digest
     if before is not None:
         for name, label, digest in zip(before.names, before.labels.tolist(), before.digests, strict=True):
@@ -106,7 +109,8 @@ def _without_repeated(
         try:
             digest = hashlib.sha256(each.read()).hexdigest()
         except OSError as error:
-            raise DataError(f"{each.name} cannot be read: {error.strerror or error}") from None
+            broken.append(f"{each.name}: {error.strerror or error}")
+            continue
         own = NONE if _is_none(data.classes[each.label]) else data.classes[each.label]
         label, name = seen.setdefault(digest, (own, each.name))
         if label != own:

@@ -80,6 +80,17 @@ def test_the_digest_tells_other_pictures_other_names_and_other_labels(folder, ta
     assert len(digests) == 5
 
 
+def test_a_link_that_leads_nowhere_is_a_picture_that_cannot_be_read(folder):
+    before = open_own(folder)
+    (folder / "nut" / "moved.png").symlink_to("elsewhere.png")
+    (folder / "nut" / ".moved.png").symlink_to("elsewhere.png")
+    data = open_own(folder)
+    assert len(data.pictures) == len(before.pictures) + 1 and data.sha256 != before.sha256
+    (moved,) = (each for each in data.pictures if each.name == "nut/moved.png")
+    with pytest.raises(FileNotFoundError):
+        moved.read()
+
+
 def test_a_split_takes_of_every_class_and_the_seed_decides_it(folder):
     data = open_own(folder)
     parts, drawn = split_pictures(data, 0)

@@ -65,6 +65,7 @@ def test_ten_photographs_are_taught_asked_and_added_to(scs, capsys):
     assert figures["right"]["of"] == figures["misses"]["of"] == figures["false_alarms"]["of"] == 10
     assert figures["right"]["count"] >= 8
     assert np.array(figures["confusion"]).sum(1).tolist() == [3, 4, 3, 0]
+    assert np.array(figures["confusion"])[:, 3].sum() == figures["misses"]["count"]
     assert len(figures["hardest"]) == 10
     for name in ("confusion.png", "hardest.png"):
         with Image.open(Path("drawn", name)) as picture:
@@ -140,6 +141,10 @@ def broken_picture(folder):
     (folder / "cat" / "note.txt").write_text("no picture")
 
 
+def dangling_link(folder):
+    (folder / "cat" / "moved.png").symlink_to("elsewhere.png")
+
+
 def nothing_readable(folder):
     shutil.rmtree(folder / "cat")
     (folder / "cat").mkdir()
@@ -154,6 +159,7 @@ def nothing_readable(folder):
         (one_class, (), "a classifier needs 2 classes or more; photos has one, 'cup of coffee'"),
         (only_other_things, (), "teaching needs two classes beside 'none of these'; photos has 1"),
         (broken_picture, (), "1 file of photos cannot be read as pictures, and --skip-broken"),
+        (dangling_link, (), "--skip-broken, which leaves them out, was not given: cat/moved.png: No such file"),
         (nothing_readable, ("--skip-broken",), "'cat' of photos needs a picture; none that is left can be read"),
         (None, ("--layer", "block9"), "no layer 'block9' in cifar10-scs; there are: stem"),
         (None, ("--from", "bolts"), "no model 'bolts'; there are"),
