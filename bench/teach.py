@@ -101,7 +101,7 @@ def features_of(network, images, kept):
             file = io.BytesIO()
             np.save(file, image)
             decoded.append(decode(file.getvalue(), network.card.input).pixels)
-        found.append(network.features(np.stack(decoded)))
+        found.append(network.views(np.stack(decoded))[:, 0])
         print(f"{start + len(decoded)} of {len(images)} pictures", end="\r", flush=True)
     features = np.concatenate(found)
     if kept:
@@ -113,7 +113,7 @@ def features_of(network, images, kept):
 def taught(features, labels):
     classes, numbers = np.unique(labels, return_inverse=True)
     names = tuple(str(i) for i in range(len(labels)))
-    return Taught(features, numbers.astype(np.int64), tuple(map(str, classes)), names, names)
+    return Taught(features[:, None], numbers.astype(np.int64), tuple(map(str, classes)), names, names)
 
 
 def nearest_mean(x, y):
@@ -130,7 +130,7 @@ def logistic_of_standardised(x, y):
 
 def scs_head(x, y):
     head, classes = fit(taught(x, y)).head, np.unique(y)
-    return lambda asked: classes[head.scores(asked).argmax(1)]
+    return lambda asked: classes[head.scores(asked[:, None]).argmax(1)]
 
 
 WAYS = {
@@ -177,7 +177,7 @@ def rejected(features, labels, draws, shots):
         unknown = [classes[(draw + i) % len(classes)] for i in (0, 5)]
         train = numbers[~np.isin(classes, unknown), :shots].ravel()
         fitted = fit(taught(features[train], labels[train]))
-        best = fitted.head.scores(features[asked]).max(1)
+        best = fitted.head.scores(features[asked][:, None]).max(1)
         is_other = np.isin(labels[asked], unknown)
         counted = fitted.rejection
         rows["stated false alarms"].append(counted.false_alarms.share)

@@ -21,6 +21,7 @@ LAYER_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 RESERVED_LAYERS = frozenset({"all", "logits", "file", "allow_pickle"})
 RESERVED_ENDINGS = (".channels", ".match")
 Format = Literal["onnx", "torchscript"]
+Pooling = Literal["mean", "maximum"]
 CARD_VERSION = 3  # of the format; docs/cards.md has what each brought
 MOST_CONFUSED = 100  # classes; the matrix of more is long to read and to send
 MODEL_FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.ts"}
@@ -294,7 +295,7 @@ class TaughtCard(_Part):
 
     network: Words = Field(description="Name and version of the network whose features are compared.")
     network_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of that network's file.")
-    layer: str = Field(description="The layer whose means over a picture are compared.")
+    layer: str = Field(description="The layer whose features are compared.")
     data: Words = Field(description="Names of the folders or files that the pictures are from.")
     pictures: list[Count] = Field(description="Of each class, in the order of the labels.")
     other_things: int = Field(0, ge=0, le=2**53, description="Pictures of none of the classes.")
@@ -337,8 +338,9 @@ class ModelCard(_Part):
     labels: list[Label] = Field(description="Names of the classes; none for a network that has no classes.")
     layers: list[LayerCard] = Field(max_length=10_000)
     class_map: str | None = Field(
-        None, description="Layer with a map per class; its mean plus the class's bias is the logit."
+        None, description="Layer with a map per class, whose mean, or maximum, plus the class's bias is the logit."
     )
+    class_pooling: Pooling = Field("mean", description="Which of both it is; the mean where nothing is said.")
     class_bias: list[float] = Field([], description="One for each class, where there is a class map.")
     bank: BankCard | None = Field(None, description="Where the model is a bank of templates: logits are scores then.")
     serving: ServingCard = ServingCard()

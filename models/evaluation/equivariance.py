@@ -9,6 +9,7 @@ import numpy as np
 
 from models.cards.card import EquivarianceCard, FollowedCard, ModelCard
 from models.runtime.load import Array, Images, RunnableModel
+from models.runtime.pooled import pooled
 from scs.errors import ModelError
 from scs.shifts import ShiftError
 
@@ -144,8 +145,8 @@ class _View:
             first = margin // stride
             maps[name] = maps[name][:, :, first : first + height // stride, first : first + width // stride]
         assert self._card.class_map is not None
-        logits = maps[self._card.class_map].mean((2, 3)) + np.array(self._card.class_bias, np.float32)
-        return {**maps, _LOGITS: logits[:, :, None, None]}
+        logits = pooled(maps[self._card.class_map], self._card.class_pooling) + self._card.class_bias
+        return {**maps, _LOGITS: logits[:, :, None, None].astype(np.float32)}
 
 
 @dataclass

@@ -9,11 +9,12 @@ import numpy as np
 from models.cards.card import LayerCard, ModelCard
 from models.cards.consistency import contradictions
 from models.runtime.device import first_line
+from models.runtime.pooled import pooled
 from models.runtime.session import Array, Images, RunnableModel
 from models.runtime.taken import Taken, answers_smallest, find_taken
 from scs.errors import ModelError, ScsError
 
-EXACT = 1e-3  # of the logits' range: how far a class map's mean plus bias may be from its logit
+EXACT = 1e-3  # of the logits' range: how far what is pooled of a class map, plus bias, may be from its logit
 _MOST_NAMED = 12  # mismatches of one message
 _SUM = 1e-2  # from 1, of probabilities that were rounded to halves
 _ROUNDING = 1e-4  # of a layer's largest magnitude, below zero, that still counts as no sign
@@ -24,8 +25,8 @@ def check_model(model: RunnableModel, card: ModelCard, is_bounded: bool = True) 
 
     It is run on a blank, a white and a noisy picture. Its logits have to be finite, one a class, and no probabilities;
     each layer has to have four dimensions, the channels second, and as many of them, units where its receptive field
-    says and the sign that it says; and the class map's mean plus the class's bias has to be the logit. Then other sizes
-    and a batch are tried.
+    says and the sign that it says; and the class map's mean, or its maximum where the card says so, plus the class's
+    bias has to be the logit. Then other sizes and a batch are tried.
 
     Args:
         model: the model.
@@ -139,12 +140,12 @@ def _of_class_map(runs: list[dict[str, Array]], card: ModelCard) -> list[str]:
     if card.class_map is None:
         return []
     logits = np.concatenate([run["logits"] for run in runs]).astype(np.float64)
-    means = np.concatenate([run[card.class_map].mean((2, 3), dtype=np.float64) for run in runs])
-    error = float(np.abs(means + np.array(card.class_bias) - logits).max())
+    found = np.concatenate([pooled(run[card.class_map], card.class_pooling) for run in runs])
+    error = float(np.abs(found + np.array(card.class_bias) - logits).max())
     spread = float(np.ptp(logits)) or 1.0
     if error <= EXACT * spread:
         return []
     return [
-        f"the mean of the class map '{card.class_map}' plus class_bias needs to be the logit; "
+        f"the {card.class_pooling} of the class map '{card.class_map}' plus class_bias needs to be the logit; "
         f"it is {error:.3g} away, and the logits' range is {spread:.3g}"
     ]

@@ -13,7 +13,7 @@ from models.evaluation.calibration import log_softmax
 from models.teaching.head import Head, Sharpness, make_kernels
 from models.teaching.rejection import Rejection, Scored, set_threshold
 from models.teaching.space import Wide, spectrum
-from models.teaching.taught import Features, Taught
+from models.teaching.taught import Taught, Views
 
 MOST_ONE_BY_ONE = 60  # pictures that are left out one by one; more are in so many parts:
 PARTS = 10
@@ -124,7 +124,7 @@ def _choose(own: Taught, groups: Sequence[Indices], labels: NDArray[np.int64]) -
         kept = np.ones(len(own.labels), bool)
         kept[group] = False
         for choice, head in _heads(own.part(kept), choices):
-            scores[choice].append(head.scores(own.features[group]))
+            scores[choice].append(head.scores(own.views[group]))
     best: tuple[float, Choice, float, Wide] | None = None
     for choice in choices:
         found = np.concatenate(scores[choice])
@@ -159,7 +159,7 @@ def _parts(own: Taught) -> list[Indices]:
     return [np.array(order[first::parts], np.intp) for first in range(parts)]
 
 
-def _other_things(own: Taught, choice: Choice, head: Head, others: Features) -> Scored:
+def _other_things(own: Taught, choice: Choice, head: Head, others: Views) -> Scored:
     """Score pictures of other things, and those of each class by a head that was taught the other classes.
 
     Two classes have to be left to be taught, since what is centred on one class has no direction.
@@ -170,7 +170,7 @@ def _other_things(own: Taught, choice: Choice, head: Head, others: Features) -> 
         for first in range(parts):
             out = np.isin(own.labels, np.arange(first, len(own.classes), parts))
             ((_, without),) = _heads(own.part(~out), [choice])
-            scores = without.scores(own.features[out])
+            scores = without.scores(own.views[out])
             found.append(scores[:, np.unique(own.labels[~out])].max(1))
             classes.append(own.labels[out])
     return Scored(np.concatenate(found), np.concatenate(classes))

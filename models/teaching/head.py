@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.teaching.space import Space, Wide
+from models.teaching.taught import Views
 
 _EPS = 1e-6  # as in the op, see models.onnx.op
 
@@ -55,16 +56,18 @@ class Head:
     temperature: float
     threshold: float | None
 
-    def scores(self, features: NDArray[np.floating]) -> Wide:
-        """Return the scores ``(N, classes)`` of features ``(N, channels)``, within [-1, 1]."""
-        placed = self.space.place(features)
+    def scores(self, views: Views) -> Wide:
+        """Return the scores ``(N, classes)`` of pictures ``(N, P, channels)``, within [-1, 1]: the best of P views."""
+        count, places, channels = views.shape
+        placed = self.space.place(views.reshape(-1, channels))
         similarities = similarity(placed, self.kernels.vectors, self.sharpness)
-        scores: Wide = similarities @ self.kernels.shares(self.classes).T
-        return scores
+        scores = similarities @ self.kernels.shares(self.classes).T
+        best: Wide = scores.reshape(count, places, self.classes).max(1)
+        return best
 
-    def logits(self, features: NDArray[np.floating]) -> Wide:
-        """Return the logits of features: of every class, and of none of them where there is a threshold."""
-        scores = self.scores(features)
+    def logits(self, views: Views) -> Wide:
+        """Return the logits of pictures: of every class, and of none of them where there is a threshold."""
+        scores = self.scores(views)
         return self.to_logits(scores, None if self.threshold is None else np.full(len(scores), self.threshold))
 
     def to_logits(self, scores: Wide, thresholds: Wide | None) -> Wide:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.cards.card import LayerCard, ModelCard
+from models.cards.card import LayerCard, ModelCard, Pooling
 from models.runtime.load import Images, load_model
 from models.runtime.session import RunnableModel
 from models.teaching.graph import PREFIX
-from models.teaching.taught import Features
+from models.teaching.taught import Views
 from scs.errors import ModelError, UnknownNameError
 from scs.nearest import there_are
 
@@ -25,32 +25,40 @@ class Network:
     Attributes:
         card: of it.
         content: its file, whose SHA-256 was checked.
-        layer: the one whose means are compared.
+        layer: the one whose features are compared.
+        pooling: what of a class's map is its score: the mean, so that pictures are compared by the means of their
+            features, or the maximum, so that every place of a picture is compared.
         model: runs it.
     """
 
     card: ModelCard
     content: bytes
     layer: LayerCard
+    pooling: Pooling
     model: RunnableModel
 
-    def features(self, images: Images) -> Features:
-        """Return the means ``(N, C)`` of the layer's maps of images ``(N, H, W, C)``."""
+    def views(self, images: Images) -> Views:
+        """Return what is compared of images ``(N, H, W, C)``: ``(N, P, C')``, P is 1 where it is the mean.
+
+        At least one image.
+        """
         most = min(_AT_ONCE, self.card.serving.max_batch_size or _AT_ONCE)
-        found = [np.empty((0, self.layer.channels), np.float32)]
+        found = []
         for start in range(0, len(images), most):
             maps = self.model.layers(images[start : start + most], [self.layer.name])[self.layer.name]
-            found.append(maps.mean((2, 3)))
+            places = maps.reshape(*maps.shape[:2], -1).swapaxes(1, 2)
+            found.append(places.mean(1, keepdims=True) if self.pooling == "mean" else places)
         return np.concatenate(found)
 
 
-def open_network(card: ModelCard, content: bytes, layer: str | None) -> Network:
+def open_network(card: ModelCard, content: bytes, layer: str | None, pooling: Pooling = "mean") -> Network:
     """Load a network.
 
     Args:
         card: of it.
         content: its file.
         layer: the one whose features are used; its last maps unless given.
+        pooling: what of a class's map is its score.
 
     Raises:
         ModelError: it is TorchScript or a bank, or shows no layers.
@@ -60,7 +68,7 @@ def open_network(card: ModelCard, content: bytes, layer: str | None) -> Network:
         raise ModelError(f"what is taught is written as ONNX, so its network needs to be; {card.name} is {card.format}")
     if card.bank is not None:
         raise ModelError(f"a network with features is needed; {card.name} is a bank of templates")
-    return Network(card, content, feature_layer(card, layer), load_model(content, card, "cpu"))
+    return Network(card, content, feature_layer(card, layer), pooling, load_model(content, card, "cpu"))
 
 
 def own_layers(card: ModelCard) -> list[LayerCard]:

@@ -15,7 +15,8 @@ from scs.errors import ModelError
 NONE = "none of these"  # the class of all that was not taught
 FILE = "taught.npz"
 
-Features = NDArray[np.float32]  # (N, channels)
+Features = NDArray[np.floating]  # (N, channels)
+Views = NDArray[np.float32]  # (N, P, channels): the mean of a picture's features, or all of them
 Labels = NDArray[np.int64]  # (N,), indices of classes; -1 for pictures of other things
 
 
@@ -24,18 +25,24 @@ class Taught:
     """Pictures by their features.
 
     Attributes:
-        features: ``(N, channels)``, the mean of a layer's maps over a picture.
+        views: ``(N, P, channels)``, what is compared of each picture: the mean of a layer's maps, P = 1, or its places.
         labels: ``(N,)``, indices into ``classes``; -1 for pictures of other things, which only set the threshold.
         classes: their names.
         names: of the pictures.
         digests: SHA-256 of each file.
     """
 
-    features: Features
+    views: Views
     labels: Labels
     classes: tuple[str, ...]
     names: tuple[str, ...]
     digests: tuple[str, ...]
+
+    @property
+    def features(self) -> Features:
+        """The mean ``(N, channels)`` of each picture."""
+        means: Features = self.views.mean(1)
+        return means
 
     @property
     def of_classes(self) -> Taught:
@@ -43,9 +50,9 @@ class Taught:
         return self.part(self.labels >= 0)
 
     @property
-    def others(self) -> Features:
-        """Features of the pictures of other things."""
-        return self.features[self.labels < 0]
+    def others(self) -> Views:
+        """What is compared of the pictures of other things."""
+        return self.views[self.labels < 0]
 
     def counts(self) -> list[int]:
         """Return the number of pictures of each class."""
@@ -55,7 +62,7 @@ class Taught:
         """Return some of the pictures, with all classes."""
         numbers = np.flatnonzero(chosen)
         return Taught(
-            self.features[numbers],
+            self.views[numbers],
             self.labels[numbers],
             self.classes,
             tuple(self.names[i] for i in numbers),
@@ -67,7 +74,7 @@ class Taught:
         classes = [*self.classes, *(name for name in more.classes if name not in self.classes)]
         index = np.array([*(classes.index(name) for name in more.classes), -1], np.int64)
         return Taught(
-            np.concatenate([self.features, more.features]),
+            np.concatenate([self.views, more.views]),
             np.concatenate([self.labels, index[more.labels]]),
             tuple(classes),
             self.names + more.names,
@@ -79,7 +86,7 @@ class Taught:
         written = io.BytesIO()
         np.savez(
             written,
-            features=self.features,
+            views=self.views,
             labels=self.labels,
             classes=_text(self.classes),
             names=_text(self.names),
@@ -101,6 +108,7 @@ def read_taught(content: bytes) -> Taught:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             words = (tuple(arrays[key].tolist()) for key in ("classes", "names", "digests"))
-            return Taught(arrays["features"], arrays["labels"], *words)
+            views = arrays["views"] if "views" in arrays else arrays["features"][:, None]  # as it was first written
+            return Taught(views, arrays["labels"], *words)
     except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise ModelError(f"{FILE} needs the features of the pictures that were taught; it cannot be read") from error

@@ -46,7 +46,7 @@ def write_taught(
         OSError: it cannot be written.
     """
     kept = [layer.tensor for layer in own_layers(network.card)]
-    content = compose(network.content, network.layer.tensor, kept, fitted.head)
+    content = compose(network.content, network.layer.tensor, kept, fitted.head, network.pooling)
     version = max((entry.version for entry in catalogue.versions(repository, name)), default=0) + 1
     pictures = taught.to_bytes()
     card = _card(name, version, content, pictures, network, source, taught, fitted)
@@ -85,7 +85,9 @@ def _card(
     head, start = fitted.head, network.card
     none = [] if head.threshold is None else [NONE]
     biases = [0.0] * head.classes + [head.temperature * head.threshold for _ in none if head.threshold is not None]
-    field = network.layer.receptive_field.model_copy(update={"everywhere": True})  # by the length of the mean
+    field = network.layer.receptive_field
+    if network.pooling == "mean":  # whose length is of the whole picture
+        field = field.model_copy(update={"everywhere": True})
     owners = [taught.classes[owner] for owner in head.kernels.owners]
     layers = {
         "class_map": (CLASS_MAP, head.classes + len(none), None),
@@ -114,6 +116,7 @@ def _card(
         layers=[*(each for each in own_layers(start) if each.name not in taken), *reversed(shown)],
         class_map="class_map",
         class_bias=biases,
+        class_pooling=network.pooling,
         serving=start.serving,
         taught=_taught_card(pictures, network, source, taught, fitted),
         licence=start.licence,
@@ -166,7 +169,7 @@ def _check(content: bytes, card: ModelCard, network: Network, fitted: Fitted) ->
     except ModelError as error:
         raise ExportError(f"what was taught cannot be written: {error}") from error
     pictures = warm_up_pictures(card)
-    expected = fitted.head.logits(network.features(pictures))
+    expected = fitted.head.logits(network.views(pictures))
     came = np.concatenate([model.logits(picture[None]) for picture in pictures])
     difference = float(np.abs(came - expected).max() / max(1e-6, np.ptp(expected)))
     if not difference <= _LARGEST_DIFFERENCE:

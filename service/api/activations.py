@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.cards.card import ReceptiveFieldCard
+from models.cards.card import Pooling, ReceptiveFieldCard
 from models.explain.methods import Method
 from service.api.box import BOX_PATTERN
 from service.api.files import BY_DIGEST, DIGEST_PATTERN
@@ -118,14 +118,18 @@ class LayerActivation(BaseModel):
 
 
 class ClassMap(Heatmap):
-    """Where a class is seen. Where the map is exact (CAM), ``mean + bias`` is the logit."""
+    """Where a class is seen. Where the map is exact (CAM), its mean or its maximum, plus ``bias``, is the logit."""
 
     label: str
     index: int
     method: Method
-    exact: bool = Field(description="Whether mean and bias add up to the logit; every other map approximates.")
+    exact: bool = Field(
+        description="Whether what `pooling` says and the bias add up to the logit; every other map approximates."
+    )
+    pooling: Pooling | None = Field(None, description="Of an exact map: whether its mean or its maximum counts.")
     layer: str | None = Field(None, description="Layer that it is made of; none of occlusion.")
     mean: float
+    maximum: float
     bias: float | None = Field(None, description="Of an exact map.")
     logit: float
 
@@ -175,7 +179,9 @@ class ActivationsResponse(BaseModel):
                     "method": "exact",
                     "exact": True,
                     "layer": "class_map",
+                    "pooling": "mean",
                     "mean": 4.25,
+                    "maximum": 9.5,
                     "bias": -0.25,
                     "logit": 4,
                     "low": -9.5,

@@ -12,13 +12,14 @@ from models.cards.card import InputCard
 from models.datasets.decoded import broken_pictures, decode_pictures
 from models.datasets.labelled import FEWEST_CLASSES, LabelledPicture, LabelledPictures
 from models.teaching.network import Network
-from models.teaching.taught import NONE, Taught
+from models.teaching.taught import NONE, Taught, Views
 from scs.errors import DataError
 from service.cli.own_data import decoder
 from service.cli.progress import image_bars
 from service.settings import Settings
 
 _AT_ONCE = 32  # pictures that are held in memory
+_MOST_NUMBERS = 2**28  # of all features; a gigabyte
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,8 @@ def look(
         before: pictures that were taught before.
 
     Raises:
-        DataError: a class has no picture that can be read, one picture is in two classes, or there are too few classes.
+        DataError: a class has no picture that can be read, one picture is in two classes, there are too few classes, or
+            their features are too many.
     """
     classes = tuple(each for each in data.classes if not _is_none(each))
     if before is None and len(classes) < FEWEST_CLASSES:
@@ -66,20 +68,22 @@ def look(
     fresh, repeated, digests = _without_repeated(given, data, before, broken)
     read = decoder(settings)
     kept: list[LabelledPicture] = []
-    found = [np.empty((0, network.layer.channels), np.float32)]
+    found: list[Views] = []
     with image_bars() as bars:
         shown = bars("looking at pictures", len(fresh))
         for first in range(0, len(fresh), _AT_ONCE):
             part = fresh[first : first + _AT_ONCE]
             numbered = [replace(each, label=number) for number, each in enumerate(part)]
             images, readable = decode_pictures(numbered, wanted, read, broken)
-            found.append(network.features(images))
+            if readable.size:
+                found.append(network.views(images))
+                _check_size(len(given), found[0], network)
             kept += [part[number] for number in readable]
             shown(min(first + _AT_ONCE, len(fresh)))
     if broken and not skip_broken:
         raise DataError(broken_pictures(data, broken))
     taught = Taught(
-        np.concatenate(found),
+        np.concatenate(found or [np.empty((0, 1, network.layer.channels), np.float32)]),
         np.array([labels[each.label] for each in kept], np.int64),
         classes,
         tuple(each.name for each in kept),
@@ -87,6 +91,16 @@ def look(
     )
     _check(data, taught, before)
     return Looked(taught, {digests[each.name]: each for each in kept}, repeated, tuple(broken), wanted)
+
+
+def _check_size(pictures: int, views: Views, network: Network) -> None:
+    _, places, channels = views.shape
+    if pictures * places * channels > _MOST_NUMBERS:
+        raise DataError(
+            f"features are kept in memory, at most {_MOST_NUMBERS:,} numbers; {pictures} pictures with {places} places "
+            f"of {channels} channels in {network.layer.name} have {pictures * places * channels:,}; a later layer has "
+            "fewer places, and the mean, --pooling mean, one a picture"
+        )
 
 
 def _is_none(label: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from models.cards import catalogue
-from models.cards.card import NAME_PATTERN, ModelCard
+from models.cards.card import NAME_PATTERN, ModelCard, Pooling
 from models.cards.catalogue import Entry, bundled_repository
 from models.datasets.class_folders import read_class_folders
 from models.datasets.own import open_own
@@ -43,6 +43,13 @@ Add = Annotated[
     typer.Option(help="A folder of class folders with more pictures or classes for a model that was taught."),
 ]
 Layer = Annotated[str | None, typer.Option(help="The layer whose features are compared; the last maps unless given.")]
+PoolingOption = Annotated[
+    Pooling | None,
+    typer.Option(
+        help="What of a class's map over a picture is its score: the mean, or the maximum, for things that are small "
+        "in the pictures that are asked, best of an earlier layer; the mean unless given."
+    ),
+]
 FalseAlarms = Annotated[
     float | None,
     typer.Option(
@@ -64,6 +71,7 @@ def teach(
     data: Data = None,
     add: Add = None,
     layer: Layer = None,
+    pooling: PoolingOption = None,
     false_alarms: FalseAlarms = None,
     skip_broken: options.SkipBroken = False,
     out: Out = None,
@@ -80,9 +88,9 @@ def teach(
     if not re.fullmatch(NAME_PATTERN, name):
         raise OptionError(f"a model's name is up to 64 of a-z, 0-9, '.', '_' and '-', no '.' first; '{name[:80]}' came")
     network, source, looked, taught, remembered = (
-        _begun(name, start, data, layer, settings, skip_broken)
+        _begun(name, start, data, (layer, pooling or "mean"), settings, skip_broken)
         if add is None
-        else _continued(name, add, settings, skip_broken, others=(start, data, layer))
+        else _continued(name, add, settings, skip_broken, others=(start, data, layer, pooling))
     )
     with plain_console(stderr=True).status(f"teaching {name}: {len(taught.names)} pictures, each left out once"):
         fitted = fit(taught, remembered if false_alarms is None else false_alarms)
@@ -107,7 +115,12 @@ Begun = tuple[Network, Source, Looked, Taught, float | None]  # the last: false 
 
 
 def _begun(
-    name: str, start: str | None, data: Path | None, layer: str | None, settings: Settings, skip_broken: bool
+    name: str,
+    start: str | None,
+    data: Path | None,
+    compared: tuple[str | None, Pooling],
+    settings: Settings,
+    skip_broken: bool,
 ) -> Begun:
     """Open a network and look at pictures through it."""
     if start is None or data is None:
@@ -118,7 +131,7 @@ def _begun(
     found = open_own(data)
     entry = _find(settings.model_repository, start)
     card = entry.card()
-    network = open_network(card, entry.verified_bytes(card), layer)
+    network = open_network(card, entry.verified_bytes(card), *compared)
     looked = look(found, network, settings, skip_broken)
     source = Source(f"{card.name} {card.version}", card.sha256, found.name)
     return network, source, looked, looked.taught, None
@@ -130,14 +143,15 @@ def _continued(
     """Open a model that was taught, and look at more pictures through the network within it."""
     if any(each is not None for each in others):
         raise OptionError(
-            "--add goes on with a model's own network and layer; --from, --data and --layer begin a new one"
+            "--add goes on with a model's own network, layer and pooling; --from, --data, --layer and --pooling begin "
+            "a new one"
         )
     entry = catalogue.find(settings.model_repository, name)
     card = entry.card()
     before = read_pictures(entry, card)
     assert card.taught is not None
     more = read_class_folders(add, fewest=1)
-    network = open_network(card, entry.verified_bytes(card), card.taught.layer)
+    network = open_network(card, entry.verified_bytes(card), card.taught.layer, card.class_pooling)
     looked = look(more, network, settings, skip_broken, before)
     data = card.taught.data if more.name in card.taught.data.split(", ") else f"{card.taught.data}, {more.name}"
     source = Source(card.taught.network, card.taught.network_sha256, data)

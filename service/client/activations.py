@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cards.card import ReceptiveFieldCard
+from models.cards.card import Pooling, ReceptiveFieldCard
 from models.explain.methods import Method
 from scs.errors import UnknownNameError
 from service.api.activations import ActivationsResponse, AnalysedRegion, LayerActivation, Peak
@@ -86,9 +86,11 @@ class ClassMap:
         index: of the class.
         values: ``(H, W)``, read-only.
         method: by which it was made.
-        exact: whether ``mean + bias`` is the logit; every other map approximates.
+        exact: whether the mean or the maximum, plus ``bias``, is the logit; every other map approximates.
+        pooling: of an exact map, whether its mean or its maximum counts.
         layer: that it was made of; None of occlusion.
         mean: of the values.
+        maximum: of the values.
         bias: of an exact map.
         logit: of the class.
     """
@@ -99,7 +101,9 @@ class ClassMap:
     method: Method
     exact: bool
     layer: str | None
+    pooling: Pooling | None
     mean: float
+    maximum: float
     bias: float | None
     logit: float
 
@@ -107,8 +111,19 @@ class ClassMap:
     def of(cls, answer: ClassMapAnswer, arrays: Arrays) -> ClassMap:
         """Return the class map of an archive."""
         (values,) = (array for name, array in arrays.items() if name.startswith("class:"))
-        seen = (answer.method, answer.exact, answer.layer, answer.mean, answer.bias, answer.logit)
-        return cls(answer.label, answer.index, values, *seen)
+        return cls(
+            answer.label,
+            answer.index,
+            values,
+            answer.method,
+            answer.exact,
+            answer.layer,
+            answer.pooling,
+            answer.mean,
+            answer.maximum,
+            answer.bias,
+            answer.logit,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,9 @@ def print_activations(answer: ActivationsResponse) -> None:
 
 
 def _class_line(seen: ClassMap) -> str:
-    if seen.bias is not None:
-        return f"{seen.label}: mean {seen.mean:+.4f} and bias {seen.bias:+.4f} make the logit {seen.logit:+.4f}"
+    if seen.pooling is not None:
+        value = seen.mean if seen.pooling == "mean" else seen.maximum
+        return f"{seen.label}: {seen.pooling} {value:+.4f} and bias {seen.bias:+.4f} make the logit {seen.logit:+.4f}"
     source = f"{seen.method} of {seen.layer}" if seen.layer else seen.method
     return f"{seen.label}: {source}, an approximation; the logit is {seen.logit:+.4f}"
 

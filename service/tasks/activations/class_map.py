@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.cards.card import ModelCard
+from models.cards.card import ModelCard, Pooling
 from models.explain.maps import eigen_cam, grad_cam, layer_cam
 from models.explain.masking import count_occluded, occlusion, score_cam
 from models.explain.methods import BY_GRADIENT, SIGNED, WITHOUT_GRADIENT, Method
 from models.runtime.load import Array, Gradients
+from models.runtime.pooled import pooled
 from scs.errors import GradientError, OptionError, TooLargeError
 from service.api.activations import ActivationOptions
 from service.pictures.picture import Picture
@@ -44,21 +45,26 @@ class ClassQuestion:
 
 @dataclass(frozen=True)
 class SeenClass:
-    """A class map ``(H, W)``; where it is exact, its mean plus ``bias`` is the logit, and else there is no bias."""
+    """A class map ``(H, W)``; where it is exact, what is pooled of it plus ``bias`` is the logit."""
 
     index: int
     label: str
     method: Method
     layer: str | None
     values: Array
+    pooling: Pooling | None
     bias: float | None
     logit: float
     signed: bool
 
     @property
     def is_exact(self) -> bool:
-        """Whether the mean of the map plus the bias is the logit."""
-        return self.bias is not None
+        """Whether the mean of the map, or its maximum, plus the bias is the logit."""
+        return self.pooling is not None
+
+    def pooled(self, pooling: Pooling) -> float:
+        """Return the mean or the maximum of the map."""
+        return float(pooled(self.values, pooling))
 
 
 def class_question(card: ModelCard, options: ActivationOptions) -> ClassQuestion | None:
@@ -161,6 +167,7 @@ def explain_class(
         method=question.method,
         layer=used,
         values=values,
+        pooling=card.class_pooling if is_exact else None,
         bias=card.class_bias[question.index] if is_exact else None,
         logit=float(maps["logits"][question.index]),
         signed=(layer is None or layer.signed) if is_exact else question.method in SIGNED,

@@ -32,8 +32,9 @@ def draw_activations(activations: Activations, overlay: bool) -> Image.Image:
 
 
 def _class_caption(seen: SeenClass) -> str:
-    if seen.bias is not None:
-        return f"mean {seen.values.mean():+.3f} and bias {seen.bias:+.3f} make the logit {seen.logit:+.3f}"
+    if seen.pooling is not None:
+        value = seen.pooled(seen.pooling)
+        return f"{seen.pooling} {value:+.3f} and bias {seen.bias:+.3f} make the logit {seen.logit:+.3f}"
     source = f"{seen.method} of {seen.layer}" if seen.layer else seen.method
     return f"{source}: an approximation; the logit is {seen.logit:+.3f}"
 

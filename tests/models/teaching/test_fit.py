@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.teaching.fit import MOST_ONE_BY_ONE, PARTS, fit, make_head
+from models.teaching.fit import MOST_ONE_BY_ONE, PARTS, Choice, fit, make_head
 from models.teaching.taught import Taught, read_taught
 from scs.errors import ModelError
 
@@ -17,7 +17,7 @@ def heaps(counts, apart=6.0, channels=20, seed=0):
     centres = random.normal(size=(len(counts), channels)) * apart / channels**0.5
     features = (centres[labels] + random.normal(size=(len(labels), channels)) + 5).astype(np.float32)
     names = tuple(f"{i}.jpg" for i in range(len(labels)))
-    return Taught(features, labels, tuple(f"class {i}" for i in range(len(counts))), names, names)
+    return Taught(features[:, None], labels, tuple(f"class {i}" for i in range(len(counts))), names, names)
 
 
 def test_the_logits_of_a_picture_are_those_of_a_head_that_never_saw_it():
@@ -27,7 +27,7 @@ def test_the_logits_of_a_picture_are_those_of_a_head_that_never_saw_it():
     for place, number in enumerate(fitted.asked):
         others = taught.part(np.arange(12) != number)
         head = make_head(others, fitted.choice, fitted.head.temperature)
-        alone = head.logits(taught.features[[number]])[0]
+        alone = head.logits(taught.views[[number]])[0]
         assert fitted.logits[place, :3] == pytest.approx(alone)
 
 
@@ -44,7 +44,7 @@ def test_classes_that_lie_apart_are_told_apart_and_others_are_none_of_them():
     known = taught.part(taught.labels < 4)
     known = dataclasses.replace(known, classes=known.classes[:4])
     fitted = fit(known)
-    own, strange = (more.features[select] for select in (more.labels < 4, more.labels == 4))
+    own, strange = (more.views[select] for select in (more.labels < 4, more.labels == 4))
     labels = more.labels[more.labels < 4]
     assert (fitted.head.scores(own).argmax(1) == labels).mean() > 0.9
     assert (fitted.head.logits(strange).argmax(1) == 4).mean() > 0.6
@@ -64,6 +64,16 @@ def test_pictures_of_other_things_set_the_threshold_of_two_classes():
     assert fit(with_others.of_classes).rejection.false_alarms is None
 
 
+def test_a_picture_is_known_by_the_best_of_its_places():
+    taught, random = heaps([6, 6]), np.random.default_rng(2)
+    elsewhere = random.normal(size=(12, 8, taught.views.shape[2])).astype(np.float32) + 5
+    hidden = np.concatenate([elsewhere, taught.views], 1)
+    head = make_head(taught, Choice(), 1.0)
+    best = np.maximum(head.scores(elsewhere), head.scores(taught.views))
+    assert head.scores(hidden) == pytest.approx(best)
+    assert (head.scores(hidden).argmax(1) == taught.labels).all()
+
+
 def test_chance_is_not_taken_for_certainty():
     fitted = fit(heaps([4, 4], apart=0.0))
     shares = np.exp(fitted.logits) / np.exp(fitted.logits).sum(1, keepdims=True)
@@ -72,8 +82,8 @@ def test_chance_is_not_taken_for_certainty():
 
 def test_pictures_that_are_all_alike_are_taught_without_a_warning():
     taught = heaps([3, 3, 3])
-    alike = dataclasses.replace(taught, features=np.ones_like(taught.features))
-    assert np.isfinite(fit(alike).head.logits(alike.features)).all()
+    alike = dataclasses.replace(taught, views=np.ones_like(taught.views))
+    assert np.isfinite(fit(alike).head.logits(alike.views)).all()
 
 
 def test_what_was_taught_is_read_as_it_was_written_and_more_is_added_by_name():

@@ -9,6 +9,7 @@ import pytest
 
 from models.cards.catalogue import bundled_repository, find
 from models.runtime.load import load_model
+from models.runtime.pooled import pooled
 from models.teaching.fit import Choice, fit, make_head
 from models.teaching.graph import CLASS_MAP, KERNEL_MAPS, compose
 from models.teaching.head import similarity
@@ -31,14 +32,18 @@ def network():
 @pytest.fixture(scope="module")
 def taught(network):
     names = tuple(str(i) for i in range(12))
-    return Taught(network.features(IMAGES), np.repeat([0, 1, 2], 4), ("a", "b", "c"), names, names)
+    return Taught(network.views(IMAGES), np.repeat([0, 1, 2], 4), ("a", "b", "c"), names, names)
 
 
 @pytest.mark.parametrize("choice", [Choice(), Choice(0.4, 2, 2.0, 0.5), Choice(0.9, 2, 4.0, 0.0)])
 @pytest.mark.parametrize("threshold", [None, 0.2])
-def test_every_map_has_the_mean_that_its_kernel_or_class_answers(choice, threshold, network, taught, tmp_path):
+@pytest.mark.parametrize("pooling", ["mean", "maximum"])
+def test_every_map_has_the_mean_or_maximum_that_its_kernel_or_class_answers(
+    choice, threshold, pooling, network, taught
+):
+    network = dataclasses.replace(network, pooling=pooling)
     head = dataclasses.replace(make_head(taught, choice, 7.0), threshold=threshold)
-    content = compose(network.content, network.layer.tensor, [], head)
+    content = compose(network.content, network.layer.tensor, [], head, pooling)
     classes = 3 + (threshold is not None)
     labels = [*"abcd"][:classes]
     layers = [
@@ -56,14 +61,13 @@ def test_every_map_has_the_mean_that_its_kernel_or_class_answers(choice, thresho
     }
     model = load_model(content, network.card.model_copy(update=changed), "cpu")
     for images in (IMAGES, RANDOM.integers(0, 256, (2, 41, 57, 3), np.uint8)):
-        features = network.features(images)
+        views = network.views(images)
         came = model.layers(images, ["kernels", "class_map"])
-        expected = head.logits(features)
-        assert came["logits"] == pytest.approx(expected, abs=1e-3)
-        answers = similarity(head.space.place(features), head.kernels.vectors, head.sharpness)
-        assert came["kernels"].mean((2, 3)) == pytest.approx(answers, abs=1e-4)
+        assert came["logits"] == pytest.approx(head.logits(views), abs=1e-3)
+        answers = [similarity(head.space.place(each), head.kernels.vectors, head.sharpness) for each in views]
+        assert pooled(came["kernels"], pooling) == pytest.approx(np.max(answers, axis=1), abs=1e-4)
         bias = [0.0] * 3 + [7.0 * threshold] * (classes - 3) if threshold else [0.0] * 3
-        assert came["class_map"].mean((2, 3)) + bias == pytest.approx(came["logits"], abs=1e-3)
+        assert pooled(came["class_map"], pooling) + bias == pytest.approx(came["logits"], abs=1e-3)
         assert came["class_map"].shape[2:] == network.model.layers(images, ["block4"])["block4"].shape[2:]
 
 
@@ -71,16 +75,16 @@ def test_the_file_needs_nothing_of_the_old_head_and_no_later_layers(network, tau
     head = make_head(taught, Choice(), 1.0)
     whole = onnx.load_from_string(network.content)
     early = feature_layer(network.card, "block1")
-    cut = onnx.load_from_string(compose(network.content, early.tensor, [], _for(network, early, taught)))
+    cut = onnx.load_from_string(compose(network.content, early.tensor, [], _for(network, early, taught), "mean"))
     assert len(cut.graph.node) < len(whole.graph.node)
     assert [output.name for output in cut.graph.output] == ["logits"]
-    again = compose(compose(network.content, network.layer.tensor, [], head), network.layer.tensor, [], head)
-    assert again == compose(network.content, network.layer.tensor, [], head)
+    once = compose(network.content, network.layer.tensor, [], head, "mean")
+    assert compose(once, network.layer.tensor, [], head, "mean") == once
 
 
 def _for(network, layer, taught):
-    features = open_network(network.card, network.content, layer.name).features(IMAGES)
-    return make_head(Taught(features, taught.labels, taught.classes, taught.names, taught.digests), Choice(), 1.0)
+    views = open_network(network.card, network.content, layer.name).views(IMAGES)
+    return make_head(Taught(views, taught.labels, taught.classes, taught.names, taught.digests), Choice(), 1.0)
 
 
 def test_a_layer_that_is_not_there_is_refused_and_so_is_a_network_without_any(network):
@@ -98,7 +102,7 @@ def test_what_is_written_has_its_card_and_the_features_of_its_pictures(network, 
     assert card.taught.kernels == len(fitted.head.kernels.owners)
     entry = find(tmp_path, "bolts")
     assert entry.card() == card
-    assert np.array_equal(read_pictures(entry, card).features, other.features)
+    assert np.array_equal(read_pictures(entry, card).views, other.views)
     (entry.folder / "taught.npz").write_bytes(taught.to_bytes())
     with pytest.raises(ModelError, match="needs the SHA-256 of its card"):
         read_pictures(entry, card)

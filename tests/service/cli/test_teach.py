@@ -13,6 +13,7 @@ from PIL import Image
 
 from models.cards.catalogue import find
 from models.runtime.load import load_model
+from service.cli import looked_at
 from service.cli.main import main
 from tests.models.imports.networks import Transformer, export, seeded
 
@@ -115,6 +116,22 @@ def test_a_class_map_says_where_and_its_mean_is_the_logit(scs, capsys):
     assert found["class_map"].mean((2, 3)) + entry.card().class_bias == pytest.approx(found["logits"], abs=1e-3)
 
 
+def test_the_maximum_of_a_class_map_is_the_logit_where_it_was_taught_so_and_adding_goes_on_with_it(scs, capsys):
+    assert scs(*TEACH, "--layer", "block2", "--pooling", "maximum") == 0
+    lay(Path("more"), {"rocket": 1}, first=10)
+    assert scs("teach", "things", "--add", "more") == 0
+    capsys.readouterr()
+    assert scs("activations", "photos/cat/1.png", "--model", "things", "--class", "cat", "--json") == 0
+    seen = json.loads(capsys.readouterr().out)["class_map"]
+    assert seen["method"] == "exact" and seen["pooling"] == "maximum" and seen["maximum"] > seen["mean"]
+    assert seen["maximum"] + seen["bias"] == pytest.approx(seen["logit"], abs=1e-3)
+    assert scs("activations", "photos/cat/1.png", "--model", "things", "--class", "cat") == 0
+    assert f"cat: maximum {seen['maximum']:+.4f} and bias +0.0000 make the logit" in capsys.readouterr().out
+    entries = [find(Path("models"), "things", version) for version in (1, 2)]
+    assert [entry.card().class_pooling for entry in entries] == ["maximum", "maximum"]
+    assert [entry.card().taught.layer for entry in entries] == ["block2", "block2"]
+
+
 def test_teaching_needs_no_torch(scs):
     code = "import sys; sys.argv = sys.argv[1:]; from service.cli.main import app; app(standalone_mode=False); "
     code += "assert 'torch' not in sys.modules"
@@ -163,7 +180,7 @@ def nothing_readable(folder):
         (nothing_readable, ("--skip-broken",), "'cat' of photos needs a picture; none that is left can be read"),
         (None, ("--layer", "block9"), "no layer 'block9' in cifar10-scs; there are: stem"),
         (None, ("--from", "bolts"), "no model 'bolts'; there are"),
-        (None, ("--add", "photos"), "--add goes on with a model's own network and layer"),
+        (None, ("--add", "photos"), "--add goes on with a model's own network, layer and pooling"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence_and_nothing_is_written(spoil, more, message, scs, capsys):
@@ -173,6 +190,14 @@ def test_what_is_wrong_is_told_in_a_sentence_and_nothing_is_written(spoil, more,
     told = capsys.readouterr().err.lstrip("\n")
     assert told.startswith("scs: ") and message in told and told.count("\n") == 1
     assert not Path("models").exists()
+
+
+def test_features_that_are_too_many_for_the_memory_are_refused(scs, capsys, monkeypatch):
+    monkeypatch.setattr(looked_at, "_MOST_NUMBERS", 10_000)
+    assert scs(*TEACH, "--layer", "stem", "--pooling", "maximum") == 1
+    message = "at most 10,000 numbers; 10 pictures with 1024 places of 40 channels in stem have 409,600; a later layer"
+    assert message in capsys.readouterr().err
+    assert scs(*TEACH) == 0
 
 
 @pytest.mark.parametrize(

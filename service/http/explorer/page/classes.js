@@ -38,10 +38,11 @@ class Classes extends HTMLElement {
       this.numbers.textContent = `An approximation, by ${answer.method}: its mean is not the logit.`;
       return;
     }
-    const sum = answer.mean + answer.bias;
+    const value = answer.pooling === "maximum" ? answer.maximum : answer.mean;
+    const sum = value + answer.bias;
     const exact = Math.abs(sum - answer.logit) <= 1e-3 * Math.max(1, Math.abs(answer.logit));
     this.numbers.append(
-      `The mean of this map, ${signed(answer.mean)}, plus the bias, ${signed(answer.bias)}, is the logit of ${answer.label}: `,
+      `The ${answer.pooling} of this map, ${signed(value)}, plus the bias, ${signed(answer.bias)}, is the logit of ${answer.label}: `,
       make("strong", { text: signed(answer.logit) }),
       exact ? ". It is exact." : `, up to ${short(Math.abs(sum - answer.logit))}.`,
     );

@@ -104,6 +104,8 @@ export interface ClassMapAnswer {
   label: string;
   index: number;
   mean: number;
+  maximum: number;
+  pooling: "mean" | "maximum" | null;
   bias: number;
   logit: number;
   method?: string;
