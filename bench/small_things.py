@@ -9,14 +9,13 @@ Accuracies are without "none of these", over draws. Writes bench/results/small-t
 
 import argparse
 import json
-import statistics
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import skimage.data
+from intervals import with_interval
 from PIL import Image
-from scipy.stats import t as student
 
 from models.cards.catalogue import find
 from models.teaching.fit import fit
@@ -74,13 +73,6 @@ def accuracies(network, taught, asked):
     return {
         side: float((head.scores(network.views(images)).argmax(1) == right).mean()) for side, images in asked.items()
     }
-
-
-def with_interval(values):
-    """The mean over draws and its 95% interval (Student's)."""
-    mean = statistics.mean(values)
-    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return {"mean": round(mean, 4), "interval_95": [round(mean - half, 4), round(mean + half, 4)]}
 
 
 def main():

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
+from intervals import with_interval
 from PIL import Image, ImageEnhance
-from scipy.stats import t as student
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
@@ -139,13 +139,6 @@ WAYS = {
     "logistic, standardised": logistic_of_standardised,
     "scs": scs_head,
 }
-
-
-def with_interval(values):
-    """The mean over draws and its 95% interval (Student's)."""
-    mean = statistics.mean(values)
-    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return {"mean": round(mean, 4), "interval_95": [round(mean - half, 4), round(mean + half, 4)]}
 
 
 def compared(features, labels, draws, shots):

@@ -44,4 +44,14 @@ def none_of_these():
     return table(["pictures a class", "false alarms, stated", "came", "misses, stated", "came"], rows)
 
 
-TABLES = [taught, none_of_these]
+def small_things():
+    """Accuracies by the layer and by the mean or maximum of a class's map, by the size of the thing in its picture."""
+    rows = read("small-things", "accuracies")
+    sides = next(iter(rows.values()))
+    return table(
+        ["layer, pooling", *(f"{side} pixels" for side in sides)],
+        [[way, *(share(cell) for cell in row.values())] for way, row in rows.items()],
+    )
+
+
+TABLES = [taught, none_of_these, small_things]

@@ -123,8 +123,11 @@ def _choose(own: Taught, groups: Sequence[Indices], labels: NDArray[np.int64]) -
     for group in groups:
         kept = np.ones(len(own.labels), bool)
         kept[group] = False
-        for choice, head in _heads(own.part(kept), choices):
-            scores[choice].append(head.scores(own.views[group]))
+        alike = itertools.groupby(_heads(own.part(kept), choices), lambda made: made[1].space)
+        for space, heads in alike:
+            placed = space.place(own.views[group])
+            for choice, head in heads:
+                scores[choice].append(head.scores_of_placed(placed))
     best: tuple[float, Choice, float, Wide] | None = None
     for choice in choices:
         found = np.concatenate(scores[choice])

@@ -58,11 +58,13 @@ class Head:
 
     def scores(self, views: Views) -> Wide:
         """Return the scores ``(N, classes)`` of pictures ``(N, P, channels)``, within [-1, 1]: the best of P views."""
-        count, places, channels = views.shape
-        placed = self.space.place(views.reshape(-1, channels))
-        similarities = similarity(placed, self.kernels.vectors, self.sharpness)
+        return self.scores_of_placed(self.space.place(views))
+
+    def scores_of_placed(self, placed: Wide) -> Wide:
+        """Return the scores of pictures that are in the head's space already, ``(N, P, channels)``."""
+        similarities = similarity(placed.reshape(-1, placed.shape[2]), self.kernels.vectors, self.sharpness)
         scores = similarities @ self.kernels.shares(self.classes).T
-        best: Wide = scores.reshape(count, places, self.classes).max(1)
+        best: Wide = scores.reshape(*placed.shape[:2], self.classes).max(1)
         return best
 
     def logits(self, views: Views) -> Wide:

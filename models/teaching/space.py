@@ -46,7 +46,7 @@ class Space:
     gains: Wide
 
     def place(self, features: NDArray[np.floating]) -> Wide:
-        """Map features ``(N, channels)``."""
+        """Map features ``(…, channels)``."""
         return self.turn((features - self.mean) / self.scale)
 
     def turn(self, vectors: Wide) -> Wide:

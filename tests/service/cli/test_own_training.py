@@ -261,6 +261,20 @@ def test_few_small_grey_pictures_in_arrays_stay_as_they_are(scs, tmp_path):
     assert not result["recipe"]["mirror"] and result["recipe"]["batch_size"] == 8
 
 
+@pytest.mark.parametrize("way", ["stretch", "standardise"])
+def test_a_network_that_normalises_each_picture_answers_the_same_in_other_light(way, scs, tmp_path):
+    random = np.random.default_rng(0)
+    images = 4 * random.integers(0, 60, (12, 16, 16, 3), np.uint8)
+    np.savez(tmp_path / "light.npz", x=images, y=np.arange(12) % 2)
+    train = ("train", "light", "--data", tmp_path / "light.npz", "--recipe", "conv-small", "--epochs", 5, "--width", 8)
+    assert scs(*train, "--normalise", way) == 0
+    assert scs("export", "light", "--data", tmp_path / "light.npz", "--repository", "models") == 0
+    entry = find(tmp_path / "models", "light")
+    model = load_model(entry.verified_bytes(), entry.card(), "cpu")
+    assert entry.card().training.recipe["normalise"] == way
+    assert model.logits(images // 4 + 100) == pytest.approx(model.logits(images), abs=1e-4)
+
+
 REFUSED = {
     "cifar10-scs": ([], "cifar10-scs is trained on cifar10.npz, which is not in .*; pictures of your own make"),
     "mnist-mine": ([], "'mnist-mine' names another data set than yours"),
