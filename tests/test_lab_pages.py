@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 LAB = ROOT / "docs" / "lab"
 CONTENTS = (LAB / "README.md").read_text()
 LARGEST = {".png": 150_000, ".jpg": 150_000, ".gif": 500_000, ".csv": 150_000, ".json": 150_000}  # bytes
+LONG = "waldo", "exercises"  # whose commands take more than ten seconds
 
 
 def page(topic: str) -> str:
@@ -50,7 +51,7 @@ def test_a_page_shows_every_picture_of_its_topic_and_none_is_large(topic):
 
 @pytest.mark.parametrize(
     "name",
-    ["README", *(pytest.param(topic, marks=[pytest.mark.slow] if topic == "waldo" else []) for topic in TOPICS)],
+    ["README", *(pytest.param(topic, marks=[pytest.mark.slow] if topic in LONG else []) for topic in TOPICS)],
 )
 def test_the_commands_of_a_page_run_as_pasted(name, tmp_path):
     (tmp_path / "docs").symlink_to(ROOT / "docs")

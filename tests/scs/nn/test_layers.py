@@ -75,7 +75,14 @@ def test_with_a_gain_random_kernels_keep_the_scale_of_what_they_see():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("backend, mode", [("aot_eager", "circular"), ("aot_eager", "zeros"), ("inductor", "zeros")])
+@pytest.mark.parametrize(
+    "backend, mode",
+    [
+        ("aot_eager", "circular"),
+        ("aot_eager", "zeros"),
+        pytest.param("inductor", "zeros", marks=pytest.mark.slow),  # compiles C++ for 20 s
+    ],
+)
 def test_a_compiled_layer_gives_the_same(backend, mode):
     if backend == "inductor" and not shutil.which("g++"):
         pytest.skip("torch's own compiler needs a C++ compiler, g++; there is none")
