@@ -105,17 +105,20 @@ def check_analysed_size(name: str, picture: Picture, wanted: InputCard, settings
     least_width, least_height = (1, 1) if wanted.fixed else wanted.smallest_size
     if wanted.fixed and (width, height) != (wanted.width, wanted.height):
         raise FixedSizeError(
-            f"the network takes pictures of {wanted.width}x{wanted.height} only; '{name}' is {width}x{height}; "
+            f"the network takes pictures of {wanted.width}x{wanted.height} only; picture '{name}' is {width}x{height}; "
             "resize=card makes it so"
         )
     if width < least_width or height < least_height:
         needed = f"{least_width} pixels on a side" if least_width == least_height else f"{least_width}x{least_height}"
-        raise OptionError(f"the network needs {needed}; '{name}' is {width}x{height}")
+        raise OptionError(f"the network needs {needed}; picture '{name}' is {width}x{height}")
     if width % wanted.multiple_of or height % wanted.multiple_of:
-        raise OptionError(f"the network takes multiples of {wanted.multiple_of} pixels; '{name}' is {width}x{height}")
+        raise OptionError(
+            f"the network takes multiples of {wanted.multiple_of} pixels; picture '{name}' is {width}x{height}"
+        )
     if height * width > settings.max_analysed_pixels:
         raise TooLargeError(
-            f"at most {settings.max_analysed_pixels} pixels are analysed; '{name}' is {width}x{height}; {_SMALLER}"
+            f"at most {settings.max_analysed_pixels} pixels are analysed; picture '{name}' is {width}x{height}; "
+            f"{_SMALLER}"
         )
 
 

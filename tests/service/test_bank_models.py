@@ -125,7 +125,7 @@ def test_features_of_a_box_are_found_in_the_maps(bank, photograph, encode):
 @pytest.mark.parametrize(
     "path, size, params, said",
     [
-        ("/predict", (100, 50), {}, "needs 50x60; 'image' is 100x50"),
+        ("/predict", (100, 50), {}, "needs 50x60; picture 'image' is 100x50"),
         ("/predict", (49, 80), {}, "needs 50x60"),
         ("/activations", (100, 80), {"class": "eye"}, "cat has no class maps"),
     ],

@@ -141,7 +141,7 @@ OPTIONS = {
     "a resize that is neither": ({"resize": "big"}, 422, ["resize", "'big' came"]),
     "a resize to nothing": ({"resize": "0"}, 422, ["resize", "'0' came"]),
     "a resize to far too much": ({"resize": "99999"}, 413, ["99999x66518", "at most 50000000"]),
-    "a picture too small once resized": ({"resize": "3"}, 422, ["needs 4 pixels on a side; '0' is 3x2"]),
+    "a picture too small once resized": ({"resize": "3"}, 422, ["needs 4 pixels on a side; picture '0' is 3x2"]),
 }
 
 

@@ -426,7 +426,7 @@ def test_a_template_larger_than_the_picture_is_refused_with_both_sizes(client, p
 def test_a_template_too_small_for_the_network_is_refused_with_both_sizes(client, png, encode):
     refused = post(client, png, encode(np.zeros((2, 9, 3), np.uint8)))
     assert refused.status_code == 422
-    assert "needs 4 pixels on a side; 'template' is 9x2" in refused.json()["detail"]
+    assert "needs 4 pixels on a side; picture 'template' is 9x2" in refused.json()["detail"]
 
 
 def test_a_template_and_a_box_together_are_refused(client, png):

@@ -73,7 +73,7 @@ def test_another_size_than_the_graph_takes_is_one_sentence(client, model, encode
         assert answer.status_code == 400 and answer.json()["type"] == "/problems/fixed-size"
         assert answer.json()["detail"].startswith("the network takes pictures of 8x8 only; ") and name in answer.text
     answer = infer(client, model, np.zeros((2, 9, 8, 1), np.uint8))
-    assert answer.status_code == 400 and "takes pictures of 8x8 only; 'image' is 8x9" in answer.json()["error"]
+    assert answer.status_code == 400 and "takes pictures of 8x8 only; picture 'image' is 8x9" in answer.json()["error"]
     files = {"file": ("a.png", png), "template": ("b.png", png)}
     assert client.post(f"/activations?model={model}", files=files).status_code == 400
     assert client.post(f"/activations?model={model}&box=0,0,5,5", content=png).status_code == 200

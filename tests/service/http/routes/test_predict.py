@@ -232,7 +232,7 @@ def test_a_picture_too_small_for_the_network_is_refused_with_both_sizes(client, 
     refused = client.post("/predict", files=files, params={"resize": "none"})
 
     assert refused.status_code == 422
-    assert refused.json()["detail"] == "the network needs 4 pixels on a side; 'dot.png' is 3x9"
+    assert refused.json()["detail"] == "the network needs 4 pixels on a side; picture 'dot.png' is 3x9"
 
 
 def test_a_picture_too_large_for_the_network_is_refused_with_what_can_be_done(settings, jpeg):
