@@ -59,7 +59,7 @@ def test_the_commands_of_the_page_and_of_the_readme_run_as_they_are_pasted(photo
 def test_its_options_are_those_of_the_command():
     help_page = shell("scs teach --help", ROOT)
     rows = re.findall(r"^\| `(--[\w-]+)` \|", PAGE, re.MULTILINE)
-    assert len(rows) == 6 and all(option in help_page for option in rows)
+    assert len(rows) == 7 and all(option in help_page for option in rows)
 
 
 def test_its_tables_are_those_of_the_results():
