@@ -4,7 +4,9 @@
 
 Ten classes are cuttings from photographs of scikit-image, turned by up to 30 degrees, eight of each, which fill their
 pictures. Asked are others of them, pasted anywhere on brick, gravel or grass of 224x224 pixels, 64 to 224 on a side.
-Accuracies are without "none of these", over draws. Writes bench/results/small-things.json.
+Accuracies are without "none of these", over draws. Then eight of the classes are taught, and things of all ten asked:
+how many are named rightly, how many of the eight are "none of these", and how many of the two others are given a class.
+Writes bench/results/small-things.json.
 """
 
 import argparse
@@ -29,6 +31,8 @@ SIDE = 224
 SIDES = 64, 96, 128, 160, SIDE
 LAYERS = "blocks.8", "blocks.13", "bn1"  # of EfficientNet-Lite0; the last is where nothing is said
 TAUGHT, ASKED, DRAWS = 8, 8, 5  # pictures of each class
+UNKNOWN = 2  # classes that are not taught where "none of these" is measured
+FALSE_ALARMS = None, 0.05  # as --false-alarms has them
 
 
 def photograph(name):
@@ -64,15 +68,34 @@ def drawn(seed):
     return taught, asked
 
 
-def accuracies(network, taught, asked):
+def taught_by(views):
+    """What `scs teach` is given: as many views of each class, class by class."""
+    classes, names = len(views) // TAUGHT, tuple(map(str, range(len(views))))
+    return Taught(views, np.repeat(np.arange(classes), TAUGHT), PHOTOGRAPHS[:classes], names, names)
+
+
+def accuracies(taught, asked):
     """The share of pictures that get their class, by side."""
-    labels = np.repeat(np.arange(len(PHOTOGRAPHS)), TAUGHT)
-    names = tuple(map(str, range(len(labels))))
-    head = fit(Taught(network.views(taught), labels, PHOTOGRAPHS, names, names)).head
-    right = np.repeat(np.arange(len(PHOTOGRAPHS)), ASKED)
-    return {
-        side: float((head.scores(network.views(images)).argmax(1) == right).mean()) for side, images in asked.items()
-    }
+    head, right = fit(taught_by(taught)).head, np.repeat(np.arange(len(PHOTOGRAPHS)), ASKED)
+    return {side: float((head.scores(views).argmax(1) == right).mean()) for side, views in asked.items()}
+
+
+def with_others(taught, asked, most_false_alarms):
+    """Shares of the first classes' pictures that are right and missed, and of the others' that are given a class."""
+    known = len(PHOTOGRAPHS) - UNKNOWN
+    head = fit(taught_by(taught[: known * TAUGHT]), most_false_alarms).head
+    right = np.repeat(np.arange(known), ASKED)
+    found = {}
+    for side, views in asked.items():
+        named = head.logits(views).argmax(1)
+        own, others = named[: len(right)], named[len(right) :]
+        shares = (own == right).mean(), (own == known).mean(), (others < known).mean()
+        found[side] = dict(zip(("right", "missed", "false alarms"), map(float, shares), strict=True))
+    return found
+
+
+def mean_of(draws, side, kind):
+    return round(sum(draw[side][kind] for draw in draws) / len(draws), 4)
 
 
 def main():
@@ -86,16 +109,26 @@ def main():
         for pooling in ("mean", "maximum")
     }
     found = {way: {side: [] for side in SIDES} for way in networks}
+    rejected = {f"{way}, {most}": [] for way in networks for most in FALSE_ALARMS}
     for seed in range(DRAWS):
-        taught, asked = drawn(seed)
+        pictures, scenes = drawn(seed)
         for way, network in networks.items():
-            for side, share in accuracies(network, taught, asked).items():
+            taught, asked = network.views(pictures), {side: network.views(images) for side, images in scenes.items()}
+            for side, share in accuracies(taught, asked).items():
                 found[way][side].append(share)
+            for most in FALSE_ALARMS:
+                rejected[f"{way}, {most}"].append(with_others(taught, asked, most))
             print(seed, way, {side: values[-1] for side, values in found[way].items()}, flush=True)
     rows = {way: {side: with_interval(values) for side, values in sides.items()} for way, sides in found.items()}
+    means = {
+        way: {side: {kind: mean_of(draws, side, kind) for kind in draws[0][side]} for side in SIDES}
+        for way, draws in rejected.items()
+    }
     about = {"network": f"efficientnet-lite0 {entry.version}", "taught": TAUGHT, "asked": ASKED, "draws": DRAWS}
     versions = {package: version(package) for package in ("scikit-image", "numpy", "onnxruntime")}
-    RESULTS.write_text(json.dumps({**about, "versions": versions, "accuracies": rows}, indent=1) + "\n")
+    RESULTS.write_text(
+        json.dumps({**about, "versions": versions, "accuracies": rows, "with others": means}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":
