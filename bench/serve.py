@@ -175,7 +175,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a part of it, in under two minutes; writes nothing")
     parser.add_argument("--peers", type=Path, default=Path.home() / ".cache" / "scs-bench")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, metavar="SECTION", help="all, or those of a quick run, unless given"
+    )
     parser.add_argument("--rounds", type=int, help="turns that count, beside the first")
     parser.add_argument("--seconds", type=int, help="of each turn")
     parser.add_argument("--port", type=int, default=9400, help="the first of those that are used")
@@ -187,7 +189,7 @@ def main():
     report["machine"] = machine()
     with tempfile.TemporaryDirectory() as folder:
         bench, failed = Bench(arguments, Path(folder)), []
-        for name in [name for name in arguments.only if not (arguments.quick and name in LONG)]:
+        for name in arguments.only or [name for name in SECTIONS if not (arguments.quick and name in LONG)]:
             start = time.perf_counter()
             try:
                 report.update(SECTIONS[name](bench))

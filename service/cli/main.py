@@ -13,13 +13,30 @@ from typer.exceptions import TyperException
 
 from scs.errors import LookError, OptionError, RunError, ScsError, UnknownNameError
 from scs.printable import printable
-from service.cli import activations, bank, evaluate, export, import_, map, match, models, predict, serve, teach, train
 from service.cli.extensions import ExtensibleGroup
 
 FAILURE, USAGE_ERROR = 1, 2
 
+
+class _Commands(ExtensibleGroup):
+    own = {
+        "serve": "service.cli.serve:serve",
+        "predict": "service.cli.predict:predict",
+        "activations": "service.cli.activations:activations",
+        "match": "service.cli.match:match",
+        "map": "service.cli.map:app",
+        "bank": "service.cli.bank:bank",
+        "import": "service.cli.import_:import_",
+        "models": "service.cli.models:app",
+        "teach": "service.cli.teach:teach",
+        "train": "service.cli.train:train",
+        "evaluate": "service.cli.evaluate:evaluate",
+        "export": "service.cli.export:export",
+    }
+
+
 app = typer.Typer(
-    cls=ExtensibleGroup,
+    cls=_Commands,
     help="Classify pictures by sharpened cosine similarity, and open up the network that does it.",
     no_args_is_help=True,
     add_completion=False,
@@ -38,20 +55,6 @@ def _before_subcommands(
     _: Annotated[bool, typer.Option("--version", callback=_show_version, help="Show the version and exit.")] = False,
 ) -> None:
     pass
-
-
-app.command("serve")(serve.serve)
-app.command("predict")(predict.predict)
-app.command("activations")(activations.activations)
-app.command("match")(match.match)
-app.add_typer(map.app, name="map")
-app.command("bank")(bank.bank)
-app.command("import")(import_.import_)
-app.add_typer(models.app, name="models")
-app.command("teach")(teach.teach)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("export")(export.export)
 
 
 def main() -> None:

@@ -15,12 +15,7 @@ def run_scs() -> None:
     try:
         from service.cli.main import main
     except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        print(
-            f"scs: this command needs {package}, which is not installed: pip install 'scs-serve[cpu]', "
-            "or 'scs-serve[gpu]' for an NVIDIA GPU",
-            file=sys.stderr,
-        )
+        print(f"scs: {needed_by_command(error)}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
     main()
 
@@ -30,3 +25,12 @@ def run_scs_serve() -> None:
     arguments = sys.argv[1:]
     sys.argv = ["scs", *arguments] if arguments == ["--version"] else ["scs", "serve", *arguments]
     run_scs()
+
+
+def needed_by_command(error: ModuleNotFoundError) -> str:
+    """Say which package a command needs, and how it is installed."""
+    package = str(error.name).partition(".")[0]
+    return (
+        f"this command needs {package}, which is not installed: pip install 'scs-serve[cpu]', "
+        "or 'scs-serve[gpu]' for an NVIDIA GPU"
+    )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import binascii
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from scs.errors import ImageError
 from service.inference.event_loop import SMALL_JSON_BYTES
-from service.services import Services
+
+if TYPE_CHECKING:  # workers import this module to parse, and none of the rest
+    from fastapi import Request
+
+    from service.services import Services
 
 Parsed = TypeVar("Parsed")
 Model = TypeVar("Model", bound=BaseModel)
@@ -32,7 +35,7 @@ async def parse_aside(request: Request, body: bytes, parse: Callable[[bytes], Pa
     """
     if len(body) <= SMALL_JSON_BYTES:
         return parse(body)
-    services = Services.of(request)
+    services: Services = request.app.state.services
     deadline = time.monotonic() + services.settings.request_timeout_s
     return await services.decoders.run(deadline, parse, body)
 

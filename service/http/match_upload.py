@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
-from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from scs.errors import ImageError, UnsupportedImageError
@@ -14,6 +14,9 @@ from service.http.json_files import decode_base64, parse_aside, parse_json
 from service.http.multipart import read_form
 from service.http.uploads import MAX_FILES
 from service.pictures.npy import is_npy
+
+if TYPE_CHECKING:
+    from fastapi import Request
 
 _FIELDS = ("scene", "template", "mask", "reference")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from fastapi import Request
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -14,6 +14,9 @@ from scs.errors import ImageError, TooLargeError
 from service.api.files import NamedBytes
 from service.http.json_files import parse_aside
 from service.pictures.npy import is_npy
+
+if TYPE_CHECKING:
+    from fastapi import Request
 
 _STEP = 2**18  # bytes that the parser is given at a time, of which it makes copies
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scs.errors import ImageError, TooLargeError, UnsupportedImageError
@@ -11,6 +12,9 @@ from service.http.json_files import decode_base64, parse_aside, parse_json
 from service.http.multipart import read_form
 from service.pictures.npy import CONTENT_TYPE, is_npy
 from service.pictures.picture import MAX_PICTURES
+
+if TYPE_CHECKING:
+    from fastapi import Request
 
 MAX_FILES = MAX_PICTURES
 _NPY = CONTENT_TYPE

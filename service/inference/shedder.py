@@ -7,7 +7,8 @@ import math
 _TARGET_S = 0.05  # that a request may wait for the event loop to begin with it
 _INTERVAL_S = 0.1  # in which one that waited less shows that there is no standing queue
 _LEAST, _STEP = 64, 32
-_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 4.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 8.0
+_DECLINE = 0.95  # of the pause in each interval in which refusals cost little
 _REFUSALS = 0.25  # for each request that is answered
 
 
@@ -22,7 +23,7 @@ class Shedder:
     Attributes:
         in_progress: requests that were admitted and are not answered, of those that came whole: one whose body is on
             its way waits for its client.
-        pause_s: seconds for which a connection whose request was refused should not be read: enough for refusals to
+        pause_s: seconds for which a connection whose request was refused should rest, unread: enough for refusals to
             take a small part of the time, however many connections ask again at once.
     """
 
@@ -31,6 +32,10 @@ class Shedder:
         self._limit: float = math.inf
         self._least_wait, self._until = math.inf, 0.0
         self._refused = self._begun = 0  # in this interval
+
+    def has_rested(self, seconds: float) -> bool:
+        """Return whether a connection has rested for long enough, as things are by now."""
+        return seconds >= self.pause_s or 2 * self.in_progress < self._limit
 
     def admits(self, now: float) -> bool:
         """Return whether one more request may be read, at a time on the clock of ``time.monotonic``; count it if not.
@@ -57,6 +62,7 @@ class Shedder:
         elif self._refused:
             self._limit += _STEP
         is_costly = self._refused > self._begun * _REFUSALS
-        pause_s = self.pause_s * 2 if is_costly else self.pause_s / 2
+        # It falls slowly: where many have rested at once, they are refused at once.
+        pause_s = self.pause_s * 2 if is_costly else self.pause_s * _DECLINE
         self.pause_s = min(max(pause_s, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
         self._least_wait, self._until, self._refused, self._begun = math.inf, now + _INTERVAL_S, 0, 0

@@ -31,7 +31,8 @@ class LocalPredictor:
 
     def predict(self, model: LoadedModel, upload: Upload, options: PredictOptions) -> dict[str, Any]:
         """Classify pictures; see :meth:`service.tasks.predict.Predictor.predict`."""
-        return self._runner.run(self._predictor.predict(model, upload, options))
+        # `Runner.run` would set a signal handler each time, and Python writes out all that the one before held.
+        return self._runner.get_loop().run_until_complete(self._predictor.predict(model, upload, options))
 
     def close(self) -> None:
         """End its threads."""

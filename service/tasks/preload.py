@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_OPTIONAL = "scipy", "coverage"  # what Numba imports where it is installed, and none of our loops needs: 20 MB
+
 
 def import_all() -> None:
     """Import what work on models and pictures needs; matching, whose compiler is large, comes later."""
@@ -27,6 +33,19 @@ def warm_matching() -> None:
     from service.tasks.match.warmup import warm_up
 
     cv2.setNumThreads(1)
-    warm_up()
+    with _hidden(_OPTIONAL):
+        warm_up()
     shared_pool(available_threads()).shutdown()
     shared_pool.cache_clear()
+
+
+@contextmanager
+def _hidden(packages: tuple[str, ...]) -> Iterator[None]:
+    """Have imports of packages fail, as if these were not installed, unless they were imported before."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python is told
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]

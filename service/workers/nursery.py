@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from models.runtime.load import usable_cores
+from models.runtime.memory import release_code, trim_heap
 from scs.errors import ServerError
 from service.workers.channel import OpenFile, receive, send
 from service.workers.child import serve
@@ -167,6 +168,8 @@ def _prepare(step: Callable[[], object]) -> None:
         _log.exception("worker processes could not be prepared")
     gc.collect()
     gc.freeze()  # what is frozen is not touched by the collector, and stays shared between processes
+    trim_heap()
+    release_code()
 
 
 def _fork_child(commands: socket.socket, descriptor: int) -> None:

@@ -134,11 +134,17 @@ def test_the_description_refers_to_nothing_that_it_does_not_hold(description):
     assert {reference.removeprefix("#/components/schemas/") for reference in references} <= set(schemas)
 
 
-def test_the_service_and_its_command_line_start_without_torch():
-    loaded = python("import sys, service.app, service.cli.main; service.app.create_app(); print(*sys.modules)")
+def test_what_answers_requests_imports_nothing_that_others_need():
+    """Its memory is what it imports; each of these is megabytes that an idle service would keep."""
+    loaded = python(
+        "import sys, service.app, service.cli.main, service.cli.serve; service.app.create_app(); print(*sys.modules)"
+    )
     assert loaded.returncode == 0, loaded.stderr
-    heavy = {"torch", "onnxscript", "matplotlib", "scipy", "pandas"}
-    assert not heavy & {name.partition(".")[0] for name in loaded.stdout.split()}
+    names = set(loaded.stdout.split())
+    heavy = {"torch", "onnxscript", "matplotlib", "scipy", "pandas", "numba", "cv2", "pyarrow", "zarr", "tifffile"}
+    assert not heavy & {name.partition(".")[0] for name in names}
+    assert not {f"service.cli.{command}" for command in ("train", "evaluate", "import_", "teach", "map")} & names
+    assert not {name for name in names if name.startswith(("models.imports", "service.client", "rich.table"))}
 
 
 def packages_behind(name, extras, seen):

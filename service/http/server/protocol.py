@@ -67,7 +67,6 @@ class GuardedProtocol(Connection):
         self._is_deaf = self._is_closing = self._is_shed = False
         self._refusal: JSONResponse | None = None
         self._admitted_by: Shedder | None = None  # until all of what has just arrived is parsed
-        self._pause_s = 0.0
         self._since = self._taken_at = time.monotonic()
         self._unsent = 0  # bytes of answers that the client had not taken when it was last looked at
         if type(self).sweep is None:
@@ -120,7 +119,7 @@ class GuardedProtocol(Connection):
             self._take_host_of_target()
         shedder = self.early_answers.shedder if self._may_be_shed() else None
         if shedder is not None and not shedder.admits(self._since):
-            self._shed(shedder.pause_s)
+            self._shed(shedder)
             return
         super().on_headers_complete()
         self._admitted_by = shedder
@@ -135,13 +134,13 @@ class GuardedProtocol(Connection):
             return False
         return not any(name in (b"expect", b"origin") for name, _ in self.headers)
 
-    def _shed(self, seconds: float) -> None:
+    def _shed(self, shedder: Shedder) -> None:
         """Refuse a request without a task for it, and do not read the next of this connection for some seconds.
 
         Whoever asks again at once, as often as it is refused, would otherwise take all time for refusals.
         """
-        self._is_shed, self._pause_s = True, seconds * (0.5 + random.random())  # so that not all come back at once
-        self.transport.write(self.early_answers.shed(self.url, self.headers, seconds))
+        self._is_shed = True
+        self.transport.write(self.early_answers.shed(self.url, self.headers, shedder.pause_s))
         self.headers = []
 
     def _end_shed(self) -> None:
@@ -154,11 +153,17 @@ class GuardedProtocol(Connection):
             return
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         self.flow.pause_reading()
-        self.loop.call_later(self._pause_s, self._read_again)
+        self._rest(0.0, 0.5 + random.random())  # so that not all come back at once
 
-    def _read_again(self) -> None:
-        if not self.transport.is_closing():
+    def _rest(self, rested_s: float, pace: float) -> None:
+        """Read again once this connection has rested; how long that is may change meanwhile."""
+        shedder = self.early_answers.shedder
+        if self.transport.is_closing():
+            return
+        if shedder is None or (rested_s and shedder.has_rested(rested_s / pace)):
             self.flow.resume_reading()
+        else:
+            self.loop.call_later(pace, self._rest, rested_s + pace, pace)
 
     def _take_host_of_target(self) -> None:
         """Put the host of a target like ``http://host/path`` in the place of ``Host`` (RFC 9112 section 3.2.2)."""

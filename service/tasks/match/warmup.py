@@ -38,6 +38,7 @@ def warm_up() -> None:
     from scs.matching.finding import Search, find
 
     scene = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    scene[:, :32] = 100 + scene[:, :32] // 100  # nearly flat, where rounding may show and is measured
     grey = np.ascontiguousarray(scene[..., 0])
     for side in (5, 24):
         for pixels in (scene, grey, grey.astype(np.float32)):
@@ -45,6 +46,9 @@ def warm_up() -> None:
             for method in ("ccoeff_normed", "sqdiff", "scs"):
                 find(pixels, [template], Search(method))
             find(pixels, [template], masks=[np.ones((side, side), np.float32)])
+    large = scene.repeat(9, axis=0).repeat(9, axis=1)  # as large as what is searched from coarse to fine
+    for pixels in (large, np.ascontiguousarray(large[..., :1])):
+        find(pixels, [np.ascontiguousarray(pixels[270:310, 360:420])])
     find(grey, [grey[30:54, 40:64]], Search(angles="auto", scales="0.8:1.2"))
 
 

@@ -1,5 +1,6 @@
 import ctypes
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,3 +48,17 @@ def test_what_is_small_or_not_in_one_piece_is_left_as_it_is(monkeypatch):
     large = np.ones(2**20)
     memory.release(large)
     assert large.all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+def test_code_goes_back_to_the_system_and_still_runs():
+    code = (
+        "import re, onnxruntime, numpy\n"
+        "from models.runtime.memory import release_code\n"
+        "def mapped(): return int(re.search(r'RssFile:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
+        "before = mapped(); release_code(); after = mapped()\n"
+        "assert numpy.linalg.det(numpy.eye(3)) == 1\n"
+        "print(after / before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.75

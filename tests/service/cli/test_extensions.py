@@ -73,3 +73,20 @@ def test_a_command_of_scs_itself_cannot_be_replaced(scs):
 def test_the_laboratory_brings_its_commands():
     shown = subprocess.run([sys.executable, "-m", "service.cli", "--help"], capture_output=True, text=True)
     assert shown.stderr == "" and all(f" {name} " in shown.stdout for name in ("lab", "visualize", "waldo"))
+
+
+def test_a_command_imports_nothing_of_the_others():
+    watched = (
+        "import sys; sys.argv[1:] = ['models', '--help']\n"
+        "from service.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(*[name for name in sys.modules if name.startswith('service.')], file=sys.stderr)"
+    )
+    shown = subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True)
+    loaded = set(shown.stderr.split())
+    assert "service.cli.models" in loaded
+    assert not {"service.cli.serve", "service.cli.train", "service.cli.map", "service.app"} & loaded
+
+
+def test_a_name_that_is_nearly_a_command_is_answered_with_that_command(scs):
+    assert scs("predic").stderr == "scs: No such command 'predic'. Did you mean 'predict'?\n"

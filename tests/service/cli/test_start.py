@@ -27,7 +27,7 @@ def test_both_commands_show_the_version(function):
 
 @pytest.mark.parametrize("missing", ["typer", "onnxruntime", "fastapi"])
 def test_a_package_that_is_missing_is_one_line_with_the_extra_that_brings_it(missing):
-    done = run("run_scs", "models", before=f"sys.modules[{missing!r}] = None")
+    done = run("run_scs", "serve", before=f"sys.modules[{missing!r}] = None")
     assert done.returncode == 2
     assert done.stderr.startswith(
         f"scs: this command needs {missing}, which is not installed: pip install 'scs-serve[cpu]'"

@@ -59,9 +59,26 @@ def test_connections_rest_longer_while_refusals_are_many():
             assert not shedder.admits(now=0.0)
         shedder.began(0.0, now=float(number))
     shedder.in_progress = 0
-    assert shedder.pause_s == 4.0
-    pass_intervals(shedder, range(4, 8), [0.0] * 100)
+    assert shedder.pause_s == 8.0
+    pass_intervals(shedder, [4], [0.0] * 100)
+    assert 7.0 < shedder.pause_s < 8.0, "who rests would come back at once"
+    pass_intervals(shedder, range(5, 80), [0.0] * 100)
     assert shedder.pause_s == 1.0
+
+
+def test_a_connection_rests_for_as_long_as_the_pause_is_by_now_or_until_there_is_room():
+    shedder = Shedder()
+    shedder.in_progress = 1000
+    pass_intervals(shedder, range(1, 5), [0.5])
+    shedder.in_progress = most_admitted(shedder) or 1000
+    assert not shedder.has_rested(0.9) and shedder.has_rested(1.0)
+    for _ in range(10):
+        assert not shedder.admits(now=0.0)
+    shedder.began(0.0, now=5.0)
+    shedder.began(0.0, now=6.0)
+    assert not shedder.has_rested(1.0) and shedder.has_rested(2.0)
+    shedder.in_progress = 10
+    assert shedder.has_rested(0.1)
 
 
 def test_requests_that_wait_for_a_slow_network_keep_none_of_another_away():

@@ -494,7 +494,7 @@ def test_files_that_make_no_match_are_refused_where_they_are_put_together():
 
 
 def test_the_service_starts_without_a_compiler_and_matches_all_the_same():
-    code = "import sys, service.app, service.cli.main; service.app.create_app(); print(*sys.modules)"
+    code = "import sys, service.app, service.cli.main, service.cli.serve; service.app.create_app(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr
     assert not {"numba", "llvmlite", "cv2"} & {name.partition(".")[0] for name in loaded.stdout.split()}

@@ -1,5 +1,7 @@
 import asyncio
 import logging
+import subprocess
+import sys
 import threading
 
 import service.tasks.match.warmup
@@ -56,3 +58,24 @@ def test_what_goes_wrong_is_logged_and_does_no_harm(caplog):
     with caplog.at_level(logging.ERROR, "service.tasks.match.warmup"):
         service.tasks.match.warmup._try(lambda: 1 / 0)
     assert "could not be made ready" in caplog.text
+
+
+def test_the_first_match_on_a_photograph_compiles_and_loads_no_loop():
+    code = (
+        "import gc, numpy as np, skimage.data\n"
+        "from numba.core.dispatcher import Dispatcher\n"
+        "from scs.matching.finding import find\n"
+        "from service.tasks.match.warmup import warm_up\n"
+        "def forms():\n"
+        "    loops = [each for each in gc.get_objects() if isinstance(each, Dispatcher)]\n"
+        "    ours = [each for each in loops if each.__module__.startswith('scs.')]\n"
+        "    return {(loop.__name__, str(form)) for loop in ours for form in loop.signatures}\n"
+        "warm_up(); before = forms()\n"
+        "scene = np.tile(skimage.data.astronaut(), (2, 2, 1))\n"
+        "for pixels in (scene, scene[..., :1].copy()):\n"
+        "    find(pixels, [pixels[60:110, 200:260].copy()])\n"
+        "assert {'_to_best_around', '_add_energies'} <= {name for name, _ in before}, before\n"
+        "print(*forms() - before, sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
