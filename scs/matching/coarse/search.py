@@ -125,10 +125,10 @@ class CoarseSearch:
         if p != 1:
             scores = np.copysign(np.abs(scores) ** np.float32(p), scores)
 
-        def explained(peak: Peak) -> Explained:
-            row, column = candidates.place(round(peak.row) * width + round(peak.column))
-            return look(Peak(row, column, peak.score))
+        def explained(peaks: Sequence[Peak]) -> list[Explained]:
+            places = candidates.places([round(peak.row) * width + round(peak.column) for peak in peaks])
+            return look([Peak(*place, peak.score) for place, peak in zip(places, peaks, strict=True)])
 
         peaks = [Peak(one.small // width, one.small % width, one.peak.score) for one in found]
-        known = [look(one.peak) for one in found]
+        known = look([one.peak for one in found])
         return judge(scores, peaks, candidates.window, explained, explained=known, p=p, maxima=candidates.maxima)
