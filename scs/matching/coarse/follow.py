@@ -176,36 +176,43 @@ def _shrink(
     channels: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Average blocks of a part of a scene, less the mean of each channel, so that sums lose no digits.
+    """Average blocks of a part of a scene, less their mean, so that sums lose no digits.
 
     Rows that no place has in common with the template's are left out.
     """
     side = 2 * _REACH + 1
     share = np.float32(1) / np.float32(factor * factor)
-    first, length = left * channels, size[1] * factor * channels
+    first, length, wide = left * channels, size[1] * factor * channels, size[1] * channels
     down = np.empty(length, np.float32)
-    means, count = np.zeros(channels, np.float64), 0
+    whole, count = 0.0, 0
     for row in range(size[0]):
         if row % step >= side:
             continue
-        down[:] = 0
-        for i in range(factor):
-            line = lines[top + row * factor + i, first : first + length]
-            for j in range(length):
-                down[j] += np.float32(line[j])
         across = out[row]
-        for channel in range(channels):
-            mean = np.float32(0)
-            for column in range(size[1]):
-                total = np.float32(0)
-                for j in range(column * factor * channels + channel, (column + 1) * factor * channels, channels):
-                    total += down[j]
-                across[column * channels + channel] = total * share
-                mean += total * share
-            means[channel] += mean
-        count += size[1]
+        if factor == 1:
+            line = lines[top + row, first : first + length]
+            for j in range(length):
+                across[j] = np.float32(line[j])
+        else:
+            down[:] = 0
+            for i in range(factor):
+                line = lines[top + row * factor + i, first : first + length]
+                for j in range(length):
+                    down[j] += np.float32(line[j])
+            for channel in range(channels):
+                for column in range(size[1]):
+                    total = np.float32(0)
+                    for j in range(column * factor * channels + channel, (column + 1) * factor * channels, channels):
+                        total += down[j]
+                    across[column * channels + channel] = total * share
+        total = np.float32(0)
+        for j in range(wide):
+            total += across[j]
+        whole += total
+        count += wide
+    mean = np.float32(whole / count)
     for row in range(size[0]):
         if row % step < side:
-            for column in range(size[1]):
-                for channel in range(channels):
-                    out[row, column * channels + channel] -= np.float32(means[channel] / count)
+            values = out[row]
+            for j in range(wide):
+                values[j] -= mean
