@@ -184,7 +184,7 @@ def _shrink(
     share = np.float32(1) / np.float32(factor * factor)
     first, length, wide = left * channels, size[1] * factor * channels, size[1] * channels
     down = np.empty(length, np.float32)
-    whole, count = 0.0, 0
+    whole, count = np.float64(0), 0
     for row in range(size[0]):
         if row % step >= side:
             continue
