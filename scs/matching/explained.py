@@ -93,7 +93,7 @@ class Explainer:
         self._roots = np.sqrt(self._weights)
         self._shown = math.sqrt(float(self._weights.mean()))
         self._inner = self._depth()
-        self._trend = self._ramp()
+        self._trend = self._ramp() if self._signal else None
         self._model = self._tangents(self._filled(values))
         rows = self._model.astype(np.float64)
         self._normal = np.einsum("ik,jk->ij", rows, rows)
@@ -162,7 +162,8 @@ class Explainer:
         windows = self._samples(scene, list(places))
 
         def quiet(values: Plane) -> float:
-            return float(np.quantile(np.square(values).mean((1, 2, 3)), _QUIET))
+            energies = np.sort(_energies(values)) / values[0].size
+            return float(np.interp(_QUIET * (len(energies) - 1), np.arange(len(energies)), energies))
 
         return Noise(quiet(windows), quiet(self._blurred(windows, _COARSE)))
 
@@ -281,7 +282,7 @@ class Explainer:
     def _centred(self, stack: Plane) -> Plane:
         """Values less their weighted mean, each times the root of its weight; a signal also loses its trend."""
         centred = stack - (stack * self._shares).sum((1, 2), keepdims=True)
-        if self._signal:
+        if self._trend is not None:
             centred -= (centred * self._shares * self._trend).sum((1, 2), keepdims=True) * self._trend
         weighted: Plane = centred * self._roots
         return weighted

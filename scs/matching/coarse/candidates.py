@@ -141,6 +141,7 @@ class Candidates:
                 continue
             if peak.score > (0.0 if search.threshold is None else search.threshold):
                 kept.append(top)
+                self._followed[small] = round(peak.row), round(peak.column), search.unsharpened(peak.score)
                 yield Candidate(peak, small)
 
     def _covered(self, place: tuple[int, int], kept: list[tuple[int, int]], overlap: float) -> bool:

@@ -22,6 +22,7 @@ _ENOUGH = 2**12
 _LIKELY = 0.6  # Pearson's r of what is followed all the way
 _FEW = 4  # places that are followed sooner than threads are woken
 _REACH = 2  # places that are tried on each side, at each level: it lies at most one and a half away
+_SIDE = 2 * _REACH + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,46 +124,64 @@ def _to_best_around(
     """Move each place, within reach, to where the shrunk template fits best."""
     listed, width, channels = unit.shape
     height = (listed - 1) * step + 1
-    side = 2 * _REACH + 1
-    line, wide = width * channels, (width + side - 1) * channels
-    pixels = np.empty((height + side - 1, wide), np.float32)
-    weights = unit.reshape(listed, line)
-    sums, squares = np.empty(wide, np.float32), np.empty(wide, np.float32)
+    weights = unit.reshape(listed, width * channels)
+    pixels = np.zeros((height + _SIDE - 1, (width + _SIDE - 1) * channels), np.float32)
+    near = np.empty((_SIDE, _SIDE), np.float32)
     for number in range(len(places)):
         first_row = max(places[number, 0] - _REACH * factor, 0)
         first_column = max(places[number, 1] - _REACH * factor, 0)
-        rows = min(side, (last[0] - first_row) // factor + 1)
-        columns = min(side, (last[1] - first_column) // factor + 1)
+        rows = min(_SIDE, (last[0] - first_row) // factor + 1)
+        columns = min(_SIDE, (last[1] - first_column) // factor + 1)
         wanted = height + rows - 1, width + columns - 1
         _shrink(lines, first_row + top, first_column + left, factor, step, wanted, channels, pixels)
+        for row in range(rows):
+            _score_row(pixels[row:], weights, step, channels, near[row])
         best, best_row, best_column = np.float32(-2), first_row, first_column
         for row in range(rows):
-            sums[:] = 0
-            squares[:] = 0
-            for i in range(row, row + height, step):
-                for j in range(wide):
-                    value = pixels[i, j]
-                    sums[j] += value
-                    squares[j] += value * value
             for column in range(columns):
-                start = column * channels
-                product, energy = np.float32(0), np.float32(0)
-                for j in range(line):
-                    energy += squares[start + j]
-                for channel in range(channels):
-                    total = np.float32(0)
-                    for j in range(channel, line, channels):
-                        total += sums[start + j]
-                    energy -= total * total / np.float32(listed * width)
-                for i in range(listed):
-                    values, shares = pixels[row + i * step, start : start + line], weights[i]
-                    for j in range(line):
-                        product += values[j] * shares[j]
-                score = product / np.sqrt(energy) if energy > np.float32(1e-12) else np.float32(0)
-                if score > best:
-                    best = score
+                if near[row, column] > best:
+                    best = near[row, column]
                     best_row, best_column = first_row + row * factor, first_column + column * factor
         places[number, 0], places[number, 1], scores[number] = best_row, best_column, best
+
+
+@compiled
+def _score_row(
+    pixels: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    step: int,
+    channels: int,
+    scores: NDArray[np.float32],
+) -> None:
+    """Pearson's r of a template with five windows side by side, all of them in one pass over their pixels."""
+    listed, line = weights.shape
+    sums, squares = np.zeros(pixels.shape[1], np.float32), np.zeros(pixels.shape[1], np.float32)
+    a, b, c, d, e = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    for i in range(listed):
+        values, shares = pixels[i * step], weights[i]
+        for j in range(sums.size):
+            sums[j] += values[j]
+            squares[j] += values[j] * values[j]
+        second, third = values[channels:], values[2 * channels :]
+        fourth, fifth = values[3 * channels :], values[4 * channels :]
+        for j in range(line):
+            share = shares[j]
+            a += values[j] * share
+            b += second[j] * share
+            c += third[j] * share
+            d += fourth[j] * share
+            e += fifth[j] * share
+    scores[0], scores[1], scores[2], scores[3], scores[4] = a, b, c, d, e
+    for column in range(_SIDE):
+        start, energy = column * channels, np.float32(0)
+        for j in range(start, start + line):
+            energy += squares[j]
+        for channel in range(channels):
+            total = np.float32(0)
+            for j in range(line // channels):
+                total += sums[start + channel + j * channels]
+            energy -= total * total / np.float32(listed * (line // channels))
+        scores[column] = scores[column] / np.sqrt(energy) if energy > np.float32(1e-12) else np.float32(0)
 
 
 @compiled
@@ -180,13 +199,12 @@ def _shrink(
 
     Rows that no place has in common with the template's are left out.
     """
-    side = 2 * _REACH + 1
     share = np.float32(1) / np.float32(factor * factor)
     first, length, wide = left * channels, size[1] * factor * channels, size[1] * channels
     down = np.empty(length, np.float32)
     whole, count = np.float64(0), 0
     for row in range(size[0]):
-        if row % step >= side:
+        if row % step >= _SIDE:
             continue
         across = out[row]
         if factor == 1:
@@ -199,11 +217,11 @@ def _shrink(
                 line = lines[top + row * factor + i, first : first + length]
                 for j in range(length):
                     down[j] += np.float32(line[j])
-            for channel in range(channels):
-                for column in range(size[1]):
-                    total = np.float32(0)
-                    for j in range(column * factor * channels + channel, (column + 1) * factor * channels, channels):
-                        total += down[j]
+            for column in range(size[1]):
+                for channel in range(channels):
+                    start, total = column * factor * channels + channel, np.float32(0)
+                    for k in range(factor):
+                        total += down[start + k * channels]
                     across[column * channels + channel] = total * share
         total = np.float32(0)
         for j in range(wide):
@@ -212,7 +230,7 @@ def _shrink(
         count += wide
     mean = np.float32(whole / count)
     for row in range(size[0]):
-        if row % step < side:
+        if row % step < _SIDE:
             values = out[row]
             for j in range(wide):
                 values[j] -= mean

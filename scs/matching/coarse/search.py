@@ -130,5 +130,4 @@ class CoarseSearch:
             return look([Peak(*place, peak.score) for place, peak in zip(places, peaks, strict=True)])
 
         peaks = [Peak(one.small // width, one.small % width, one.peak.score) for one in found]
-        known = look([one.peak for one in found])
-        return judge(scores, peaks, candidates.window, explained, explained=known, p=p, maxima=candidates.maxima)
+        return judge(scores, peaks, candidates.window, explained, p=p, maxima=candidates.maxima)
