@@ -20,7 +20,7 @@ _MOST_NUMBERS = 2**16
 # Levels at which rivals are followed no further: a template is told from others by so many pixels.
 _ENOUGH = 2**12
 _LIKELY = 0.6  # Pearson's r of what is followed all the way
-_FEW = 4  # places that are followed sooner than threads are woken
+_MANY = 2**18  # numbers of all places: fewer are compared sooner than threads are woken
 _REACH = 2  # places that are tried on each side, at each level: it lies at most one and a half away
 _SIDE = 2 * _REACH + 1
 
@@ -79,7 +79,7 @@ class Follower:
         last = np.array([scene.shape[0] - self._size[0], scene.shape[1] - self._size[1]])
         places = np.clip(places, 0, last)
         lines = scene.reshape(scene.shape[0], -1)
-        if len(places) < _FEW:
+        if len(places) * self.numbers < _MANY:
             return self._follow(lines, places, last)
         threads = available_threads()
         parts = [part for part in np.array_split(places, threads) if len(part)]

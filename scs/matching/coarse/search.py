@@ -22,7 +22,6 @@ from scs.matching.options import Search
 from scs.matching.peaks import Peak
 from scs.matching.posing.goal import PosedMatch
 from scs.matching.scores import ScoreMap, score_maps
-from scs.matching.threads import available_threads, shared_pool
 from scs.matching.verdict import Verdict, judge
 
 Array = NDArray[Any]
@@ -33,6 +32,7 @@ _MOST_CHANNELS = 4
 _MOST_OVERLAP = 0.5  # of matches: if they may overlap more, several lie within one pixel of the shrunk scene
 _MOST_MATCHES = 24
 _SMALL_ERROR = 1e-3  # of scores in the shrunk scene
+_MANY = 2**18  # numbers of a shrunk scene: fewer are compared sooner than threads are woken
 
 
 def serves(scene: Array, mask: Array | None, search: Search) -> bool:
@@ -87,18 +87,17 @@ class CoarseSearch:
     def _maps(self, templates: Sequence[Array], factor: int) -> Iterator[ScoreMap]:
         self._shrunk[factor] = shrunk(self._scene, factor)
         small = [shrunk(pixels, factor)[0] for pixels in templates]
-        return score_maps(self._shrunk[factor][0], small, error=_SMALL_ERROR)
+        threads = 1 if self._shrunk[factor][0].size < _MANY else None
+        return score_maps(self._shrunk[factor][0], small, threads=threads, error=_SMALL_ERROR)
 
     def _found(self, template: Array, plan: Plan, scored: ScoreMap) -> tuple[list[Match], float] | None:
         candidates = Candidates(self._scene, template, plan, self._shrunk[plan.factor][1], scored.scores)
         if not candidates.promising:
             return None
-        looking = shared_pool(available_threads()).submit(self._look, template)
         found = candidates.matches(self._search)
-        look = looking.result()
         if not found:
             return None
-        told = self._judged(candidates, found, look)
+        told = self._judged(candidates, found, self._look(template))
         surely = [self._search.unsharpened(one.peak.score) >= SURE for one in found]
         if not (surely[0] and told[0].present) or any(
             abs(verdict.evidence) < _DOUBTFUL for verdict, sure in zip(told, surely, strict=True) if sure
