@@ -22,6 +22,8 @@ def averaged(pixels: Array, size: tuple[int, int]) -> NDArray[np.float32]:
         ``(rows, columns, C)``.
     """
     rows, columns, channels = pixels.shape
+    if size == (rows, columns):
+        return pixels.astype(np.float32)
     small = np.empty((size[0], size[1] * channels), np.float32)
     lines = np.ascontiguousarray(pixels).reshape(rows, columns * channels)
     if rows % size[0] or columns % size[1]:

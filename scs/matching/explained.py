@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.arrays import Array, as_picture, as_weights, magnitude
 from scs.matching.averaged import averaged
+from scs.matching.blurred import blurred
 from scs.matching.products import LARGEST
 
 Plane = NDArray[np.float32]  # (h, w, C), or a stack of them (N, h, w, C)
@@ -304,15 +304,8 @@ class Explainer:
 
     def _blurred(self, values: Array, sigma: float) -> Plane:
         """Blur ``(h, w, C)``, or each of a stack of them."""
-        along = 1e-3 if self._signal else sigma
-        pictures = values.reshape(-1, *values.shape[-3:]).astype(np.float32, copy=False)
-        blurred = np.empty_like(pictures)
-        for picture, out in zip(pictures, blurred, strict=True):
-            for first in range(0, picture.shape[2], 4):
-                part = np.ascontiguousarray(picture[..., first : first + 4])
-                smooth = cv2.GaussianBlur(part, (0, 0), sigmaX=sigma, sigmaY=along, borderType=cv2.BORDER_REPLICATE)
-                out[..., first : first + 4] = smooth.reshape(part.shape)
-        return blurred.reshape(values.shape)
+        stack = values.reshape(-1, *values.shape[-3:])
+        return blurred(stack, 0.0 if self._signal else sigma, sigma).reshape(values.shape)
 
     def _kept(self, sigma: float) -> float:
         """Share of white noise's energy that a blur keeps."""

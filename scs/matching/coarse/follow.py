@@ -53,10 +53,9 @@ class Follower:
     def __init__(self, template: Array, factor: int) -> None:
         self._size = template.shape[:2]
         self._levels = []
-        values = template.astype(np.float32)
         while factor > 1:
             factor //= 2
-            self._levels.append(_level(values, factor))
+            self._levels.append(_level(template, factor))
 
     @property
     def numbers(self) -> int:
@@ -101,7 +100,7 @@ class Follower:
         return places, scores
 
 
-def _level(template: NDArray[np.float32], factor: int) -> _Level:
+def _level(template: Array, factor: int) -> _Level:
     small, corner = shrunk(template, factor)
     step = max(1, small.size // _MOST_NUMBERS)
     rows = small[::step]

@@ -27,7 +27,8 @@ from scs.matching.verdict import Verdict, judge
 Array = NDArray[Any]
 
 _DOUBTFUL = 1.0  # evidence on either side of 0 at which the whole map is asked
-_LEAST_PLACES = 2**19  # of a map: a smaller one is quickly made
+_LEAST_PIXELS = 2**19  # of a scene: the whole map of a smaller one is quickly made,
+_LEAST_PLACES = 2**16  # as is that of a template which is nearly as large
 _MOST_CHANNELS = 4
 _MOST_OVERLAP = 0.5  # of matches: if they may overlap more, several lie within one pixel of the shrunk scene
 _MOST_MATCHES = 24
@@ -80,7 +81,9 @@ class CoarseSearch:
     def _plan(self, template: Array) -> Plan | None:
         check_template(template, self._scene)
         (rows, columns), (height, width) = self._scene.shape[:2], template.shape[:2]
-        if (rows - height + 1) * (columns - width + 1) < _LEAST_PLACES or template.dtype != self._scene.dtype:
+        if rows * columns < _LEAST_PIXELS or (rows - height + 1) * (columns - width + 1) < _LEAST_PLACES:
+            return None
+        if template.dtype != self._scene.dtype:
             return None
         return plan_for((rows, columns), template)
 
