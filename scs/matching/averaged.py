@@ -47,17 +47,22 @@ def _average_blocks(lines: Array, high: int, wide: int, channels: int, sums: Arr
             line = lines[i]
             for j in range(sums.size):
                 sums[j] += line[j]
-        averages = small[row]
-        if wide * channels == 2:
-            for j in range(averages.size):
-                averages[j] = (np.float32(sums[2 * j]) + np.float32(sums[2 * j + 1])) * share
-            continue
-        for column in range(averages.size // channels):
-            for channel in range(channels):
-                first, total = column * wide * channels + channel, np.float32(0)
-                for k in range(wide):
-                    total += np.float32(sums[first + k * channels])
-                averages[column * channels + channel] = total * share
+        average_along(sums, wide, channels, share, small[row])
+
+
+@compiled
+def average_along(sums: Array, wide: int, channels: int, share: np.float32, averages: NDArray[np.float32]) -> None:
+    """Add up so many neighbours of each channel in a row of sums, times their share."""
+    if wide * channels == 2:  # known steps are taken several at once
+        for j in range(averages.size):
+            averages[j] = (np.float32(sums[2 * j]) + np.float32(sums[2 * j + 1])) * share
+        return
+    for column in range(averages.size // channels):
+        for channel in range(channels):
+            first, total = column * wide * channels + channel, np.float32(0)
+            for k in range(wide):
+                total += np.float32(sums[first + k * channels])
+            averages[column * channels + channel] = total * share
 
 
 @compiled

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.compiled import compiled
+from scs.matching.averaged import average_along
 from scs.matching.coarse.plan import Size, shrunk
 from scs.matching.threads import available_threads, shared_pool
 
 Array = NDArray[Any]
 Places = NDArray[np.intp]
 
-# Numbers of a template that are compared at a level: of more, rows are left out.
-_MOST_NUMBERS = 2**16
+# Numbers of a template that are compared at a level, and at the last one: of more, rows are left out.
+_MOST_NUMBERS, _MOST_AT_LAST = 2**13, 2**16
 # Levels at which rivals are followed no further: a template is told from others by so many pixels.
 _ENOUGH = 2**12
 _LIKELY = 0.6  # Pearson's r of what is followed all the way
@@ -102,7 +103,7 @@ class Follower:
 
 def _level(template: Array, factor: int) -> _Level:
     small, corner = shrunk(template, factor)
-    step = max(1, small.size // _MOST_NUMBERS)
+    step = max(1, small.size // (_MOST_NUMBERS if factor > 1 else _MOST_AT_LAST))
     rows = small[::step]
     unit = rows - rows.mean((0, 1))
     return _Level(factor, step, np.ascontiguousarray(unit / max(float(np.linalg.norm(unit)), 1e-12)), corner)
@@ -216,12 +217,7 @@ def _shrink(
                 line = lines[top + row * factor + i, first : first + length]
                 for j in range(length):
                     down[j] += np.float32(line[j])
-            for column in range(size[1]):
-                for channel in range(channels):
-                    start, total = column * factor * channels + channel, np.float32(0)
-                    for k in range(factor):
-                        total += down[start + k * channels]
-                    across[column * channels + channel] = total * share
+            average_along(down, factor, channels, share, across[:wide])
         total = np.float32(0)
         for j in range(wide):
             total += across[j]
