@@ -110,7 +110,7 @@ def compared(scene, template, kind, asked):
 
 def lifted():
     """Lift the limits below which scenes are left to the whole map."""
-    search._LEAST_PLACES = 0
+    search._LEAST_PIXELS = search._LEAST_PLACES = 0
     plan._LEAST_PIXELS = 2**10
 
 

@@ -1,14 +1,16 @@
 """How fast one template is found: scs.matching.finding.find against a pyramid in OpenCV, and matchTemplate whole.
 
 The pyramid is what experts write: scene and template shrunk to a quarter, five peaks followed up at full size. It gives
-a place and a score; ours a verdict beside them. All run in turns on the same pixels, on all cores. Prints a table and
-writes bench/results/find.json. Needs scikit-image.
+a place and a score; ours a verdict beside them. All run in turns on the same pixels, on all cores. Beside the time on
+the clock stands the processor time of all threads, which another busy process changes less. Prints a table and writes
+bench/results/find.json. Needs scikit-image.
 
     python bench/find.py [--turns 8] [--only 1920x1080]
 """
 
 import argparse
 import json
+import statistics
 import time
 from pathlib import Path
 
@@ -73,18 +75,25 @@ def compare_bank(turns):
 
 
 def measured(case, ways, turns):
-    taken = {name: [] for name in ways}
+    taken, processor = {name: [] for name in ways}, {name: [] for name in ways}
     for _ in range(turns):
         for name, way in ways.items():
             way()
             for _ in range(TIMED):
-                start = time.perf_counter()
+                start, started = time.perf_counter(), time.process_time()
                 way()
                 taken[name].append(1000 * (time.perf_counter() - start))
-    times = {name: summary(each) for name, each in taken.items()}
-    ours = times["find"]["median_ms"]
-    beside = "  ".join(f"{name} {show(each)} = {each['median_ms'] / ours:.2f}x" for name, each in times.items())
-    print(f"{case:<32}{beside}", flush=True)
+                processor[name].append(1000 * (time.process_time() - started))
+    times = {
+        name: {**summary(each), "processor_ms": round(statistics.median(processor[name]), 4)}
+        for name, each in taken.items()
+    }
+    print(case)
+    for name, each in times.items():
+        ratios = [each[key] / times["find"][key] for key in ("median_ms", "processor_ms")]
+        print(
+            f"  {name:<15}{show(each):<30}{each['processor_ms']:>10.2f} {ratios[0]:.2f}x {ratios[1]:.2f}x", flush=True
+        )
     return {"case": case, **times}
 
 

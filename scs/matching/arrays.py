@@ -33,6 +33,8 @@ def as_picture(what: str, pixels: ArrayLike) -> Array:
     array = np.asarray(pixels)
     if array.ndim not in (1, 2, 3) or not array.size:
         raise ShapeError(f"a {what} is {_DIMENSIONS} with at least one pixel but {array.shape} came")
+    if array.dtype == np.uint8:
+        return _with_channels(array)
     if array.dtype.kind not in "buif":
         raise OptionError(f"a {what} holds integers or floating-point numbers but this one holds {array.dtype}")
     if array.dtype.name not in DTYPES:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.arrays import Array, as_picture, as_weights, magnitude
-from scs.matching.products import dot, mixed, times
+from scs.matching.averaged import averaged
+from scs.matching.blurred import blurred
+from scs.matching.products import LARGEST
 
-Plane = NDArray[np.float32]
+Plane = NDArray[np.float32]  # (h, w, C), or a stack of them (N, h, w, C)
+Rows = NDArray[np.float32]  # (N, numbers)
 Vector = NDArray[np.float64]
 
 # Pixels of a template that are looked at: beyond, blocks of pixels are averaged.
@@ -91,10 +93,10 @@ class Explainer:
         self._roots = np.sqrt(self._weights)
         self._shown = math.sqrt(float(self._weights.mean()))
         self._inner = self._depth()
-        self._trend = self._ramp()
+        self._trend = self._ramp() if self._signal else None
         self._model = self._tangents(self._filled(values))
         rows = self._model.astype(np.float64)
-        self._normal = np.stack([times(rows, row) for row in rows])
+        self._normal = np.einsum("ik,jk->ij", rows, rows)
         diagonal = np.diag(self._normal)
         self._damped = self._normal + np.diag(1e-6 * diagonal + 1e-12 * diagonal[0] + 1e-30)
         self._limits = self._most_changes()
@@ -111,16 +113,43 @@ class Explainer:
             noise: of the scene.
             sign: -1 compares with the inverted window.
         """
-        window = sign * self._centred(self._window(scene, row, column)).ravel()
-        energy = dot(window, window)
-        if energy <= self._least_energy(scene) or self.flat:
-            return NOTHING
-        products = times(self._model, window)
-        mix = self._mix(products)
-        drawn, shared = float(mix @ self._normal @ mix), float(mix @ products)
-        if drawn <= 0 or shared <= 0:
-            return NOTHING
-        return self._judged(mix * (shared / drawn), window, energy, noise)
+        return self.explain_all(scene, [(row, column)], noise, [sign])[0]
+
+    def explain_all(
+        self, scene: Array, places: Sequence[tuple[int, int]], noise: Noise, signs: Sequence[int]
+    ) -> list[Explained]:
+        """Fit the template to several windows; see :meth:`explain`.
+
+        Args:
+            scene: ``(H, W, C)``.
+            places: row and column of each window's first pixel.
+            noise: of the scene.
+            signs: one for each window.
+        """
+        # As many at once as their product with the template and its changes stays in one thread.
+        most = max(1, LARGEST // self._model.size)
+        return [
+            explained
+            for first in range(0, len(places), most)
+            for explained in self._explained(scene, places[first : first + most], noise, signs[first : first + most])
+        ]
+
+    def _explained(
+        self, scene: Array, places: Sequence[tuple[int, int]], noise: Noise, signs: Sequence[int]
+    ) -> list[Explained]:
+        if self.flat:
+            return [NOTHING] * len(places)
+        windows = self._centred(np.stack([self._window(scene, row, column) for row, column in places]))
+        windows = windows.reshape(len(places), -1) * np.array(signs, np.float32)[:, None]
+        energies, products = _energies(windows), windows @ self._model.T
+        mixes = self._mixes(products)
+        drawn, shared = self._drawn(mixes), (mixes * products).sum(1)
+        told = (energies > self._least_energy(scene)) & (drawn > 0) & (shared > 0)
+        if not told.any():
+            return [NOTHING] * len(places)
+        mixes *= (shared / np.where(told, drawn, 1.0))[:, None]
+        judged = iter(self._judged(mixes[told], windows[told], energies[told], noise))
+        return [next(judged) if one else NOTHING for one in told]
 
     def noise(self, scene: Array) -> Noise:
         """Measure the noise of a scene: what varies even in its quietest windows."""
@@ -130,67 +159,73 @@ class Explainer:
             for row in np.linspace(0, rows, 1 if self._signal else _SAMPLED)
             for column in np.linspace(0, columns, _SAMPLED**2 if self._signal else _SAMPLED)
         }
-        windows = np.concatenate([self._sample(scene, *place) for place in places], 2)  # (h, w, windows * C)
+        windows = self._samples(scene, list(places))
 
         def quiet(values: Plane) -> float:
-            energies = np.square(values).mean((0, 1)).reshape(len(places), -1).mean(1)
-            return float(np.quantile(energies, _QUIET))
+            energies = np.sort(_energies(values)) / values[0].size
+            return float(np.interp(_QUIET * (len(energies) - 1), np.arange(len(energies)), energies))
 
         return Noise(quiet(windows), quiet(self._blurred(windows, _COARSE)))
 
-    def _sample(self, scene: Array, row: int, column: int) -> Plane:
-        """What varies in a window, around its middle only; as much of it as a mask shows of the template."""
+    def _samples(self, scene: Array, places: Sequence[tuple[int, int]]) -> Plane:
+        """What varies in windows, around their middle only; as much of it as a mask shows of the template."""
         if self._signal:
-            return self._centred(self._window(scene, row, column))
+            return self._centred(np.stack([self._window(scene, *place) for place in places]))
         rows, columns = (min(size, _SAMPLED_SIDE * self._block) for size in self.size)
-        top, left = row + (self.size[0] - rows) // 2, column + (self.size[1] - columns) // 2
-        values = self._reduced(_in_units(scene[top : top + rows, left : left + columns], self._unit))
-        varying: Plane = (values - values.mean((0, 1))) * self._shown
+        down, right = (self.size[0] - rows) // 2, (self.size[1] - columns) // 2
+        values = np.stack([self._part(scene, row + down, column + right, rows, columns) for row, column in places])
+        varying: Plane = (values - values.mean((1, 2), keepdims=True)) * np.float32(self._shown)
         return varying
 
-    def _judged(self, mix: Vector, window: Plane, energy: float, noise: Noise) -> Explained:
-        """Compare a window with a mix of the template and its changes, as a whole, blurred, and in its worst spot."""
-        weights = mix.astype(np.float32)
-        left = (window - mixed(weights, self._model)).reshape(self._shape)
-        count = left.size
+    def _judged(self, mixes: Vector, windows: Rows, energies: Vector, noise: Noise) -> Iterator[Explained]:
+        """Compare windows with mixes of the template and its changes, as a whole, blurred, and in their worst spots."""
+        weights = mixes.astype(np.float32)
+        left = (windows - weights @ self._model).reshape(-1, *self._shape)
+        count = windows.shape[1]
         white = self._white(left)
-        fine = max(white, min(noise.fine, _WHITE * white)) * count
-        drawn, rest = float(mix @ self._normal @ mix), dot(left, left)
+        fine = np.maximum(white, np.minimum(noise.fine, _WHITE * white)) * count
+        drawn, rest = self._drawn(mixes), _energies(left)
         doubt = _DOUBT * fine * math.sqrt(3 / count)
-        cosine = math.sqrt(drawn / (drawn + max(rest - fine, 0.0) + doubt))
+        cosine = np.sqrt(drawn / (drawn + np.maximum(rest - fine, 0.0) + doubt))
 
         kept = self._kept(_COARSE)
-        coarse_noise = max(kept * white, min(noise.coarse, 4 * _WHITE * kept * white))
-        drawn_coarse = float(np.square(mixed(weights, self._coarse)).mean())
-        left_coarse = float(np.square(self._blurred(left, _COARSE)).mean())
+        coarse_noise = np.maximum(kept * white, np.minimum(noise.coarse, 4 * _WHITE * kept * white))
+        drawn_coarse = _energies(weights @ self._coarse) / count
+        left_coarse = _energies(self._blurred(left, _COARSE)) / count
         doubt = _DOUBT * coarse_noise / math.sqrt(max(1.0, count * kept))
-        beyond = max(left_coarse - coarse_noise, 0.0) + doubt
-        coarse = math.sqrt(drawn_coarse / (drawn_coarse + beyond)) if drawn_coarse else 0.0
+        beyond = np.maximum(left_coarse - coarse_noise, 0.0) + doubt
+        coarse = np.sqrt(drawn_coarse / np.maximum(drawn_coarse + beyond, 1e-300))
         same = rest <= _SAME * (drawn + rest)
         # What is mostly noise is judged by what is left of it after blurring.
-        noisy = min(max((fine / energy - _SOME_NOISE) / (_MUCH_NOISE - _SOME_NOISE), 0.0), 1.0)
-        cosine += noisy * max(coarse - cosine, 0.0)
+        noisy = np.clip((fine / energies - _SOME_NOISE) / (_MUCH_NOISE - _SOME_NOISE), 0.0, 1.0)
+        cosine += noisy * np.maximum(coarse - cosine, 0.0)
         worst = self._worst(weights, left, white)
-        return Explained(cosine, coarse, worst, same)
+        return map(Explained, cosine.tolist(), coarse.tolist(), worst.tolist(), same.tolist())
 
-    def _worst(self, weights: Plane, left: Plane, white: float) -> float:
+    def _worst(self, weights: Rows, left: Plane, white: Vector) -> Vector:
         spots = self._blurred(left, _LOCAL) * self._inner
-        span = float(np.ptp(mixed(weights, self._local).reshape(self._shape), axis=(0, 1)).max())
+        span = np.ptp((weights @ self._local).reshape(left.shape), axis=(1, 2)).max(1).astype(np.float64)
         kept = self._kept(_LOCAL)
-        usual = _RARE * math.sqrt(2 * math.log(2 + 2 * left.size * kept) * white * kept)
-        largest = max(float(spots.max()), -float(spots.min()))
-        return min(max(largest - usual, 0.0) / span, 10.0) if span else 10.0
+        usual = _RARE * np.sqrt(2 * math.log(2 + 2 * left[0].size * kept) * white * kept)
+        largest = np.abs(spots).max((1, 2, 3))
+        beyond: Vector = np.minimum(np.maximum(largest - usual, 0.0) / np.where(span > 0, span, 1.0), 10.0)
+        return np.where(span > 0, beyond, 10.0)
 
-    def _mix(self, products: Plane) -> Vector:
-        """How much of the template and of each of its changes a window asks for, within limits."""
-        plain: Vector = np.eye(len(self._model))[0]
-        found = np.linalg.solve(self._damped, products.astype(np.float64))
-        if found[0] <= 0:
-            return plain
-        mix: Vector = np.concatenate([[1.0], np.clip(found[1:] / found[0], -self._limits[1], self._limits[0])])
-        energy = max(float(mix @ self._normal @ mix), 1e-30)
-        least = float(products[0]) / math.sqrt(float(self._normal[0, 0]))
-        return mix if float(mix @ products) / math.sqrt(energy) > least else plain
+    def _mixes(self, products: Rows) -> Vector:
+        """How much of the template and of each of its changes each window asks for, within limits, ``(N, 4 or 5)``."""
+        found = np.linalg.solve(self._damped, products.T.astype(np.float64)).T
+        own = found[:, :1]
+        changes = np.clip(found[:, 1:] / np.where(own > 0, own, 1.0), -self._limits[1], self._limits[0])
+        mixes: Vector = np.concatenate([np.ones_like(own), changes], 1)
+        shared = (mixes * products).sum(1) / np.sqrt(np.maximum(self._drawn(mixes), 1e-30))
+        least = products[:, 0] / math.sqrt(float(self._normal[0, 0]))
+        mixes[(own[:, 0] <= 0) | (shared <= least), 1:] = 0  # no change helps
+        return mixes
+
+    def _drawn(self, mixes: Vector) -> Vector:
+        """Energies of mixes of the template and its changes."""
+        drawn: Vector = ((mixes @ self._normal) * mixes).sum(1)
+        return drawn
 
     def _least_energy(self, scene: Array) -> float:
         """Energy of a window below which it has no contrast, but for rounding."""
@@ -214,11 +249,12 @@ class Explainer:
             down = np.gradient(soft, axis=0) if values.shape[0] > 1 else np.zeros_like(soft)
             growth = growth + (np.arange(values.shape[0]) - (values.shape[0] - 1) / 2)[:, None, None] * down
             steps.append(down)
-        changes: Sequence[Plane] = [values, *steps, growth, self._blurred(values, 1.0) - values]
-        return np.stack([self._centred(change).ravel() for change in changes]).astype(np.float32)
+        changes = np.stack([values, *steps, growth, self._blurred(values, 1.0) - values])
+        model: Rows = self._centred(changes.astype(np.float32)).reshape(len(changes), -1)
+        return model
 
-    def _blurred_model(self, sigma: float) -> Plane:
-        return np.stack([self._blurred(one.reshape(self._shape), sigma).ravel() for one in self._model])
+    def _blurred_model(self, sigma: float) -> Rows:
+        return self._blurred(self._model.reshape(-1, *self._shape), sigma).reshape(self._model.shape)
 
     def _depth(self) -> Plane:
         """How far each pixel is from the rim, by the rim's width, at most 1, ``(h, w, 1)``."""
@@ -243,11 +279,11 @@ class Explainer:
         filled: Plane = np.where(self._weights > 0, values, around).astype(np.float32)
         return filled
 
-    def _centred(self, values: Plane) -> Plane:
+    def _centred(self, stack: Plane) -> Plane:
         """Values less their weighted mean, each times the root of its weight; a signal also loses its trend."""
-        centred = values - (values * self._shares).sum((0, 1))
-        if self._signal:
-            centred = centred - (centred * self._shares * self._trend).sum((0, 1)) * self._trend
+        centred = stack - (stack * self._shares).sum((1, 2), keepdims=True)
+        if self._trend is not None:
+            centred -= (centred * self._shares * self._trend).sum((1, 2), keepdims=True) * self._trend
         weighted: Plane = centred * self._roots
         return weighted
 
@@ -255,42 +291,43 @@ class Explainer:
         height, width = self.size
         row = min(max(row, 0), scene.shape[0] - height)
         column = min(max(column, 0), scene.shape[1] - width)
-        return self._reduced(_in_units(scene[row : row + height, column : column + width], self._unit))
+        return self._part(scene, row, column, height, width)
+
+    def _part(self, scene: Array, row: int, column: int, rows: int, columns: int) -> Plane:
+        return self._reduced(_in_units(scene[row : row + rows, column : column + columns], self._unit))
 
     def _reduced(self, pixels: Array) -> Plane:
-        values: Plane = np.asarray(pixels, np.float32)
         if self._block == 1:
-            return values
-        size = max(1, values.shape[1] // self._block), 1 if self._signal else max(1, values.shape[0] // self._block)
-        smaller = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(smaller, np.float32).reshape(size[1], size[0], -1)
+            return np.asarray(pixels, np.float32)
+        size = 1 if self._signal else max(1, pixels.shape[0] // self._block), max(1, pixels.shape[1] // self._block)
+        return averaged(pixels, size)
 
     def _blurred(self, values: Array, sigma: float) -> Plane:
-        along = 1e-3 if self._signal else sigma
-        parts = [
-            cv2.GaussianBlur(
-                np.ascontiguousarray(values[..., first : first + 4], np.float32),
-                (0, 0),
-                sigmaX=sigma,
-                sigmaY=along,
-                borderType=cv2.BORDER_REPLICATE,
-            ).reshape(*values.shape[:2], -1)
-            for first in range(0, values.shape[2], 4)
-        ]
-        return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts, 2), np.float32)
+        """Blur ``(h, w, C)``, or each of a stack of them."""
+        stack = values.reshape(-1, *values.shape[-3:])
+        return blurred(stack, 0.0 if self._signal else sigma, sigma).reshape(values.shape)
 
     def _kept(self, sigma: float) -> float:
         """Share of white noise's energy that a blur keeps."""
         return 1 / (2 * math.sqrt(math.pi) * sigma) if self._signal else 1 / (4 * math.pi * sigma**2)
 
-    def _white(self, left: Plane) -> float:
-        """Variance of white noise, by its finest part."""
-        if self._signal or left.shape[1] < 2 or left.shape[0] < 2:
-            line = left.reshape(-1, left.shape[2])
-            finest = (line[:-2] - 2 * line[1:-1] + line[2:]) / math.sqrt(6)
+    def _white(self, left: Plane) -> Vector:
+        """Variances of white noise in a stack, by its finest part."""
+        if self._signal or left.shape[2] < 2 or left.shape[1] < 2:
+            line = left.reshape(len(left), -1, left.shape[3])
+            finest = (line[:, :-2] - 2 * line[:, 1:-1] + line[:, 2:]) / math.sqrt(6)
         else:
-            finest = (left[:-1, :-1] - left[1:, :-1] - left[:-1, 1:] + left[1:, 1:]) / 2
-        return float(np.square(finest).mean()) if finest.size else 0.0
+            slopes = left[:, :-1] - left[:, 1:]
+            finest = (slopes[:, :, :-1] - slopes[:, :, 1:]) / 2
+        variances: Vector = _energies(finest) / max(1, finest[0].size)
+        return variances
+
+
+def _energies(stack: Plane) -> Vector:
+    """Sum of squares of each of a stack."""
+    rows = stack.reshape(len(stack), -1)
+    energies: Vector = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+    return energies
 
 
 def _in_units(pixels: Array, unit: float) -> Array:

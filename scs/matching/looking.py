@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,13 +46,23 @@ class Looking:
         self._explainer = Explainer(template, mask, self.unit)
         self.noise = noise or self._explainer.noise(self.scene)
 
-    def __call__(self, peak: Peak) -> Explained:
-        """Look at a place of the map."""
-        row, column = round(peak.row) - self._before[0], round(peak.column) - self._before[1]
-        sign = 1 if self._signed is None else sign_at(self._signed, peak)
+    def __call__(self, peaks: Sequence[Peak]) -> list[Explained]:
+        """Look at places of the map, all that lie inside the scene together."""
+        places = [(round(peak.row) - self._before[0], round(peak.column) - self._before[1]) for peak in peaks]
+        signs = [1 if self._signed is None else sign_at(self._signed, peak) for peak in peaks]
+        height, width = size_of(self._template)
+        last_row, last_column = self.scene.shape[0] - height, self.scene.shape[1] - width
+        inside = [0 <= row <= last_row and 0 <= column <= last_column for row, column in places]
+        if all(inside):
+            return self._explainer.explain_all(self.scene, places, self.noise, signs)
+        return [
+            self._explainer.explain(self.scene, *place, self.noise, sign) if whole else self._cut_off(*place, sign)
+            for place, sign, whole in zip(places, signs, inside, strict=True)
+        ]
+
+    def _cut_off(self, row: int, column: int, sign: int) -> Explained:
+        """Look at a place of which a part lies outside the scene."""
         rows, columns = visible_part(self.scene, self._template, row, column)
-        if (rows.stop - rows.start, columns.stop - columns.start) == size_of(self._template):
-            return self._explainer.explain(self.scene, row, column, self.noise, sign)
         cut = (columns,) if self._template.ndim == 1 else (rows, columns)
         mask = None if self._mask is None else self._mask[cut]
         part = Explainer(self._template[cut], mask, self.unit)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scs.compiled import compiled
 from scs.errors import OptionError, ShapeError
 from scs.matching.boxes import as_boxes, overlap
 
 Scores = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
 
-_BLOCK = 1024  # candidates of a map that are sorted and looked at together
+_FIRST = 128  # candidates of a map that are sorted to begin with
 
 
 def check_overlap(most: float) -> None:
@@ -47,23 +48,15 @@ def suppress_windows(scores: Scores, candidates: Indices, window: tuple[int, int
     Returns:
         The candidates kept, best first; of equal ones the first goes before.
     """
-    mark = _overlapping_steps(window, most, scores.shape)
-    reach = mark.shape[0] // 2, mark.shape[1] // 2
-    # A rim as wide as the mark spares cutting the mark to size.
-    taken = np.zeros((scores.shape[0] + 2 * reach[0], scores.shape[1] + 2 * reach[1]), bool)
-    width, is_taken = taken.shape[1], taken.ravel().data
-    kept: list[int] = []
-    for block in _best_first(scores.ravel()[candidates], max(_BLOCK, 4 * top)):
-        rows, columns = np.divmod(candidates[block], scores.shape[1])
-        places = (rows + reach[0]) * width + columns + reach[1]
-        for place in places[~taken.ravel()[places]].tolist():
-            if len(kept) == top:
-                return kept
-            if not is_taken[place]:
-                row, column = place // width - reach[0], place % width - reach[1]
-                kept.append(row * scores.shape[1] + column)
-                taken[row : row + mark.shape[0], column : column + mark.shape[1]] |= mark
-    return kept
+    reach = _overlapping_reach(window[0], window[1], most)
+    taken = np.zeros(scores.shape, bool)
+    kept, count = np.empty(min(top, candidates.size), np.intp), 0
+    for block in _best_first(scores.ravel()[candidates], max(_FIRST, 4 * top)):
+        count = _keep_free(candidates[block], reach, taken, kept, count)
+        if count == kept.size:
+            break
+    kept_places: list[int] = kept[:count].tolist()
+    return kept_places
 
 
 def suppress_boxes(
@@ -142,14 +135,37 @@ def _keep(
     return np.array(kept, np.intp)
 
 
-def _overlapping_steps(window: tuple[int, int], most: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Mark the offsets between two windows at which they overlap by too much; offset 0 is in the middle."""
-    height, width = window
-    reach = [min(size, length) - 1 for size, length in zip(window, shape, strict=True)]
-    shared = (height - np.arange(reach[0] + 1))[:, None] * (width - np.arange(reach[1] + 1))
-    overlapping: NDArray[np.bool_] = shared / (2 * height * width - shared) > most
-    down, right = (np.abs(np.arange(-steps, steps + 1)) for steps in reach)
-    return overlapping[down][:, right]
+@compiled
+def _overlapping_reach(height: int, width: int, most: float) -> Indices:
+    """How many steps to the side, for each step down from 0, two windows overlap by too much; -1 where at none."""
+    reach = np.empty(height, np.intp)
+    right = width - 1
+    for down in range(height):
+        while right >= 0:
+            shared = float((height - down) * (width - right))
+            if shared > most * (2.0 * height * width - shared):
+                break
+            right -= 1
+        reach[down] = right
+    return reach
+
+
+@compiled
+def _keep_free(places: Indices, reach: Indices, taken: NDArray[np.bool_], kept: Indices, count: int) -> int:
+    """Keep places that are not taken, and take those around each; the result is how many are kept now."""
+    rows, columns = taken.shape
+    for place in places:
+        row, column = place // columns, place % columns
+        if taken[row, column]:
+            continue
+        kept[count] = place
+        count += 1
+        if count == kept.size:
+            break
+        for i in range(max(0, row - reach.size + 1), min(rows, row + reach.size)):
+            side = reach[abs(i - row)]
+            taken[i, max(0, column - side) : min(columns, column + side + 1)] = True
+    return count
 
 
 def _best_first(values: Scores, part: int) -> Iterator[Indices]:
@@ -159,6 +175,5 @@ def _best_first(values: Scores, part: int) -> Iterator[Indices]:
         among = values[left]
         chosen = among >= (np.partition(among, -part)[-part] if left.size > part else among.min())
         best, left = left[chosen], left[~chosen]
-        best = best[np.argsort(-values[best], kind="stable")]
-        yield from (best[start : start + _BLOCK] for start in range(0, best.size, _BLOCK))
+        yield best[np.argsort(-values[best], kind="stable")]
         part *= 8

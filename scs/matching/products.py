@@ -6,13 +6,12 @@ another busy process that made a search ten times slower.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
-Real = TypeVar("Real", bound=np.floating[Any])
 
 # Multiplications in one product: OpenBLAS takes a second thread above 4 * 65,536.
 LARGEST = 4 * 65_536
@@ -39,18 +38,6 @@ def product(left: Matrix, right: Matrix) -> Matrix:
 def dot(left: NDArray[Any], right: NDArray[Any]) -> float:
     """Sum the products of two arrays of one shape."""
     return float(np.einsum("i,i->", left.ravel(), right.ravel()))
-
-
-def times(matrix: NDArray[Real], vector: NDArray[Real]) -> NDArray[Real]:
-    """Multiply ``(rows, inner)`` by ``(inner,)``."""
-    result: NDArray[Real] = np.einsum("ij,j->i", matrix, vector)
-    return result
-
-
-def mixed(weights: NDArray[Real], rows: NDArray[Real]) -> NDArray[Real]:
-    """Sum a few rows ``(rows, numbers)``, each times its weight."""
-    result: NDArray[Real] = np.einsum("i,ij->j", weights, rows)
-    return result
 
 
 def _pieces(matrix: Matrix, width: int) -> Matrix:

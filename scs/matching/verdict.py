@@ -36,7 +36,7 @@ _LEAST_EXCESS = 0.02  # of the evidence of the best of them
 # Where nothing tells how the template explains the pixels: mean excesses above the rivals.
 _CLEAR = 8.0
 
-Look = Callable[[Peak], Explained]
+Look = Callable[[Sequence[Peak]], list[Explained]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def judge(
         scores: ``(H, W)`` within [-1, 1], where higher is better: a cosine, or a cosine sharpened by ``p``.
         peaks: the matches as places of that map; their scores may be from a finer search.
         window: height and width of the template.
-        look: tells how well the template explains a place; None where that cannot be told, as for ``parts``.
+        look: tells how well the template explains places; None where that cannot be told, as for ``parts``.
         explained: how well it explains the matches, where that is known already.
         p: exponent > 0 that sharpened the scores.
         maxima: local maxima of the map above 0, where they are known.
@@ -104,10 +104,10 @@ def judge(
     sidelobe = field.sidelobe(peaks, window)
     if look is None:
         return [_by_rank(peak, ranking, _ratio(peak, sidelobe)) for peak in peaks]
-    known = list(explained) if explained is not None else [look(peak) for peak in peaks]
-    rivals = _Rivals(peaks, known, field, window, look)
+    rivals = _Rivals(peaks, explained, field, window, look)
     return [
-        _verdict(peak, one, rivals, ranking, _ratio(peak, sidelobe)) for peak, one in zip(peaks, known, strict=True)
+        _verdict(peak, one, rivals, ranking, _ratio(peak, sidelobe))
+        for peak, one in zip(peaks, rivals.matches, strict=True)
     ]
 
 
@@ -135,26 +135,30 @@ def _by_rank(peak: Peak, ranking: _Ranking, psr: float | None) -> Verdict:
 
 
 class _Rivals:
-    """The places that were looked at, by how well the template explains them; more of them until a gap shows."""
+    """The places that were looked at, by how well the template explains them; more of them until a gap shows.
+
+    Attributes:
+        matches: how well it explains the matches.
+    """
 
     def __init__(
         self,
         peaks: Sequence[Peak],
-        known: Sequence[Explained],
+        known: Sequence[Explained] | None,
         field: Field,
         window: tuple[int, int],
         look: Look,
     ) -> None:
         apart = max(2, window[0] // 4), max(2, window[1] // 4)
         most = len(peaks) + _RIVALS
-        seen = list(zip(map(_likeness, known), (peak.score for peak in peaks), strict=True))
-        taken = list(peaks)
+        taken, told = list(peaks), list(known or ())
         while True:
             listed = field.highest(window, most)
             for place in listed:
                 if not any(_near(place, other, apart) for other in taken):
                     taken.append(place)
-                    seen.append((_likeness(look(place)), place.score))
+            told += look(taken[len(told) :])
+            seen = [(_likeness(one), place.score) for one, place in zip(told, taken, strict=True)]
             seen.sort(key=lambda pair: -pair[0])
             self._likenesses = np.array([likeness for likeness, _ in seen])
             self._scores = [score for _, score in seen]
@@ -164,6 +168,7 @@ class _Rivals:
                 break
             most *= 4
         self._complete = len(listed) < most
+        self.matches = told[: len(peaks)]
 
     def below(self, likeness: float) -> tuple[float, float | None]:
         """How far a likeness is above the best rival, and that rival's score."""

@@ -87,10 +87,10 @@ class Candidates:
         matches = list(self._exact([(place, row, column) for place, (row, column, _) in found], search))
         return matches if search.top == 1 or self._alone(matches, level, search.overlap) else None
 
-    def place(self, small: int) -> tuple[int, int]:
-        """Row and column of the scene that a place of the shrunk map leads to."""
-        self._follow([small])
-        return self._followed[small][:2]
+    def places(self, small: list[int]) -> list[tuple[int, int]]:
+        """Rows and columns of the scene that places of the shrunk map lead to."""
+        self._follow(small)
+        return [self._followed[place][:2] for place in small]
 
     def corrected(self) -> Scores:
         """The shrunk map with exact scores where they are known, others scaled as those of rivals are on average."""
@@ -141,6 +141,7 @@ class Candidates:
                 continue
             if peak.score > (0.0 if search.threshold is None else search.threshold):
                 kept.append(top)
+                self._followed[small] = round(peak.row), round(peak.column), search.unsharpened(peak.score)
                 yield Candidate(peak, small)
 
     def _covered(self, place: tuple[int, int], kept: list[tuple[int, int]], overlap: float) -> bool:

@@ -9,19 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.compiled import compiled
+from scs.matching.averaged import average_along
 from scs.matching.coarse.plan import Size, shrunk
 from scs.matching.threads import available_threads, shared_pool
 
 Array = NDArray[Any]
 Places = NDArray[np.intp]
 
-# Numbers of a template that are compared at a level: of more, rows are left out.
-_MOST_NUMBERS = 2**16
+# Numbers of a template that are compared at a level, and at the last one: of more, rows are left out.
+_MOST_NUMBERS, _MOST_AT_LAST = 2**13, 2**16
 # Levels at which rivals are followed no further: a template is told from others by so many pixels.
 _ENOUGH = 2**12
 _LIKELY = 0.6  # Pearson's r of what is followed all the way
-_FEW = 4  # places that are followed sooner than threads are woken
+_MANY = 2**18  # numbers of all places: fewer are compared sooner than threads are woken
 _REACH = 2  # places that are tried on each side, at each level: it lies at most one and a half away
+_SIDE = 2 * _REACH + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +54,9 @@ class Follower:
     def __init__(self, template: Array, factor: int) -> None:
         self._size = template.shape[:2]
         self._levels = []
-        values = template.astype(np.float32)
         while factor > 1:
             factor //= 2
-            self._levels.append(_level(values, factor))
+            self._levels.append(_level(template, factor))
 
     @property
     def numbers(self) -> int:
@@ -78,7 +79,7 @@ class Follower:
         last = np.array([scene.shape[0] - self._size[0], scene.shape[1] - self._size[1]])
         places = np.clip(places, 0, last)
         lines = scene.reshape(scene.shape[0], -1)
-        if len(places) < _FEW:
+        if len(places) * self.numbers < _MANY:
             return self._follow(lines, places, last)
         threads = available_threads()
         parts = [part for part in np.array_split(places, threads) if len(part)]
@@ -100,9 +101,9 @@ class Follower:
         return places, scores
 
 
-def _level(template: NDArray[np.float32], factor: int) -> _Level:
+def _level(template: Array, factor: int) -> _Level:
     small, corner = shrunk(template, factor)
-    step = max(1, small.size // _MOST_NUMBERS)
+    step = max(1, small.size // (_MOST_NUMBERS if factor > 1 else _MOST_AT_LAST))
     rows = small[::step]
     unit = rows - rows.mean((0, 1))
     return _Level(factor, step, np.ascontiguousarray(unit / max(float(np.linalg.norm(unit)), 1e-12)), corner)
@@ -123,46 +124,64 @@ def _to_best_around(
     """Move each place, within reach, to where the shrunk template fits best."""
     listed, width, channels = unit.shape
     height = (listed - 1) * step + 1
-    side = 2 * _REACH + 1
-    line, wide = width * channels, (width + side - 1) * channels
-    pixels = np.empty((height + side - 1, wide), np.float32)
-    weights = unit.reshape(listed, line)
-    sums, squares = np.empty(wide, np.float32), np.empty(wide, np.float32)
+    weights = unit.reshape(listed, width * channels)
+    pixels = np.zeros((height + _SIDE - 1, (width + _SIDE - 1) * channels), np.float32)
+    near = np.empty((_SIDE, _SIDE), np.float32)
     for number in range(len(places)):
         first_row = max(places[number, 0] - _REACH * factor, 0)
         first_column = max(places[number, 1] - _REACH * factor, 0)
-        rows = min(side, (last[0] - first_row) // factor + 1)
-        columns = min(side, (last[1] - first_column) // factor + 1)
+        rows = min(_SIDE, (last[0] - first_row) // factor + 1)
+        columns = min(_SIDE, (last[1] - first_column) // factor + 1)
         wanted = height + rows - 1, width + columns - 1
         _shrink(lines, first_row + top, first_column + left, factor, step, wanted, channels, pixels)
+        for row in range(rows):
+            _score_row(pixels[row:], weights, step, channels, near[row])
         best, best_row, best_column = np.float32(-2), first_row, first_column
         for row in range(rows):
-            sums[:] = 0
-            squares[:] = 0
-            for i in range(row, row + height, step):
-                for j in range(wide):
-                    value = pixels[i, j]
-                    sums[j] += value
-                    squares[j] += value * value
             for column in range(columns):
-                start = column * channels
-                product, energy = np.float32(0), np.float32(0)
-                for j in range(line):
-                    energy += squares[start + j]
-                for channel in range(channels):
-                    total = np.float32(0)
-                    for j in range(channel, line, channels):
-                        total += sums[start + j]
-                    energy -= total * total / np.float32(listed * width)
-                for i in range(listed):
-                    values, shares = pixels[row + i * step, start : start + line], weights[i]
-                    for j in range(line):
-                        product += values[j] * shares[j]
-                score = product / np.sqrt(energy) if energy > np.float32(1e-12) else np.float32(0)
-                if score > best:
-                    best = score
+                if near[row, column] > best:
+                    best = near[row, column]
                     best_row, best_column = first_row + row * factor, first_column + column * factor
         places[number, 0], places[number, 1], scores[number] = best_row, best_column, best
+
+
+@compiled
+def _score_row(
+    pixels: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    step: int,
+    channels: int,
+    scores: NDArray[np.float32],
+) -> None:
+    """Pearson's r of a template with five windows side by side, all of them in one pass over their pixels."""
+    listed, line = weights.shape
+    sums, squares = np.zeros(pixels.shape[1], np.float32), np.zeros(pixels.shape[1], np.float32)
+    a, b, c, d, e = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    for i in range(listed):
+        values, shares = pixels[i * step], weights[i]
+        for j in range(sums.size):
+            sums[j] += values[j]
+            squares[j] += values[j] * values[j]
+        second, third = values[channels:], values[2 * channels :]
+        fourth, fifth = values[3 * channels :], values[4 * channels :]
+        for j in range(line):
+            share = shares[j]
+            a += values[j] * share
+            b += second[j] * share
+            c += third[j] * share
+            d += fourth[j] * share
+            e += fifth[j] * share
+    scores[0], scores[1], scores[2], scores[3], scores[4] = a, b, c, d, e
+    for column in range(_SIDE):
+        start, energy = column * channels, np.float32(0)
+        for j in range(start, start + line):
+            energy += squares[j]
+        for channel in range(channels):
+            total = np.float32(0)
+            for j in range(line // channels):
+                total += sums[start + channel + j * channels]
+            energy -= total * total / np.float32(listed * (line // channels))
+        scores[column] = scores[column] / np.sqrt(energy) if energy > np.float32(1e-12) else np.float32(0)
 
 
 @compiled
@@ -176,36 +195,37 @@ def _shrink(
     channels: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Average blocks of a part of a scene, less the mean of each channel, so that sums lose no digits.
+    """Average blocks of a part of a scene, less their mean, so that sums lose no digits.
 
     Rows that no place has in common with the template's are left out.
     """
-    side = 2 * _REACH + 1
     share = np.float32(1) / np.float32(factor * factor)
-    first, length = left * channels, size[1] * factor * channels
+    first, length, wide = left * channels, size[1] * factor * channels, size[1] * channels
     down = np.empty(length, np.float32)
-    means, count = np.zeros(channels, np.float64), 0
+    whole, count = np.float64(0), 0
     for row in range(size[0]):
-        if row % step >= side:
+        if row % step >= _SIDE:
             continue
-        down[:] = 0
-        for i in range(factor):
-            line = lines[top + row * factor + i, first : first + length]
-            for j in range(length):
-                down[j] += np.float32(line[j])
         across = out[row]
-        for channel in range(channels):
-            mean = np.float32(0)
-            for column in range(size[1]):
-                total = np.float32(0)
-                for j in range(column * factor * channels + channel, (column + 1) * factor * channels, channels):
-                    total += down[j]
-                across[column * channels + channel] = total * share
-                mean += total * share
-            means[channel] += mean
-        count += size[1]
+        if factor == 1:
+            line = lines[top + row, first : first + length]
+            for j in range(length):
+                across[j] = np.float32(line[j])
+        else:
+            down[:] = 0
+            for i in range(factor):
+                line = lines[top + row * factor + i, first : first + length]
+                for j in range(length):
+                    down[j] += np.float32(line[j])
+            average_along(down, factor, channels, share, across[:wide])
+        total = np.float32(0)
+        for j in range(wide):
+            total += across[j]
+        whole += total
+        count += wide
+    mean = np.float32(whole / count)
     for row in range(size[0]):
-        if row % step < side:
-            for column in range(size[1]):
-                for channel in range(channels):
-                    out[row, column * channels + channel] -= np.float32(means[channel] / count)
+        if row % step < _SIDE:
+            values = out[row]
+            for j in range(wide):
+                values[j] -= mean

@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from scs.matching.averaged import averaged
+from scs.matching.threads import available_threads, shared_pool
 
 Array = NDArray[Any]
 Size = tuple[int, int]
@@ -20,8 +22,7 @@ _LEAST_PIXELS = 2**15
 # Correlation of a shrunk template with itself half a pixel away, across and down. A template whose contrast is finer
 # than that would hide between the pixels of the shrunk scene.
 _LEAST_LIKENESS = 0.6
-# Standard deviation of a shrunk template in levels of 8 bits: below, rounding to whole levels would count.
-_LEAST_CONTRAST = 4.0
+_STRIP = 2**21  # numbers of a picture that one thread shrinks at a time
 
 
 @dataclass(frozen=True)
@@ -55,32 +56,36 @@ def plan_for(scene: Size, template: Array) -> Plan | None:
     return None
 
 
-def shrunk(pixels: Array, factor: int) -> tuple[Array, Size]:
+def shrunk(pixels: Array, factor: int) -> tuple[NDArray[np.float32], Size]:
     """Average blocks of a picture ``(H, W, C)`` of as many whole blocks as it has, in its middle.
 
     Returns:
-        The averages, of the picture's type, and row and column of the first block's first pixel.
+        The averages, and row and column of the first block's first pixel.
     """
     rows, columns = pixels.shape[0] // factor, pixels.shape[1] // factor
     top, left = (pixels.shape[0] - rows * factor) // 2, (pixels.shape[1] - columns * factor) // 2
     part = pixels[top : top + rows * factor, left : left + columns * factor]
-    small = part if factor == 1 else cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
-    return small.reshape(rows, columns, -1), (top, left)
+    step = max(1, _STRIP // (factor * part[0].size))
+    if rows <= step:
+        return averaged(part, (rows, columns)), (top, left)
+
+    def strip(first: int) -> NDArray[np.float32]:
+        some = part[first * factor : (first + step) * factor]
+        return averaged(some, (len(some) // factor, columns))
+
+    return np.concatenate(list(shared_pool(available_threads()).map(strip, range(0, rows, step)))), (top, left)
 
 
 def _likeness(template: Array, factor: int) -> float:
-    """Correlation of a shrunk template with itself half a pixel away; 0 where it has too little contrast."""
+    """Correlation of a shrunk template with itself half a pixel away; 0 where it has no contrast."""
     step = factor // 2
     rows, columns = (side // factor * factor - factor for side in template.shape[:2])
     here = _centred(shrunk(template[:rows, :columns], factor)[0])
     there = _centred(shrunk(template[step : step + rows, step : step + columns], factor)[0])
     norm = math.sqrt(float(np.vdot(here, here)) * float(np.vdot(there, there)))
-    if template.dtype == np.uint8 and norm < here.size * _LEAST_CONTRAST**2:
-        return 0.0
     return float(np.vdot(here, there)) / norm if norm else 0.0
 
 
-def _centred(pixels: Array) -> NDArray[np.float32]:
-    values = pixels.astype(np.float32)
-    centred: NDArray[np.float32] = values - values.mean((0, 1))
+def _centred(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    centred: NDArray[np.float32] = pixels - pixels.mean((0, 1))
     return centred

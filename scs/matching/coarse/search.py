@@ -22,17 +22,18 @@ from scs.matching.options import Search
 from scs.matching.peaks import Peak
 from scs.matching.posing.goal import PosedMatch
 from scs.matching.scores import ScoreMap, score_maps
-from scs.matching.threads import available_threads, shared_pool
 from scs.matching.verdict import Verdict, judge
 
 Array = NDArray[Any]
 
 _DOUBTFUL = 1.0  # evidence on either side of 0 at which the whole map is asked
-_LEAST_PLACES = 2**19  # of a map: a smaller one is quickly made
+_LEAST_PIXELS = 2**19  # of a scene: the whole map of a smaller one is quickly made,
+_LEAST_PLACES = 2**16  # as is that of a template which is nearly as large
 _MOST_CHANNELS = 4
 _MOST_OVERLAP = 0.5  # of matches: if they may overlap more, several lie within one pixel of the shrunk scene
 _MOST_MATCHES = 24
 _SMALL_ERROR = 1e-3  # of scores in the shrunk scene
+_MANY = 2**18  # numbers of a shrunk scene: fewer are compared sooner than threads are woken
 
 
 def serves(scene: Array, mask: Array | None, search: Search) -> bool:
@@ -80,25 +81,26 @@ class CoarseSearch:
     def _plan(self, template: Array) -> Plan | None:
         check_template(template, self._scene)
         (rows, columns), (height, width) = self._scene.shape[:2], template.shape[:2]
-        if (rows - height + 1) * (columns - width + 1) < _LEAST_PLACES or template.dtype != self._scene.dtype:
+        if rows * columns < _LEAST_PIXELS or (rows - height + 1) * (columns - width + 1) < _LEAST_PLACES:
+            return None
+        if template.dtype != self._scene.dtype:
             return None
         return plan_for((rows, columns), template)
 
     def _maps(self, templates: Sequence[Array], factor: int) -> Iterator[ScoreMap]:
         self._shrunk[factor] = shrunk(self._scene, factor)
         small = [shrunk(pixels, factor)[0] for pixels in templates]
-        return score_maps(self._shrunk[factor][0], small, error=_SMALL_ERROR)
+        threads = 1 if self._shrunk[factor][0].size < _MANY else None
+        return score_maps(self._shrunk[factor][0], small, threads=threads, error=_SMALL_ERROR)
 
     def _found(self, template: Array, plan: Plan, scored: ScoreMap) -> tuple[list[Match], float] | None:
         candidates = Candidates(self._scene, template, plan, self._shrunk[plan.factor][1], scored.scores)
         if not candidates.promising:
             return None
-        looking = shared_pool(available_threads()).submit(self._look, template)
         found = candidates.matches(self._search)
-        look = looking.result()
         if not found:
             return None
-        told = self._judged(candidates, found, look)
+        told = self._judged(candidates, found, self._look(template))
         surely = [self._search.unsharpened(one.peak.score) >= SURE for one in found]
         if not (surely[0] and told[0].present) or any(
             abs(verdict.evidence) < _DOUBTFUL for verdict, sure in zip(told, surely, strict=True) if sure
@@ -125,10 +127,9 @@ class CoarseSearch:
         if p != 1:
             scores = np.copysign(np.abs(scores) ** np.float32(p), scores)
 
-        def explained(peak: Peak) -> Explained:
-            row, column = candidates.place(round(peak.row) * width + round(peak.column))
-            return look(Peak(row, column, peak.score))
+        def explained(peaks: Sequence[Peak]) -> list[Explained]:
+            places = candidates.places([round(peak.row) * width + round(peak.column) for peak in peaks])
+            return look([Peak(*place, peak.score) for place, peak in zip(places, peaks, strict=True)])
 
         peaks = [Peak(one.small // width, one.small % width, one.peak.score) for one in found]
-        known = [look(one.peak) for one in found]
-        return judge(scores, peaks, candidates.window, explained, explained=known, p=p, maxima=candidates.maxima)
+        return judge(scores, peaks, candidates.window, explained, p=p, maxima=candidates.maxima)

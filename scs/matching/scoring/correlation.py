@@ -144,6 +144,7 @@ def _add_products(
         for column in range(columns.size):
             total = 0.0
             for i in range(channel.shape[0]):
-                for j in range(channel.shape[1]):
-                    total += (plane[rows[row] + i, columns[column] + j] - level) * channel[i, j]
+                values, shares = plane[rows[row] + i, columns[column] :], channel[i]
+                for j in range(shares.size):
+                    total += (values[j] - level) * shares[j]
             exact[row, column] += total

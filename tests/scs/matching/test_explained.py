@@ -110,3 +110,18 @@ def test_the_noise_of_a_large_template_is_that_of_its_averaged_pixels():
     block = 640 // explainer._shape[0]
     assert block > 1
     assert explainer.noise(as_picture("scene", scene)).fine == pytest.approx((deviation / block) ** 2, rel=0.2)
+
+
+@pytest.mark.parametrize("scene", [SCENE, data.astronaut()[::2, ::2], SCENE[40]])
+def test_windows_are_explained_together_as_they_are_one_by_one(scene):
+    picture, rng = as_picture("scene", scene), np.random.default_rng(4)
+    template = scene[100:140] if scene.ndim == 1 else scene[100:130, 50:90]
+    explainer = Explainer(template)
+    noise = explainer.noise(picture)
+    last = picture.shape[0] - explainer.size[0] + 1, picture.shape[1] - explainer.size[1] + 1
+    places = [(int(rng.integers(last[0])), int(rng.integers(last[1]))) for _ in range(30)]
+    signs = rng.choice([-1, 1], 30).tolist()
+    together = explainer.explain_all(picture, places, noise, signs)
+    for place, sign, one in zip(places, signs, together, strict=True):
+        alone = explainer.explain(picture, *place, noise, sign)
+        assert (one.fine, one.coarse, one.worst) == pytest.approx((alone.fine, alone.coarse, alone.worst), abs=1e-4)

@@ -17,6 +17,25 @@ def test_of_windows_that_overlap_the_best_is_kept():
     assert suppress_windows(scores, candidates, (8, 8), 5, 1) == [6 * 30 + 8, 4 * 30 + 20, 4 * 30 + 5]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_windows_of_a_map_are_suppressed_as_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    scores = rng.random((rng.integers(1, 60), rng.integers(1, 60))).astype(np.float32)
+    (height, width), most, top = (
+        rng.integers(1, 20, 2).tolist(),
+        float(rng.choice([0, 0.3, 1])),
+        int(rng.integers(1, 99)),
+    )
+    candidates = np.flatnonzero(scores > 0.7)
+    kept = []
+    for place in sorted(candidates.tolist(), key=lambda place: -scores.flat[place]):
+        steps = [np.abs(np.subtract(divmod(place, scores.shape[1]), divmod(other, scores.shape[1]))) for other in kept]
+        shared = [max(height - down, 0) * max(width - right, 0) for down, right in steps]
+        if all(both <= most * (2 * height * width - both) for both in shared):
+            kept.append(place)
+    assert suppress_windows(scores, candidates, (height, width), top, most) == kept[:top]
+
+
 def suppressed_one_by_one(placed, scores, most, groups):
     kept = []
     for index in sorted(range(len(scores)), key=lambda index: -scores[index]):

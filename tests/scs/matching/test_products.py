@@ -46,7 +46,5 @@ def test_no_piece_is_large_enough_for_a_second_thread(shape, monkeypatch):
 
 def test_what_goes_without_the_blas_is_what_it_would_be():
     rng = np.random.default_rng(3)
-    rows, numbers, weights = rng.normal(size=(5, 20_000)), rng.normal(size=20_000), rng.normal(size=5)
-    np.testing.assert_allclose(products.dot(rows[0], numbers), rows[0] @ numbers)
-    np.testing.assert_allclose(products.times(rows, numbers), rows @ numbers)
-    np.testing.assert_allclose(products.mixed(weights, rows), weights @ rows)
+    one, other = rng.normal(size=(2, 20_000))
+    np.testing.assert_allclose(products.dot(one, other), one @ other)

@@ -18,6 +18,7 @@ SAME = 1e-4  # of scores
 @pytest.fixture
 def any_size(monkeypatch):
     """Lift the limits below which a scene is left to the whole map."""
+    monkeypatch.setattr(search, "_LEAST_PIXELS", 0)
     monkeypatch.setattr(search, "_LEAST_PLACES", 0)
     monkeypatch.setattr(plan, "_LEAST_PIXELS", 2**10)
 
