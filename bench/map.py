@@ -64,7 +64,7 @@ def main():
         folder = Path(folder)
         found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         names = ("onnxruntime", "pillow", "pyarrow", "opencv-python-headless", "tifffile", "zarr")
-        found["about"] = {"cores": usable_cores(), **{name: version(name) for name in names}}
+        found["about"] = {**found.get("about", {}), "cores": usable_cores(), **{name: version(name) for name in names}}
         for kind, count, make in (("small", asked.small, small), ("photographs", asked.photographs, photographs)):
             if count:
                 make(folder / kind, count)
