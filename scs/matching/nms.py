@@ -155,13 +155,13 @@ def _keep_free(places: Indices, reach: Indices, taken: NDArray[np.bool_], kept: 
     """Keep places that are not taken, and take those around each; the result is how many are kept now."""
     rows, columns = taken.shape
     for place in places:
+        if count == kept.size:
+            break
         row, column = place // columns, place % columns
         if taken[row, column]:
             continue
         kept[count] = place
         count += 1
-        if count == kept.size:
-            break
         for i in range(max(0, row - reach.size + 1), min(rows, row + reach.size)):
             side = reach[abs(i - row)]
             taken[i, max(0, column - side) : min(columns, column + side + 1)] = True

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from scs.compiled import compiled
 from scs.errors import ShapeError
 from scs.matching.nms import check_overlap, suppress_windows
 from scs.matching.threads import available_threads, shared_pool
@@ -61,19 +62,11 @@ class Field:
     def sidelobe(self, peaks: Sequence[Peak], window: tuple[int, int]) -> tuple[float, float]:
         """Mean and standard deviation outside the windows around peaks; of nothing they are 0."""
         down, right = (size // 2 for size in window)
+        places = np.array([(round(peak.row), round(peak.column)) for peak in peaks], np.intp).reshape(-1, 2)
 
         def outside(strip: tuple[int, int]) -> tuple[int, float, float]:
             first, last = strip
-            free = None
-            for peak in peaks:
-                row, column = round(peak.row) - first, round(peak.column)
-                if not -down <= row < last - first + down:
-                    continue
-                free = np.full((last - first, self._scores.shape[1]), 255, np.uint8) if free is None else free
-                free[max(0, row - down) : row + down + 1, max(0, column - right) : column + right + 1] = 0
-            mean, deviation = (float(each[0, 0]) for each in cv2.meanStdDev(self._scores[first:last], mask=free))
-            number = (last - first) * self._scores.shape[1] if free is None else cv2.countNonZero(free)
-            return number, number * mean, number * (deviation**2 + mean**2)
+            return _sums_outside(self._scores[first:last], places - (first, 0), down, right)
 
         parts = _by_strips(self._scores.shape, outside)
         count = sum(number for number, _, _ in parts)
@@ -153,6 +146,25 @@ def local_maxima(scores: Scores, threshold: float = 0.0) -> Places:
         return places
 
     return np.concatenate(_by_strips(scores.shape, highest))
+
+
+@compiled
+def _sums_outside(scores: Scores, peaks: Places, down: int, right: int) -> tuple[int, float, float]:
+    """Count the scores outside the windows around peaks, and sum them and their squares."""
+    count, total, square = 0, 0.0, 0.0
+    free = np.empty(scores.shape[1], np.uint8)
+    for row in range(scores.shape[0]):
+        values = scores[row]
+        free[:] = 1
+        for peak in range(len(peaks)):
+            if abs(peaks[peak, 0] - row) <= down:
+                free[max(0, peaks[peak, 1] - right) : peaks[peak, 1] + right + 1] = 0
+        for column in range(values.size):
+            value = free[column] * np.float64(values[column])
+            count += free[column]
+            total += value
+            square += value * value
+    return count, total, square
 
 
 def _by_strips(shape: tuple[int, ...], function: Callable[[tuple[int, int]], Result]) -> list[Result]:

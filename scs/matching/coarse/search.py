@@ -61,7 +61,7 @@ class CoarseSearch:
 
     def __init__(self, scene: Array, search: Search) -> None:
         self._search = search
-        self._scene = as_picture("scene", scene)
+        self._scene = np.ascontiguousarray(as_picture("scene", scene))
         self._shrunk: dict[int, tuple[Array, Size]] = {}
         self._noise: dict[Size, Noise] = {}
 

@@ -24,7 +24,7 @@ def test_windows_of_a_map_are_suppressed_as_one_by_one(seed):
     (height, width), most, top = (
         rng.integers(1, 20, 2).tolist(),
         float(rng.choice([0, 0.3, 1])),
-        int(rng.integers(1, 99)),
+        int(rng.integers(0, 99)),
     )
     candidates = np.flatnonzero(scores > 0.7)
     kept = []

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from skimage import data
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.peaks import Peak, find_peaks
+from scs.matching.peaks import Field, Peak, find_peaks
 
 maps = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.floats(-1, 1, width=32))
 # Few levels: plateaus and ties.
@@ -176,3 +176,14 @@ def test_a_map_that_is_none_is_refused_with_its_shape():
 def test_an_overlap_that_is_no_share_is_refused():
     with pytest.raises(OptionError, match=r"a share, 0 to 1; 30 came"):
         find_peaks(np.zeros((4, 4), np.float32), (1, 1), 1, overlap=30)
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (1, 90), (7, 3)])
+def test_the_sidelobe_is_of_what_lies_outside_the_windows_around_peaks(shape):
+    scores = np.random.default_rng(5).random(shape, np.float32)
+    rows, columns = np.indices(shape)
+    peaks = [Peak(0.4, 2.6, 1.0), Peak(shape[0] - 1, shape[1] // 2, 1.0)]
+    inside = [(abs(rows - round(p.row)) <= 3) & (abs(columns - round(p.column)) <= 2) for p in peaks]
+    left = scores[~np.logical_or.reduce(inside)]
+    expected = (left.mean(), left.std()) if left.size else (0.0, 0.0)
+    assert Field(scores).sidelobe(peaks, (6, 5)) == pytest.approx(expected, abs=1e-6)
