@@ -5,7 +5,8 @@ bench/scenes with no copy of the template, one, a few, 8, 20, 62 or 300, exact, 
 noise, JPEG). The numbers of scs.matching.verdict were chosen on the first kinds, and are reported on the others.
 
 A false alarm is a scene without the template in which some match is present. A miss is a copy that is not found
-present; misses are averaged over scenes, so that those with 300 copies count as much as those with one.
+present; misses are averaged over scenes, so that those with 300 copies count as much as those with one. A stranger is a
+place beside copies that is none and is called present; counted are the scenes with one.
 
 Prints a table and writes bench/results/presence.json. Needs scikit-image and matplotlib.
 
@@ -34,13 +35,17 @@ QUICK = 30
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was answered about one scene: copies there are, copies found, and whether another place was present."""
+    """What was answered about one scene: copies there are, copies found, and whether another place was present.
+
+    Such a place is an alarm where there are no copies, and a stranger beside them.
+    """
 
     kind: str
     level: int
     copies: int
     present: float
     alarm: bool
+    stranger: bool
     above: float
     alarm_above: bool
     seconds: float
@@ -58,13 +63,15 @@ def look(kind, drawn, level):
         return sum(yes and right for yes, right in zip(said, true, strict=True)) / copies if copies else 0.0
 
     present = [match.present for match in matches]
+    wrong = any(yes and not right for yes, right in zip(present, true, strict=True))
     above = [match.score > USUAL_THRESHOLD for match in matches]
     return Outcome(
         kind,
         level,
         copies,
         share(present),
-        any(present) and not copies,
+        wrong and not copies,
+        wrong and copies > 0,
         share(above),
         any(above) and not copies,
         seconds,
@@ -92,6 +99,7 @@ def summary(outcomes):
         "scenes": len(outcomes),
         "false_alarms": mean([one.alarm for one in absent]),
         "misses": mean([1 - one.present for one in there]),
+        "strangers": mean([one.stranger for one in there]),
         "misses_by_level": [mean([1 - one.present for one in there if one.level == n]) for n in range(len(NAMES))],
         "misses_by_copies": {
             name: mean([1 - one.present for one in there if low <= one.copies <= high])
@@ -115,7 +123,7 @@ def main():
     options = parser.parse_args()
     scenes = QUICK if options.quick else options.scenes
     report = {}
-    print(f"{'kind':<20}{'':<10}{'alarms':>8}{'missed':>8}   by level, and score > .8")
+    print(f"{'kind':<20}{'':<10}{'alarms':>8}{'missed':>8}{'strangers':>11}   by level, and score > .8")
     for half, kinds in (("chosen on", CHOSEN_ON), ("reported on", REPORTED_ON)):
         for kind, draw in kinds.items():
             if options.only and kind not in options.only:
@@ -124,8 +132,9 @@ def main():
             report[kind] = {"half": half, **summary(found)}
             one = report[kind]
             print(
-                f"{kind:<20}{half:<12}{one['false_alarms']:>6.3f}{one['misses']:>8.3f}   {one['misses_by_level']}"
-                f" {list(one['misses_by_copies'].values())}  {one['usual_false_alarms']:.3f} {one['usual_misses']:.3f}"
+                f"{kind:<20}{half:<12}{one['false_alarms']:>6.3f}{one['misses']:>8.3f}{one['strangers']:>11.3f}"
+                f"   {one['misses_by_level']} {list(one['misses_by_copies'].values())}"
+                f"  {one['usual_false_alarms']:.3f} {one['usual_misses']:.3f}"
                 f"  {1e3 * np.median([each.seconds for each in found]):.0f} ms",
                 flush=True,
             )

@@ -112,10 +112,10 @@ def presence():
     for kind, found in read("presence", "kinds").items():
         copies = percents(share or 0 for share in found["misses_by_copies"].values())
         usual = f"{percent(found['usual_false_alarms'], 1)}, {percent(found['usual_misses'], 1)}"
-        alarms, missed = (percent(found[name], 1) for name in ("false_alarms", "misses"))
-        rows.append([f"{kind} ({found['half']})", alarms, missed, percents(found["misses_by_level"]), copies, usual])
-    heads = ["kind", "false alarms", "missed", "exact / mild / moderate", "1 / to 8 / 20 / 62 / 300 copies"]
-    return table([*heads, "score > 0.8: false alarms, missed"], rows)
+        shares = (percent(found[name], 1) for name in ("false_alarms", "misses", "strangers"))
+        rows.append([f"{kind} ({found['half']})", *shares, percents(found["misses_by_level"]), copies, usual])
+    heads = ["kind", "false alarms", "missed", "strangers", "exact / mild / moderate"]
+    return table([*heads, "1 / to 8 / 20 / 62 / 300 copies", "score > 0.8: false alarms, missed"], rows)
 
 
 def posed_presence():

@@ -25,7 +25,9 @@ _MOST_PIXELS = 4096
 _MOST_STEP, _MOST_GROWTH, _MOST_BLUR, _MOST_SHARPENING = 0.8, 0.045, 1.0, 0.4
 _SOFT = 0.6  # pixels of blur before differences of neighbours stand for slopes
 _COARSE, _LOCAL = 1.5, 1.0  # pixels of blur at which what is left is looked at as a whole, and in its worst spot
-_RIM = 0.2  # of each side: there differences count less, as what is cut out with a thing often is its background
+# At the rim pixels count less: growth brings the surroundings in, by this share of half a side, and further in, for
+# some pixels or a share of each side, blur does, and what is cut out with a thing often is its background.
+_BROUGHT_IN, _RIM, _MOST_RIM = 0.03, 4.0, 0.3
 _DOUBT = 2.0  # standard deviations of the measured noise that are not taken off
 _SAMPLED = 5  # windows of the scene along each side that tell its noise
 _SAMPLED_SIDE = 24  # pixels, averaged ones in a large template, along each side of what is looked at of such a window
@@ -39,7 +41,7 @@ _SAME = 2e-4  # of the energy: what rounding leaves
 
 @dataclass(frozen=True)
 class Noise:
-    """Variance of a scene's noise, and of what is left of it after blurring."""
+    """Variance of a scene's noise, as far as a template's pixels count, and of what is left of it after blurring."""
 
     fine: float
     coarse: float
@@ -54,16 +56,21 @@ class Explained:
         coarse: the same after blurring.
         worst: the largest difference that is left in one spot, beyond noise, by the range of the template's values;
             differences near the rim count less.
+        structure: share of what is left that blurring keeps, beyond what it keeps of white noise; 0 to 1. What is left
+            of a copy is noise and fine errors, what is left of something else has a shape.
+        strain: sum of the squared changes of the template that were fitted, each by the largest that is allowed.
         same: whether nothing is left, noise or other: the very same pixels, under some light.
     """
 
     fine: float
     coarse: float
     worst: float
+    structure: float
+    strain: float
     same: bool = False
 
 
-NOTHING = Explained(0.0, 0.0, 10.0)
+NOTHING = Explained(0.0, 0.0, 10.0, 1.0, 0.0)
 
 
 class Explainer:
@@ -87,12 +94,12 @@ class Explainer:
         self._signal = self.size[0] == 1
         values = self._reduced(pixels)
         self._shape = values.shape
-        ones = np.ones(values.shape, np.float32)
-        self._weights = ones if weights is None else self._reduced(weights / weights.max())
+        self._inner = self._depth()
+        shown = np.ones_like(values) if weights is None else self._reduced(weights / weights.max())
+        self._weights = self._inner * shown
         self._shares = self._weights / np.maximum(self._weights.sum((0, 1)), 1e-12)
         self._roots = np.sqrt(self._weights)
         self._shown = math.sqrt(float(self._weights.mean()))
-        self._inner = self._depth()
         self._trend = self._ramp() if self._signal else None
         self._model = self._tangents(self._filled(values))
         rows = self._model.astype(np.float64)
@@ -168,7 +175,7 @@ class Explainer:
         return Noise(quiet(windows), quiet(self._blurred(windows, _COARSE)))
 
     def _samples(self, scene: Array, places: Sequence[tuple[int, int]]) -> Plane:
-        """What varies in windows, around their middle only; as much of it as a mask shows of the template."""
+        """What varies in windows, around their middle only; as much of it as a template's pixels count on average."""
         if self._signal:
             return self._centred(np.stack([self._window(scene, *place) for place in places]))
         rows, columns = (min(size, _SAMPLED_SIDE * self._block) for size in self.size)
@@ -200,7 +207,11 @@ class Explainer:
         noisy = np.clip((fine / energies - _SOME_NOISE) / (_MUCH_NOISE - _SOME_NOISE), 0.0, 1.0)
         cosine += noisy * np.maximum(coarse - cosine, 0.0)
         worst = self._worst(weights, left, white)
-        return map(Explained, cosine.tolist(), coarse.tolist(), worst.tolist(), same.tolist())
+        structures = np.maximum(left_coarse * count / np.maximum(rest, 1e-300) - kept, 0.0) / (1 - kept)
+        structure = np.where(rest > 0, np.minimum(structures, 1.0), 0.0)
+        strain = np.square(mixes[:, 1:] / (mixes[:, :1] * self._limits[0])).sum(1)
+        signs = cosine, coarse, worst, structure, strain, same
+        return map(Explained, *(sign.tolist() for sign in signs))
 
     def _worst(self, weights: Rows, left: Plane, white: Vector) -> Vector:
         spots = self._blurred(left, _LOCAL) * self._inner
@@ -257,11 +268,16 @@ class Explainer:
         return self._blurred(self._model.reshape(-1, *self._shape), sigma).reshape(self._model.shape)
 
     def _depth(self) -> Plane:
-        """How far each pixel is from the rim, by the rim's width, at most 1, ``(h, w, 1)``."""
-        height, width = self._shape[:2]
-        down, right = (np.minimum(np.arange(n) + 0.5, n - np.arange(n) - 0.5) / (_RIM * n) for n in (height, width))
+        """How far each pixel is from the rim, by the rim's width, 0 to 1, ``(h, w, 1)``."""
+        down, right = (self._depth_along(length) for length in self._shape[:2])
         near = right[None, :] if self._signal else np.minimum(down[:, None], right[None, :])
-        depth: Plane = np.minimum(near, 1.0)[..., None].astype(np.float32)
+        depth: Plane = near[..., None].astype(np.float32)
+        return depth
+
+    def _depth_along(self, length: int) -> Vector:
+        steps = np.arange(length) + 0.5
+        rim = min(_RIM / self._block, _MOST_RIM * length)
+        depth: Vector = np.clip((np.minimum(steps, length - steps) - _BROUGHT_IN * length / 2) / rim, 0.0, 1.0)
         return depth
 
     def _ramp(self) -> Plane:

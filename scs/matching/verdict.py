@@ -20,10 +20,11 @@ from scs.matching.peaks import Field, Peak, Places, Scores
 
 Vector = NDArray[np.float64]
 
-# Weights of the evidence; chosen on half of the kinds of scenes of bench/presence.py, and reported on the other half.
-# Of one; angle of the cosine; logarithm of the worst spot; gap to the rival; logarithm of the surprise.
-WEIGHTS = (-18.1, 4.66, -2.25, 5.8, 0.94)
-_MOST_LIKENESS, _MOST_WORST, _MOST_GAP, _MOST_SURPRISE = 2.6, 0.5, 1.0, 19.0
+# Weights of the evidence; docs/decisions.md tells on which scenes they were chosen, and on which they were not.
+# Of one; angle of the cosine; logarithm of the worst spot; gap to the rival; logarithm of the structure that is left;
+# strain of the fit.
+WEIGHTS = (-17.7, 4.05, -1.3, 7.95, -2.1, -1.5)
+_MOST_LIKENESS, _MOST_WORST, _MOST_GAP = 2.6, 0.5, 1.0
 _NEARLY_ONE = 0.9967
 # The very same pixels need no further evidence.
 _SAME_EVIDENCE = 5.0
@@ -34,7 +35,7 @@ _ACCIDENTS = 61  # of the highest places, a quarter of the window apart, by whic
 _EXCESSES = 10, 30  # accidents whose mean excess tells how they fall off
 _LEAST_EXCESS = 0.02  # of the evidence of the best of them
 # Where nothing tells how the template explains the pixels: mean excesses above the rivals.
-_CLEAR = 8.0
+_CLEAR, _NO_RIVAL = 8.0, 19.0
 
 Look = Callable[[Sequence[Peak]], list[Explained]]
 
@@ -100,29 +101,26 @@ def judge(
     if not peaks:
         return []
     field = Field(scores, maxima)
-    ranking = _Ranking(field, window, p)
     sidelobe = field.sidelobe(peaks, window)
     if look is None:
+        ranking = _Ranking(field, window, p)
         return [_by_rank(peak, ranking, _ratio(peak, sidelobe)) for peak in peaks]
     rivals = _Rivals(peaks, explained, field, window, look)
-    return [
-        _verdict(peak, one, rivals, ranking, _ratio(peak, sidelobe))
-        for peak, one in zip(peaks, rivals.matches, strict=True)
-    ]
+    return [_verdict(one, rivals, _ratio(peak, sidelobe)) for peak, one in zip(peaks, rivals.matches, strict=True)]
 
 
-def _verdict(peak: Peak, explained: Explained, rivals: _Rivals, ranking: _Ranking, psr: float | None) -> Verdict:
+def _verdict(explained: Explained, rivals: _Rivals, psr: float | None) -> Verdict:
     share = explained.fine**2
     gap, rival = rivals.below(_likeness(explained))
     if explained.same:
         return Verdict(_SAME_EVIDENCE, share, rival, psr)
-    surprise = ranking.surprise(peak.score, rival)
     signs = (
         1.0,
         min(_angle(explained.fine), _MOST_LIKENESS),
         math.log(min(explained.worst, _MOST_WORST) + 0.05),
         min(gap, _MOST_GAP),
-        math.log1p(min(max(surprise, 0.0), _MOST_SURPRISE)),
+        math.log(explained.structure + 0.1),
+        explained.strain,
     )
     return Verdict(float(np.dot(WEIGHTS, signs)), share, rival, psr, signs)
 
@@ -208,7 +206,7 @@ class _Ranking:
     def surprise(self, score: float, rival: float | None) -> float:
         """By how many mean excesses of the rivals a score is above the best of them."""
         if rival is None:
-            return _MOST_SURPRISE
+            return _NO_RIVAL
         below = self._evidence[self._scores <= rival + 1e-9]
         if self._full and below.size <= max(_EXCESSES):
             self._list(_MOST_RIVALS)

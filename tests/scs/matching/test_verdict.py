@@ -106,7 +106,7 @@ def test_without_pixels_to_look_at_the_ranking_decides():
 @given(maps)
 def test_whatever_the_map_a_verdict_is_finite(scores):
     peaks = find_peaks(scores, (3, 3), 3, threshold=-2, subpixel=False)
-    for look in (None, lambda some: [Explained(max(one.score, 0), max(one.score, 0), 0.1) for one in some]):
+    for look in (None, lambda some: [Explained(max(one.score, 0), max(one.score, 0), 0.1, 0.2, 0.3) for one in some]):
         assert all(np.isfinite(one.evidence) for one in judge(scores, peaks, (3, 3), look))
 
 
