@@ -24,6 +24,7 @@ _LIKELY = 0.6  # Pearson's r of what is followed all the way
 _MANY = 2**18  # numbers of all places: fewer are compared sooner than threads are woken
 _REACH = 2  # places that are tried on each side, at each level: it lies at most one and a half away
 _SIDE = 2 * _REACH + 1
+_CLIMBS = 4  # times that places are tried at the last level, where the best lies at the rim of them, as on a ridge
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,21 +129,25 @@ def _to_best_around(
     pixels = np.zeros((height + _SIDE - 1, (width + _SIDE - 1) * channels), np.float32)
     near = np.empty((_SIDE, _SIDE), np.float32)
     for number in range(len(places)):
-        first_row = max(places[number, 0] - _REACH * factor, 0)
-        first_column = max(places[number, 1] - _REACH * factor, 0)
-        rows = min(_SIDE, (last[0] - first_row) // factor + 1)
-        columns = min(_SIDE, (last[1] - first_column) // factor + 1)
-        wanted = height + rows - 1, width + columns - 1
-        _shrink(lines, first_row + top, first_column + left, factor, step, wanted, channels, pixels)
-        for row in range(rows):
-            _score_row(pixels[row:], weights, step, channels, near[row])
-        best, best_row, best_column = np.float32(-2), first_row, first_column
-        for row in range(rows):
-            for column in range(columns):
-                if near[row, column] > best:
-                    best = near[row, column]
-                    best_row, best_column = first_row + row * factor, first_column + column * factor
-        places[number, 0], places[number, 1], scores[number] = best_row, best_column, best
+        for _ in range(_CLIMBS):
+            first_row = max(places[number, 0] - _REACH * factor, 0)
+            first_column = max(places[number, 1] - _REACH * factor, 0)
+            rows = min(_SIDE, (last[0] - first_row) // factor + 1)
+            columns = min(_SIDE, (last[1] - first_column) // factor + 1)
+            wanted = height + rows - 1, width + columns - 1
+            _shrink(lines, first_row + top, first_column + left, factor, step, wanted, channels, pixels)
+            for row in range(rows):
+                _score_row(pixels[row:], weights, step, channels, near[row])
+            best, down, right = np.float32(-2), 0, 0
+            for row in range(rows):
+                for column in range(columns):
+                    if near[row, column] > best:
+                        best, down, right = near[row, column], row, column
+            places[number, 0], places[number, 1] = first_row + down * factor, first_column + right * factor
+            scores[number] = best
+            inside = 0 < down < _SIDE - 1 and 0 < right < _SIDE - 1
+            if factor > 1 or best < np.float32(_LIKELY) or inside:
+                break
 
 
 @compiled

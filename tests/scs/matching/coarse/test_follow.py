@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from skimage import data
@@ -36,3 +37,10 @@ def test_large_templates_are_followed_by_some_of_their_rows():
     template = scene[101:501, 203:703]
     places, _ = Follower(template, 8).follow(scene, np.array([[104, 200]]))
     assert abs(places[0] - [101, 203]).max() <= 1
+
+
+def test_a_likely_place_is_followed_on_where_scores_still_rise_at_the_end_of_its_reach():
+    scene = cv2.GaussianBlur(data.camera(), (0, 0), 5)[..., None]
+    places, scores = Follower(scene[101:171, 203:283], 2).follow(scene, np.array([[104, 200], [98, 206]]))
+    assert places.tolist() == [[101, 203]] * 2
+    assert scores == pytest.approx(1, abs=1e-4)
