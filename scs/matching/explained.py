@@ -32,7 +32,9 @@ _DOUBT = 2.0  # standard deviations of the measured noise that are not taken off
 _SAMPLED = 5  # windows of the scene along each side that tell its noise
 _SAMPLED_SIDE = 24  # pixels, averaged ones in a large template, along each side of what is looked at of such a window
 _QUIET = 0.25  # of them are taken to hold nothing but noise
-_WHITE = 3.0  # noise may be so many times as strong as its finest part says, where it was compressed or blurred
+# Noise may be so many times as strong as its finest part says, where it was compressed or blurred, and its finest part
+# so many times as strong as in the quietest windows of the scene: what is more is no noise.
+_WHITE = 3.0
 _RARE = 1.3  # times the largest value that noise is expected to have, which it seldom passes
 _SOME_NOISE, _MUCH_NOISE = 0.1, 0.4  # shares of a window's energy
 _FLAT = 1e-9  # of the square of its values: the energy of a window without contrast
@@ -189,7 +191,7 @@ class Explainer:
         weights = mixes.astype(np.float32)
         left = (windows - weights @ self._model).reshape(-1, *self._shape)
         count = windows.shape[1]
-        white = self._white(left)
+        white = np.minimum(self._white(left), _WHITE * noise.fine)
         fine = np.maximum(white, np.minimum(noise.fine, _WHITE * white)) * count
         drawn, rest = self._drawn(mixes), _energies(left)
         doubt = _DOUBT * fine * math.sqrt(3 / count)

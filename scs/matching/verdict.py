@@ -23,8 +23,8 @@ Vector = NDArray[np.float64]
 # Weights of the evidence; docs/decisions.md tells on which scenes they were chosen, and on which they were not.
 # Of one; angle of the cosine; logarithm of the worst spot; gap to the rival; logarithm of the structure that is left;
 # strain of the fit.
-WEIGHTS = (-17.7, 4.05, -1.3, 7.95, -2.1, -1.5)
-_MOST_LIKENESS, _MOST_WORST, _MOST_GAP = 2.6, 0.5, 1.0
+WEIGHTS = (-17.2, 5.05, -1.5, 6.1, -2.15, -1.9)
+_MOST_LIKENESS, _MOST_WORST, _MOST_GAP = 2.0, 0.5, 1.0
 _NEARLY_ONE = 0.9967
 # The very same pixels need no further evidence.
 _SAME_EVIDENCE = 5.0
