@@ -209,10 +209,11 @@ class Explainer:
         noisy = np.clip((fine / energies - _SOME_NOISE) / (_MUCH_NOISE - _SOME_NOISE), 0.0, 1.0)
         cosine += noisy * np.maximum(coarse - cosine, 0.0)
         worst = self._worst(weights, left, white)
-        share = left_coarse * count / np.maximum(rest, 1e-300)
-        structure = np.clip((share - kept) / (1 - kept), 0.0, 1.0)
+        structures = np.maximum(left_coarse * count / np.maximum(rest, 1e-300) - kept, 0.0) / (1 - kept)
+        structure = np.where(rest > 0, np.minimum(structures, 1.0), 0.0)
         strain = np.square(mixes[:, 1:] / (mixes[:, :1] * self._limits[0])).sum(1)
-        return map(Explained, *(each.tolist() for each in (cosine, coarse, worst, structure, strain, same)))
+        signs = cosine, coarse, worst, structure, strain, same
+        return map(Explained, *(sign.tolist() for sign in signs))
 
     def _worst(self, weights: Rows, left: Plane, white: Vector) -> Vector:
         spots = self._blurred(left, _LOCAL) * self._inner
