@@ -38,6 +38,7 @@ _WHITE = 3.0
 _RARE = 1.3  # times the largest value that noise is expected to have, which it seldom passes
 _SOME_NOISE, _MUCH_NOISE = 0.1, 0.4  # shares of a window's energy
 _FLAT = 1e-9  # of the square of its values: the energy of a window without contrast
+_BY_CHANCE = 0.6  # of the variance of changes that white noise has a fit make; none in signals
 _SAME = 2e-4  # of the energy: what rounding leaves
 
 
@@ -60,7 +61,8 @@ class Explained:
             differences near the rim count less.
         structure: share of what is left that blurring keeps, beyond what it keeps of white noise; 0 to 1. What is left
             of a copy is noise and fine errors, what is left of something else has a shape.
-        strain: sum of the squared changes of the template that were fitted, each by the largest that is allowed.
+        strain: sum of the squared changes of the template that were fitted, each by the largest that is allowed, less
+            what noise alone has a fit make of them.
         same: whether nothing is left, noise or other: the very same pixels, under some light.
     """
 
@@ -108,6 +110,7 @@ class Explainer:
         self._normal = np.einsum("ik,jk->ij", rows, rows)
         diagonal = np.diag(self._normal)
         self._damped = self._normal + np.diag(1e-6 * diagonal + 1e-12 * diagonal[0] + 1e-30)
+        self._uncertainty = np.diag(np.linalg.inv(self._damped))[1:] * (0.0 if self._signal else _BY_CHANCE)
         self._limits = self._most_changes()
         self._coarse, self._local = (self._blurred_model(sigma) for sigma in (_COARSE, _LOCAL))
         self.flat = float(self._normal[0, 0]) <= 1e-12 * max(1.0, float(np.square(values).sum()))
@@ -211,7 +214,9 @@ class Explainer:
         worst = self._worst(weights, left, white)
         structures = np.maximum(left_coarse * count / np.maximum(rest, 1e-300) - kept, 0.0) / (1 - kept)
         structure = np.where(rest > 0, np.minimum(structures, 1.0), 0.0)
-        strain = np.square(mixes[:, 1:] / (mixes[:, :1] * self._limits[0])).sum(1)
+        chance = self._uncertainty * fine[:, None] / (count * mixes[:, :1] ** 2)
+        strains = np.square(mixes[:, 1:] / mixes[:, :1]) - chance
+        strain = np.maximum((strains / self._limits[0] ** 2).sum(1), 0.0)
         signs = cosine, coarse, worst, structure, strain, same
         return map(Explained, *(sign.tolist() for sign in signs))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,12 @@ Vector = NDArray[np.float64]
 # Weights of the evidence; docs/decisions.md tells on which scenes they were chosen, and on which they were not.
 # Of one; angle of the cosine; logarithm of the worst spot; gap to the rival; logarithm of the structure that is left;
 # strain of the fit.
-WEIGHTS = (-17.2, 5.05, -1.5, 6.1, -2.15, -1.9)
+WEIGHTS = (-17.9, 5.05, -1.5, 6.1, -2.15, -1.9)
+_GAP = 3  # which of them
 _MOST_LIKENESS, _MOST_WORST, _MOST_GAP = 2.0, 0.5, 1.0
 _NEARLY_ONE = 0.9967
+# A scene with several copies has more of them: evidence for one that is so far apart from the rivals.
+_SEVERAL, _APART, _COMPANY = 3, 0.5, 1.5
 # The very same pixels need no further evidence.
 _SAME_EVIDENCE = 5.0
 
@@ -106,7 +109,15 @@ def judge(
         ranking = _Ranking(field, window, p)
         return [_by_rank(peak, ranking, _ratio(peak, sidelobe)) for peak in peaks]
     rivals = _Rivals(peaks, explained, field, window, look)
-    return [_verdict(one, rivals, _ratio(peak, sidelobe)) for peak, one in zip(peaks, rivals.matches, strict=True)]
+    told = [_verdict(one, rivals, _ratio(peak, sidelobe)) for peak, one in zip(peaks, rivals.matches, strict=True)]
+    return [_in_company(one) for one in told] if sum(one.present for one in told) >= _SEVERAL else told
+
+
+def _in_company(verdict: Verdict) -> Verdict:
+    """Judge a match once more where others are present: copies are told from what is none by the gap between them."""
+    if not verdict.signs or verdict.signs[_GAP] < _APART:
+        return verdict
+    return replace(verdict, evidence=verdict.evidence + _COMPANY)
 
 
 def _verdict(explained: Explained, rivals: _Rivals, psr: float | None) -> Verdict:

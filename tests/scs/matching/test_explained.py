@@ -142,6 +142,19 @@ def test_the_more_a_template_has_to_change_the_more_it_is_strained():
     assert strains[-1] > 0.1
 
 
+def test_a_part_of_what_noise_alone_has_a_fit_change_is_no_strain():
+    def strain(uncertainty):
+        explainer, found = Explainer(TEMPLATE), []
+        explainer._uncertainty = uncertainty * explainer._uncertainty
+        for seed in range(20):
+            noisy = SCENE + 80 * np.random.default_rng(seed).standard_normal(SCENE.shape)
+            picture = as_picture("scene", noisy.astype(np.float32))
+            found.append(explainer.explain(picture, ROW, COLUMN, explainer.noise(picture)).strain)
+        return np.mean(found)
+
+    assert strain(1) < 0.8 * strain(0)
+
+
 @pytest.mark.parametrize("scene", [SCENE, data.astronaut()[::2, ::2], SCENE[40]])
 def test_windows_are_explained_together_as_they_are_one_by_one(scene):
     picture, rng = as_picture("scene", scene), np.random.default_rng(4)

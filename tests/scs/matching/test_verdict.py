@@ -92,6 +92,26 @@ def test_faint_copies_in_noise_are_present():
     assert [one.present for one in verdicts] == [True] * 3 + [False] * 3
 
 
+def test_one_that_differs_like_no_copy_needs_less_evidence_beside_others_if_it_is_far_from_what_is_none():
+    scores = np.zeros((60, 60), np.float32)
+    places = [(10, 10 * i) for i in range(1, 6)] + [(40, 10 * i) for i in range(1, 4)]
+    peaks = [Peak(row, column, 0.9 - 0.01 * number) for number, (row, column) in enumerate(places)]
+    for peak in peaks:
+        scores[peak.row, peak.column] = peak.score
+    copy, bent, other = (
+        Explained(0.95, 0.97, 0.1, 0.1, 0.2),
+        Explained(0.93, 0.95, 0.2, 0.15, 1.2),
+        Explained(0.5, 0.5, 0.5, 0.9, 0),
+    )
+
+    def present(copies):
+        known = [copy] * copies + [bent] + [other] * (len(peaks) - copies - 1)
+        return [one.present for one in judge(scores, peaks, (5, 5), lambda some: [other] * len(some), explained=known)]
+
+    assert not present(0)[0] and not present(1)[1] and not present(2)[2]
+    assert present(4)[:5] == [True] * 5 and not any(present(4)[5:])
+
+
 def test_without_pixels_to_look_at_the_ranking_decides():
     rng = np.random.default_rng(0)
     scores = np.tanh(0.15 * rng.standard_normal((80, 80))).astype(np.float32)

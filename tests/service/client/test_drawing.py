@@ -38,7 +38,7 @@ def no_window():
 def activations(photograph):
     maps = np.random.default_rng(0).normal(size=(2, 30, 45)).astype(np.float32)
     layer = Layer("stem", maps, (5, 2), None, (8, 30, 45), np.ones(8), True, None, maps[0] / 9)
-    seen = ClassMap(NASTY, 0, abs(maps[0]), "gradcam", False, "stem", 0.5, None, 2.0)
+    seen = ClassMap(NASTY, 0, abs(maps[0]), "gradcam", False, "stem", None, 0.5, 1.5, None, 2.0)
     return Activations((layer,), seen, (), "m", 1, 451, 300, AnalysedRegion(x=0, y=0, width=451, height=300))
 
 
