@@ -26,7 +26,6 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from servers import Call, Server
 from skimage import data
-from worst import held_mib
 
 from models.cards.card import ModelCard
 
@@ -124,10 +123,10 @@ def picture(number):
 
 def settled(server):
     """MiB that the service holds once that has not changed for a while: workers are made ready after the start."""
-    held = [held_mib(server)]
+    held = [server.held_mib()]
     while len(held) < 5 or max(held[-5:]) - min(held[-5:]) > 1:
         time.sleep(1)
-        held.append(held_mib(server))
+        held.append(server.held_mib())
     return held[-1]
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
 STARTING_S = 120
 PATIENCE_S = 10
 
@@ -120,9 +120,16 @@ class Server:
         """Seconds of processor that it has used so far, all of its processes together."""
         return sum(sum(map(int, _stat(member)[11:13])) for member in family(self.process.pid)) / TICKS
 
-    def resident_megabytes(self):
-        """Of all its processes together."""
-        return sum(int(_stat(member)[21]) for member in family(self.process.pid)) * PAGE / 2**20
+    def held_mib(self):
+        """Proportional set size of all its processes together: pages that they share count once."""
+        total = 0
+        for member in family(self.process.pid):
+            try:
+                rollup = Path(f"/proc/{member}/smaps_rollup").read_text()
+            except OSError:
+                continue
+            total += next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+        return total / 1024
 
     def _signal(self, number):
         for member in family(self.process.pid):

@@ -13,7 +13,7 @@ SETTLING_S = 5
 
 def starting(bench):
     """From the start of the process to ready, and the memory that it takes."""
-    times, resident = [], {}
+    times, held = [], {}
     for start in range(3 if bench.quick else 8):
         port = bench.ports.take()
         server = ours(port)
@@ -25,19 +25,19 @@ def starting(bench):
             if start:
                 continue
             time.sleep(SETTLING_S)  # what is warmed in the background has been
-            resident["idle"] = server.resident_megabytes()
+            held["idle"] = server.held_mib()
             for name in MODELS:
                 call = our_calls(name, bench.picture, bench.pixels)["png"]
                 load.wrk(port, call, 64, bench.seconds)
-            resident["after small pictures"] = server.resident_megabytes()
+            held["after small pictures"] = server.held_mib()
             for path in ("/predict?resize=none", "/activations?resize=1024"):
                 Call(path, bench.large, "image/jpeg", guarded()).send(port)
-            resident["after a large picture"] = server.resident_megabytes()
+            held["after a large picture"] = server.held_mib()
         finally:
             server.stop()
     found = {
         "ready_s": spread(times[1:], 2),
-        "resident_megabytes": {name: round(each) for name, each in resident.items()},
+        "held_mib": {name: round(each) for name, each in held.items()},
     }
     print("\nstart to ready, megabytes:", json.dumps(found), flush=True)
     return {"starting": found}

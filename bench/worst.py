@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from contenders import ROOT
 from PIL import Image
-from servers import Call, Server, family
+from servers import Call, Server
 from skimage import data
 
 RESULTS = Path(__file__).parent / "results" / "worst.json"
@@ -107,18 +107,6 @@ def requests():
     }, Call("/predict", small, "image/png")
 
 
-def held_mib(server):
-    """Proportional set size of all the processes of a server, in MiB."""
-    total = 0
-    for member in family(server.process.pid):
-        try:
-            rollup = Path(f"/proc/{member}/smaps_rollup").read_text()
-        except OSError:
-            continue
-        total += next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
-    return total / 1024
-
-
 def ask_for_health(port, worst, over):
     """Note the longest time until health answered, in a process of its own: threads would wait for each other."""
     while not over.wait(EVERY_S):
@@ -155,7 +143,7 @@ class Watching:
 
     def _look(self):
         while not self.over.wait(5 * EVERY_S):
-            self.most_mib = max(self.most_mib, held_mib(self.server))
+            self.most_mib = max(self.most_mib, self.server.held_mib())
 
 
 def answered(call, server, statuses):
@@ -167,7 +155,7 @@ def answered(call, server, statuses):
 
 def measure(server, call, small, clients):
     """What one request does, sent by so many clients at once."""
-    before, statuses = held_mib(server), []
+    before, statuses = server.held_mib(), []
     with Watching(server) as watching:
         started = time.perf_counter()
         threads = [threading.Thread(target=answered, args=(call, server, statuses)) for _ in range(clients)]
@@ -204,7 +192,7 @@ def run(root, port, only):
             try:
                 server.wait_for(small)
                 time.sleep(4)  # for what is made ready once the port is open
-                idle = round(held_mib(server))
+                idle = round(server.held_mib())
                 found[name] = {"idle_mib": idle, "each": [measure(server, call, small, n) for n in (1, CLIENTS)]}
             finally:
                 server.stop()
