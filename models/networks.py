@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,17 +16,67 @@ from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 CLASS_MAP = "class_map"
 
 
+Pooling = Literal["largest", "mean"]
+Activation = Literal["relu", "prelu"]
+
+
+@dataclass(frozen=True)
+class Style:
+    """What two networks of one family and one skeleton may differ in.
+
+    Attributes:
+        pooling: what is kept of every 2x2 where maps are halved: the ``"largest"`` value, in SCS networks that of the
+            largest magnitude, or the ``"mean"``.
+        blur: whether maps are blurred before they are halved, see :func:`blurred`.
+        activation: behind depthwise filters and convolutions. ``"prelu"`` learns one slope a layer for values below 0.
+        lean: leave out the scales that normalisation learns wherever what follows makes them redundant.
+    """
+
+    pooling: Pooling = "largest"
+    blur: bool = False
+    activation: Activation = "relu"
+    lean: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what there is not.
+
+        Raises:
+            OptionError: an unknown pooling or activation.
+        """
+        if self.pooling not in get_args(Pooling):
+            raise OptionError(f"maps are pooled by one of {', '.join(get_args(Pooling))}; '{self.pooling}' came")
+        if self.activation not in get_args(Activation):
+            raise OptionError(f"an activation is one of {', '.join(get_args(Activation))}; '{self.activation}' came")
+
+    def activate(self) -> nn.Module:
+        """Build an activation."""
+        return nn.PReLU() if self.activation == "prelu" else nn.ReLU()
+
+    def normalise(self, channels: int, scaled: bool) -> nn.Module:
+        """Build a batch normalisation, whose scale stays at 1 where it is redundant and the style is lean.
+
+        A scale is redundant where only a linear layer follows, or, since activations keep factors above 0, where
+        filters follow that are normalised in their turn. ``scaled`` says that neither is so.
+        """
+        norm = nn.BatchNorm2d(channels)
+        if self.lean and not scaled:
+            del norm.weight
+            norm.register_buffer("weight", torch.ones(channels))
+        return norm
+
+
 @dataclass(frozen=True)
 class Family:
     """The building blocks of a family: its layers, its pooling, and what comes between the last maps and the head."""
 
-    unit: Callable[[int, int, int], nn.Module]  # channels in, kernels, kernel size
-    pool: Callable[[int], nn.Module]  # stride; windows are 2x2
-    last: Callable[[int], nn.Module]  # between the last maps, of so many channels, and the head
+    unit: Callable[[int, int, int, Style], nn.Module]  # channels in, kernels, kernel size
+    pool: Callable[[int], nn.Module]  # by the largest value, with a stride; windows are 2x2
+    last: Callable[[int, Style], nn.Module]  # between the last maps, of so many channels, and the head
     signed: bool  # whether feature maps take both signs
+    by_angle: bool  # whether what sees the channels of the depthwise filters compares the strengths of channels
 
 
-def scs_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:
+def scs_unit(channels: int, kernels: int, kernel_size: int, style: Style) -> nn.Module:
     """Build a layer of sharpened cosine similarity, with no activation or normalisation after it.
 
     It has no gain, since batch normalisation follows the filters, or precedes the head, that see it. Its noise floor
@@ -42,30 +93,43 @@ def add_gains(network: nn.Module) -> None:
             layer.gain = nn.Parameter(torch.ones(()))
 
 
-def convolution_unit(channels: int, kernels: int, kernel_size: int) -> nn.Module:
-    """Build a convolution with batch normalisation and ReLU."""
+def convolution_unit(channels: int, kernels: int, kernel_size: int, style: Style) -> nn.Module:
+    """Build a convolution with batch normalisation and an activation."""
     return nn.Sequential(
         nn.Conv2d(channels, kernels, kernel_size, padding=kernel_size // 2, bias=False),
-        nn.BatchNorm2d(kernels),
-        nn.ReLU(),
+        style.normalise(kernels, scaled=False),
+        style.activate(),
     )
 
 
-def depthwise_unit(channels: int) -> nn.Module:
-    """Build a 3x3 depthwise convolution with batch normalisation and ReLU, the same in both families.
+def depthwise_unit(channels: int, style: Style, by_angle: bool) -> nn.Module:
+    """Build a 3x3 depthwise convolution with batch normalisation and an activation, the same in both families.
 
     A patch of one channel has a strength but hardly a direction, so that comparing it by angle loses more than it gains
-    (docs/scs-or-conv.md has the figures).
+    (docs/scs-or-conv.md has the figures). An SCS layer behind it compares the strengths of the channels, so that a lean
+    one learns their scales too.
     """
     return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+        style.normalise(channels, scaled=by_angle),
+        style.activate(),
     )
 
 
 FAMILIES = {
-    "scs": Family(scs_unit, lambda stride: MaxAbsPool2d(2, stride), nn.BatchNorm2d, signed=True),
+    "scs": Family(
+        scs_unit,
+        lambda stride: MaxAbsPool2d(2, stride),
+        lambda channels, style: style.normalise(channels, scaled=False),
+        signed=True,
+        by_angle=True,
+    ),
     "conv": Family(
-        convolution_unit, lambda stride: nn.MaxPool2d(2, stride), lambda channels: nn.Identity(), signed=False
+        convolution_unit,
+        lambda stride: nn.MaxPool2d(2, stride),
+        lambda channels, style: nn.Identity(),
+        signed=False,
+        by_angle=False,
     ),
 }
 
@@ -80,6 +144,10 @@ def blurred(pool: Callable[[int], nn.Module]) -> nn.Module:
         R. Zhang, "Making Convolutional Networks Shift-Invariant Again" (2019).
     """
     return nn.Sequential(pool(1), nn.AvgPool2d(2, 1, padding=1, count_include_pad=False), nn.AvgPool2d(2))
+
+
+def _mean(stride: int) -> nn.Module:
+    return nn.AvgPool2d(2, stride)
 
 
 class Network(nn.Module):
@@ -98,7 +166,7 @@ class Network(nn.Module):
         stages: number of blocks of each stage.
         mean: of each channel over the training images, as normalised, on the scale 0 to 1.
         std: likewise, the standard deviation.
-        blur: whether maps are blurred before they are halved, see :func:`blurred`.
+        style: what it may differ in from others of its family.
         normalise: how each picture is normalised first, see :mod:`models.normalisation`.
 
     Raises:
@@ -117,7 +185,7 @@ class Network(nn.Module):
         stem_size: int,
         mean: Sequence[float],
         std: Sequence[float],
-        blur: bool = False,
+        style: Style = Style(),
         normalise: Normalise = "none",
     ) -> None:
         super().__init__()
@@ -136,15 +204,16 @@ class Network(nn.Module):
         self.shift: Tensor
         self.register_buffer("scale", 1 / (255 * torch.tensor(std)).view(-1, 1, 1))
         self.register_buffer("shift", -(torch.tensor(mean) / torch.tensor(std)).view(-1, 1, 1))
-        self.stem = made_of.unit(channels, widths[0], stem_size)
+        self.stem = made_of.unit(channels, widths[0], stem_size, style)
         self.blocks = nn.ModuleList(
-            nn.Sequential(depthwise_unit(before), made_of.unit(before, after, 1))
+            nn.Sequential(depthwise_unit(before, style, made_of.by_angle), made_of.unit(before, after, 1, style))
             for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.pool = blurred(made_of.pool) if blur else made_of.pool(2)
+        pool = made_of.pool if style.pooling == "largest" else _mean
+        self.pool = blurred(pool) if style.blur else pool(2)
         self.stages = tuple(stages)
         self.halved = [sum(stages[:i]) for i in range(len(stages))]  # blocks before which maps are halved
-        self.head = nn.Sequential(made_of.last(widths[-1]), nn.Conv2d(widths[-1], classes, 1, bias=False))
+        self.head = nn.Sequential(made_of.last(widths[-1], style), nn.Conv2d(widths[-1], classes, 1, bias=False))
         self.bias = nn.Parameter(torch.zeros(classes))
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from models.networks import Activation, Pooling, Style
 from models.normalisation import Normalise
 from scs.errors import UnknownNameError
 
@@ -17,8 +18,8 @@ class Recipe:
     """Hyperparameters: everything that a training depends on, besides the images and the seed.
 
     ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
-    the next, ``stem_size`` the pixels on each side of the stem's kernels; ``blur`` says whether maps
-    are blurred before they are halved; ``shift`` is in pixels; ``learning_rate`` is
+    the next, ``stem_size`` the pixels on each side of the stem's kernels; ``pooling``, ``blur``, ``activation`` and
+    ``lean`` are the network's style (:class:`models.networks.Style`); ``shift`` is in pixels; ``learning_rate`` is
     the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q and
     biases; ``patience`` is how many epochs training goes on without a lower loss on the images held back, 0 to
     never stop early; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
@@ -36,15 +37,34 @@ class Recipe:
     label_smoothing: float = 0.0
     shift: int = 2
     mirror: bool = False
+    pooling: Pooling = "largest"
     blur: bool = False
+    activation: Activation = "relu"
+    lean: bool = False
     normalise: Normalise = "none"
     patience: int = 0
+
+    @property
+    def style(self) -> Style:
+        """What the network may differ in from others of its family."""
+        return Style(self.pooling, self.blur, self.activation, self.lean)
 
 
 _MNIST = {"batch_size": 64, "shift": 1, "learning_rate": 0.02}
 _CIFAR10 = {"stem_size": 5, "label_smoothing": 0.05, "shift": 4, "mirror": True}
 _SIZES: dict[tuple[str, str], dict[str, Any]] = {
     ("mnist", ""): {"widths": (8, 8, 12, 12, 14), "stages": (2, 2), "epochs": 50, **_MNIST},
+    ("mnist", "-small"): {
+        "widths": (5, 6, 9, 11, 12),
+        "stages": (2, 2),
+        "epochs": 150,
+        **_MNIST,
+        "learning_rate": 0.03,
+        "weight_decay": 0.0,
+        "pooling": "mean",
+        "activation": "prelu",
+        "lean": True,
+    },
     ("fashion-mnist", ""): {"widths": (12, 20, 24, 28), "stages": (1, 1, 1), "epochs": 60, "mirror": True},
     ("cifar10", ""): {"widths": (40, 48, 56, 64, 72), "stages": (2, 2), "epochs": 30, **_CIFAR10},
     ("cifar10", "-large"): {

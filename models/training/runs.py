@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from models.networks import Network, add_gains
+from models.networks import Network, Style, add_gains
 from models.training.fine_tuned import FineTuned, Start
 from scs.errors import DataError
 
@@ -54,7 +55,7 @@ def load_network(folder: Path) -> tuple[Trainable, dict[str, Any]]:
         recipe["stages"],
         recipe["stem_size"],
         *flat,
-        recipe["blur"],
+        Style(**{field.name: recipe[field.name] for field in fields(Style)}),
         recipe["normalise"],
     )
     weights = torch.load(folder / WEIGHTS, weights_only=True)
@@ -88,7 +89,8 @@ def check_identity(folder: Path, found: dict[str, Any], identity: dict[str, Any]
 
 def _fill_in(recipe: dict[str, Any]) -> None:
     """Add what recipes had not, before there was a choice."""
-    recipe.setdefault("blur", False)
+    for field in fields(Style):
+        recipe.setdefault(field.name, field.default)
     recipe.setdefault("normalise", "none")
     recipe.setdefault("patience", 0)
 

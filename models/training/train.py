@@ -80,7 +80,7 @@ def build_network(recipe: Recipe, dataset: Dataset) -> Network:
         recipe.stem_size,
         mean,
         std,
-        recipe.blur,
+        recipe.style,
         recipe.normalise,
     )
 

@@ -7,17 +7,18 @@ from scipy.ndimage import correlate1d
 from torch import nn
 
 from models.datasets.published import DATASETS
-from models.networks import FAMILIES, Network, blurred
+from models.networks import FAMILIES, Network, Style, blurred
 from models.training.recipes import recipe_for
 from scs.errors import OptionError, UnknownNameError
 from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
+PLAIN = Style()
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
 
-def make(family, widths=(6, 8, 10), mean=MEAN, std=STD, blur=False):
+def make(family, widths=(6, 8, 10), mean=MEAN, std=STD, style=PLAIN):
     torch.manual_seed(0)
-    return Network(family, 3, 5, widths, (1,) * (len(widths) - 1), 3, mean, std, blur).eval()
+    return Network(family, 3, 5, widths, (1,) * (len(widths) - 1), 3, mean, std, style).eval()
 
 
 def draw(*size):
@@ -126,7 +127,7 @@ def test_maps_are_halved_before_each_stage_and_not_within():
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("height, width", [(4, 4), (4, 17), (33, 47)])
 def test_a_blur_adds_no_parameter_and_leaves_the_sizes_as_they_are(family, height, width):
-    plain, blur = make(family), make(family, blur=True)
+    plain, blur = make(family), make(family, style=Style(blur=True))
     assert plain.state_dict().keys() == blur.state_dict().keys()
     sizes = [{name: y.shape for name, y in each.layers(draw(height, width)).items()} for each in (plain, blur)]
     assert sizes[0] == sizes[1]
@@ -151,3 +152,56 @@ def test_stages_without_their_blocks_are_refused():
 def test_an_unknown_family_is_answered_with_the_known_ones():
     with pytest.raises(UnknownNameError, match="a family is one of scs, conv; 'vit' came"):
         make("vit")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_maps_are_halved_by_their_mean_where_the_style_says_so(family):
+    network = make(family, style=Style(pooling="mean"))
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    torch.testing.assert_close(network.pool(x), torch.tensor([[[[2.5, 4.5], [10.5, 12.5]]]]))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_prelu_stands_behind_every_filter_that_relu_stood_behind_and_learns_a_slope_a_layer(family):
+    plain, learned = make(family), make(family, style=Style(activation="prelu"))
+    relus, prelus = (
+        [name for name, module in network.named_modules() if isinstance(module, kind)]
+        for network, kind in ((plain, nn.ReLU), (learned, nn.PReLU))
+    )
+    assert relus == prelus
+    assert count(learned) == count(plain) + len(prelus)
+
+
+def count(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize("family, left_out", [("conv", 6 + 6 + 8 + 8 + 10), ("scs", 10)])
+def test_a_lean_network_leaves_out_the_scales_that_change_nothing_it_could_not_learn_otherwise(family, left_out):
+    full, lean = make(family), make(family, style=Style(lean=True))
+    assert count(full) - count(lean) == left_out
+    assert full.state_dict().keys() == lean.state_dict().keys()  # they are still there, and 1
+
+
+@pytest.mark.parametrize("activation", ["relu", "prelu"])
+def test_a_scale_that_a_lean_convolution_leaves_out_is_redundant(activation):
+    network, image = make("conv", style=Style(activation=activation)).double(), draw(12, 12)
+    network.train()(image)  # running statistics other than those of the start
+    network.eval()
+    for scaled, follows in zip(
+        (network.stem, network.blocks[0][1]), (network.blocks[0][0], network.blocks[1][0]), strict=True
+    ):
+        before = network(image)
+        scales = torch.linspace(0.5, 2, len(scaled[1].weight), dtype=torch.float64)
+        with torch.no_grad():
+            scaled[1].weight *= scales
+            scaled[1].bias *= scales
+            follows[0].weight /= scales.view(-1, 1, 1, 1)
+        torch.testing.assert_close(network(image), before)
+
+
+def test_an_unknown_pooling_or_activation_is_refused():
+    with pytest.raises(OptionError, match="maps are pooled by one of largest, mean; 'median' came"):
+        Style(pooling="median")
+    with pytest.raises(OptionError, match="an activation is one of relu, prelu; 'gelu' came"):
+        Style(activation="gelu")

@@ -7,7 +7,7 @@ import torch
 from models.cards.catalogue import find
 from models.evaluation.equivariance import Equivariance, equivariance_error
 from models.export.receptive_field import receptive_fields
-from models.networks import FAMILIES, Network
+from models.networks import FAMILIES, Network, Style
 from models.runtime.load import load_model
 from scs.errors import ModelError
 from scs.shifts import ShiftError
@@ -65,7 +65,7 @@ def test_a_blur_lowers_the_error_of_untrained_networks(family, shapes):
     errors = {}
     for blur in (False, True):
         torch.manual_seed(0)
-        network = Network(family, 3, 3, (8, 12, 16), (1, 1), 3, [0.3] * 3, [0.2] * 3, blur).eval()
+        network = Network(family, 3, 3, (8, 12, 16), (1, 1), 3, [0.3] * 3, [0.2] * 3, Style(blur=blur)).eval()
         before = network.layers(torch.from_numpy(shapes.test_images))
         after = network.layers(torch.from_numpy(np.roll(shapes.test_images, 1, 1)))
         errors[blur] = {name: ShiftError() for name in before}

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from models.export.receptive_field import ReceptiveField, receptive_fields
-from models.networks import FAMILIES, Network
+from models.networks import FAMILIES, Network, Style
 from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
 SIDE = 48
@@ -32,7 +32,7 @@ def draw(images, seed=0):
 def network(request):
     family, blur = request.param
     torch.manual_seed(0)
-    return Network(family, 3, 4, (5, 6, 7, 7, 8), (1, 2, 1), 3, [0.5] * 3, [0.25] * 3, blur).double().eval()
+    return Network(family, 3, 4, (5, 6, 7, 7, 8), (1, 2, 1), 3, [0.5] * 3, [0.25] * 3, Style(blur=blur)).double().eval()
 
 
 @torch.no_grad()

@@ -99,17 +99,20 @@ def test_a_finished_training_is_not_trained_further(shapes, uninterrupted):
     assert steps == []
 
 
-def test_a_training_from_before_there_was_a_blur_is_one_without(shapes, uninterrupted, tmp_path):
+def test_a_training_from_before_there_were_styles_is_a_plain_one(shapes, uninterrupted, tmp_path):
     whole, folder = uninterrupted["conv"]
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     result = json.loads((tmp_path / "result.json").read_text())
-    del result["recipe"]["blur"], result["recipe"]["patience"], result["stopped"]
+    later = {"pooling", "blur", "activation", "lean", "patience"}
+    result["recipe"] = {key: value for key, value in result["recipe"].items() if key not in later}
+    del result["stopped"]
     (tmp_path / "result.json").write_text(json.dumps(result))
     assert_same_weights(train(quick("conv"), shapes, tmp_path), whole)
 
     (tmp_path / "result.json").unlink()
     checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    del checkpoint["recipe"]["blur"], checkpoint["recipe"]["patience"], checkpoint["early_stop"]
+    checkpoint["recipe"] = {key: value for key, value in checkpoint["recipe"].items() if key not in later}
+    del checkpoint["early_stop"]
     torch.save(checkpoint, tmp_path / "checkpoint.pt")
     assert_same_weights(train(quick("conv"), shapes, tmp_path), whole)
 
@@ -247,7 +250,10 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
             "label_smoothing": 0.0,
             "shift": 1,
             "mirror": False,
+            "pooling": "largest",
             "blur": False,
+            "activation": "relu",
+            "lean": False,
             "normalise": "none",
             "patience": 0,
         },
