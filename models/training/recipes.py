@@ -57,7 +57,7 @@ _SIZES: dict[tuple[str, str], dict[str, Any]] = {
     ("mnist", "-small"): {
         "widths": (5, 6, 9, 11, 12),
         "stages": (2, 2),
-        "epochs": 150,
+        "epochs": 80,
         **_MNIST,
         "learning_rate": 0.03,
         "weight_decay": 0.0,
