@@ -4,65 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from models.normalisation import NORMALISE, Normalise, normalised
+from models.style import PLAIN, Style
 from scs.errors import OptionError, UnknownNameError
 from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
 CLASS_MAP = "class_map"
-
-
-Pooling = Literal["largest", "mean"]
-Activation = Literal["relu", "prelu"]
-
-
-@dataclass(frozen=True)
-class Style:
-    """What two networks of one family and one skeleton may differ in.
-
-    Attributes:
-        pooling: what is kept of every 2x2 where maps are halved: the ``"largest"`` value, in SCS networks that of the
-            largest magnitude, or the ``"mean"``.
-        blur: whether maps are blurred before they are halved, see :func:`blurred`.
-        activation: behind depthwise filters and convolutions. ``"prelu"`` learns one slope a layer for values below 0.
-        lean: leave out the scales that normalisation learns wherever what follows makes them redundant.
-    """
-
-    pooling: Pooling = "largest"
-    blur: bool = False
-    activation: Activation = "relu"
-    lean: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what there is not.
-
-        Raises:
-            OptionError: an unknown pooling or activation.
-        """
-        if self.pooling not in get_args(Pooling):
-            raise OptionError(f"maps are pooled by one of {', '.join(get_args(Pooling))}; '{self.pooling}' came")
-        if self.activation not in get_args(Activation):
-            raise OptionError(f"an activation is one of {', '.join(get_args(Activation))}; '{self.activation}' came")
-
-    def activate(self) -> nn.Module:
-        """Build an activation."""
-        return nn.PReLU() if self.activation == "prelu" else nn.ReLU()
-
-    def normalise(self, channels: int, scaled: bool) -> nn.Module:
-        """Build a batch normalisation, whose scale stays at 1 where it is redundant and the style is lean.
-
-        A scale is redundant where only a linear layer follows, or, since activations keep factors above 0, where
-        filters follow that are normalised in their turn. ``scaled`` says that neither is so.
-        """
-        norm = nn.BatchNorm2d(channels)
-        if self.lean and not scaled:
-            del norm.weight
-            norm.register_buffer("weight", torch.ones(channels))
-        return norm
 
 
 @dataclass(frozen=True)
@@ -97,8 +48,8 @@ def convolution_unit(channels: int, kernels: int, kernel_size: int, style: Style
     """Build a convolution with batch normalisation and an activation."""
     return nn.Sequential(
         nn.Conv2d(channels, kernels, kernel_size, padding=kernel_size // 2, bias=False),
-        style.normalise(kernels, scaled=False),
-        style.activate(),
+        _norm(kernels, style, scaled=False),
+        _activation(style),
     )
 
 
@@ -111,16 +62,33 @@ def depthwise_unit(channels: int, style: Style, by_angle: bool) -> nn.Module:
     """
     return nn.Sequential(
         nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
-        style.normalise(channels, scaled=by_angle),
-        style.activate(),
+        _norm(channels, style, scaled=by_angle),
+        _activation(style),
     )
+
+
+def _activation(style: Style) -> nn.Module:
+    return nn.PReLU() if style.activation == "prelu" else nn.ReLU()
+
+
+def _norm(channels: int, style: Style, scaled: bool) -> nn.Module:
+    """Build a batch normalisation, whose scale stays at 1 where it is redundant and the style is lean.
+
+    A scale is redundant where only a linear layer follows, or, since activations keep factors above 0, where
+    filters follow that are normalised in their turn. ``scaled`` says that neither is so.
+    """
+    norm = nn.BatchNorm2d(channels)
+    if style.lean and not scaled:
+        del norm.weight
+        norm.register_buffer("weight", torch.ones(channels))
+    return norm
 
 
 FAMILIES = {
     "scs": Family(
         scs_unit,
         lambda stride: MaxAbsPool2d(2, stride),
-        lambda channels, style: style.normalise(channels, scaled=False),
+        lambda channels, style: _norm(channels, style, scaled=False),
         signed=True,
         by_angle=True,
     ),
@@ -185,7 +153,7 @@ class Network(nn.Module):
         stem_size: int,
         mean: Sequence[float],
         std: Sequence[float],
-        style: Style = Style(),
+        style: Style = PLAIN,
         normalise: Normalise = "none",
     ) -> None:
         super().__init__()

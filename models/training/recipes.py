@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from models.networks import Activation, Pooling, Style
 from models.normalisation import Normalise
+from models.style import Activation, Pooling, Style
 from scs.errors import UnknownNameError
 
 
@@ -19,7 +19,7 @@ class Recipe:
 
     ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
     the next, ``stem_size`` the pixels on each side of the stem's kernels; ``pooling``, ``blur``, ``activation`` and
-    ``lean`` are the network's style (:class:`models.networks.Style`); ``shift`` is in pixels; ``learning_rate`` is
+    ``lean`` are the network's style (:class:`models.style.Style`); ``shift`` is in pixels; ``learning_rate`` is
     the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q and
     biases; ``patience`` is how many epochs training goes on without a lower loss on the images held back, 0 to
     never stop early; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from models.networks import Network, Style, add_gains
+from models.networks import Network, add_gains
+from models.style import Style
 from models.training.fine_tuned import FineTuned, Start
 from scs.errors import DataError
 

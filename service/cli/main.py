@@ -18,7 +18,9 @@ from service.cli.extensions import ExtensibleGroup
 FAILURE, USAGE_ERROR = 1, 2
 
 
-class _Commands(ExtensibleGroup):
+class Commands(ExtensibleGroup):
+    """The commands of ``scs``."""
+
     own = {
         "serve": "service.cli.serve:serve",
         "predict": "service.cli.predict:predict",
@@ -36,7 +38,7 @@ class _Commands(ExtensibleGroup):
 
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     help="Classify pictures by sharpened cosine similarity, and open up the network that does it.",
     no_args_is_help=True,
     add_completion=False,

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from service.map.task import Task
 
 app = typer.Typer(
-    help="Do a task on any number of pictures, on every core, and write Parquet; run it again to go on.",
+    help="Do a task on any number of pictures, on every core, and write Parquet; run it again to go on.\n\n"
+    "Example: scs map predict photos --out answers",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

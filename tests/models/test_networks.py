@@ -7,12 +7,12 @@ from scipy.ndimage import correlate1d
 from torch import nn
 
 from models.datasets.published import DATASETS
-from models.networks import FAMILIES, Network, Style, blurred
+from models.networks import FAMILIES, Network, blurred
+from models.style import PLAIN, Style
 from models.training.recipes import recipe_for
 from scs.errors import OptionError, UnknownNameError
 from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
-PLAIN = Style()
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
 

@@ -7,8 +7,9 @@ import torch
 from models.cards.catalogue import find
 from models.evaluation.equivariance import Equivariance, equivariance_error
 from models.export.receptive_field import receptive_fields
-from models.networks import FAMILIES, Network, Style
+from models.networks import FAMILIES, Network
 from models.runtime.load import load_model
+from models.style import Style
 from scs.errors import ModelError
 from scs.shifts import ShiftError
 

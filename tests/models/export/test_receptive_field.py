@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from models.export.receptive_field import ReceptiveField, receptive_fields
-from models.networks import FAMILIES, Network, Style
+from models.networks import FAMILIES, Network
+from models.style import Style
 from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
 
 SIDE = 48
