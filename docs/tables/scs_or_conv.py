@@ -43,7 +43,8 @@ def sided(found):
 def best_pooling():
     """Each family with the pooling that is best for it, by its mean over seeds, among those that were measured."""
     rows = []
-    for name in read("seeds", "twins"):
+    measured = read("seeds", "blurred")
+    for name in (name for name in read("seeds", "twins") if f"{name}-scs" in measured):
         best = [best_of(f"{name}-{family}") for family in ("scs", "conv")]
         cells = [f"{percent(one[0], 2)} ± {100 * one[1]:.2f}, {words}" for words, one in best]
         rows.append([f"{name}, {best[0][1][2]} seeds", *cells, over_seeds_apart([one for _, one in best], 2)])
