@@ -132,6 +132,7 @@ class Network(nn.Module):
         widths: kernels of the stem, then of each block.
         stem_size: pixels on each side of the stem's kernels, an odd number.
         stages: number of blocks of each stage.
+        opening: number of blocks before the first stage, on maps of the picture's size.
         mean: of each channel over the training images, as normalised, on the scale 0 to 1.
         std: likewise, the standard deviation.
         style: what it may differ in from others of its family.
@@ -139,7 +140,7 @@ class Network(nn.Module):
 
     Raises:
         UnknownNameError: an unknown family.
-        OptionError: the stages do not have as many blocks as there are widths beside the stem's, or another
+        OptionError: there are not as many blocks as there are widths beside the stem's, or another
             normalisation.
     """
 
@@ -155,13 +156,14 @@ class Network(nn.Module):
         std: Sequence[float],
         style: Style = PLAIN,
         normalise: Normalise = "none",
+        opening: int = 0,
     ) -> None:
         super().__init__()
         if family not in FAMILIES:
             raise UnknownNameError(f"a family is one of {', '.join(FAMILIES)}; '{family}' came")
-        if sum(stages) != len(widths) - 1:
+        if opening + sum(stages) != len(widths) - 1:
             raise OptionError(
-                f"{len(widths)} widths are a stem's and {len(widths) - 1} blocks'; the stages have {sum(stages)}"
+                f"{len(widths)} widths are a stem's and {len(widths) - 1} blocks'; there are {opening + sum(stages)}"
             )
         if normalise not in NORMALISE:
             raise OptionError(f"pictures are normalised by one of {', '.join(NORMALISE)}; '{normalise}' came")
@@ -180,7 +182,7 @@ class Network(nn.Module):
         pool = made_of.pool if style.pooling == "largest" else _mean
         self.pool = blurred(pool) if style.blur else pool(2)
         self.stages = tuple(stages)
-        self.halved = [sum(stages[:i]) for i in range(len(stages))]  # blocks before which maps are halved
+        self.halved = [opening + sum(stages[:i]) for i in range(len(stages))]  # blocks before which maps are halved
         self.head = nn.Sequential(made_of.last(widths[-1], style), nn.Conv2d(widths[-1], classes, 1, bias=False))
         self.bias = nn.Parameter(torch.zeros(classes))
 

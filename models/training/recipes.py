@@ -18,8 +18,8 @@ class Recipe:
     """Hyperparameters: everything that a training depends on, besides the images and the seed.
 
     ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
-    the next, ``stem_size`` the pixels on each side of the stem's kernels; ``pooling``, ``blur``, ``activation`` and
-    ``lean`` are the network's style (:class:`models.style.Style`); ``shift`` is in pixels; ``learning_rate`` is
+    the next, ``opening`` the blocks before the first, ``stem_size`` the pixels on each side of the stem's kernels;
+    ``pooling``, ``blur``, ``activation`` and ``lean`` are the network's style (:class:`models.style.Style`); ``shift`` is in pixels; ``learning_rate`` is
     the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q and
     biases; ``patience`` is how many epochs training goes on without a lower loss on the images held back, 0 to
     never stop early; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
@@ -30,6 +30,7 @@ class Recipe:
     widths: tuple[int, ...]
     stages: tuple[int, ...]
     epochs: int
+    opening: int = 0
     stem_size: int = 3
     batch_size: int = 128
     learning_rate: float = 0.01

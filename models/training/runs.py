@@ -58,6 +58,7 @@ def load_network(folder: Path) -> tuple[Trainable, dict[str, Any]]:
         *flat,
         Style(**{field.name: recipe[field.name] for field in fields(Style)}),
         recipe["normalise"],
+        recipe["opening"],
     )
     weights = torch.load(folder / WEIGHTS, weights_only=True)
     if "stem.gain" in weights:
@@ -93,6 +94,7 @@ def _fill_in(recipe: dict[str, Any]) -> None:
     for field in fields(Style):
         recipe.setdefault(field.name, field.default)
     recipe.setdefault("normalise", "none")
+    recipe.setdefault("opening", 0)
     recipe.setdefault("patience", 0)
 
 

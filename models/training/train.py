@@ -82,6 +82,7 @@ def build_network(recipe: Recipe, dataset: Dataset) -> Network:
         std,
         recipe.style,
         recipe.normalise,
+        recipe.opening,
     )
 
 

@@ -144,8 +144,15 @@ def test_a_blur_is_binomial_with_the_edge_repeated_and_then_every_second_is_take
     np.testing.assert_allclose(blurred(pool)(x).numpy(), expected[:, :, ::2, ::2], atol=1e-12)
 
 
+def test_opening_blocks_see_maps_of_the_size_of_the_picture():
+    network = Network("scs", 3, 5, (6, 8, 10), (1,), 3, MEAN, STD, opening=1).eval()
+    sizes = {name: tuple(y.shape[1:]) for name, y in network.layers(draw(20, 12)).items()}
+    assert sizes == {"stem": (6, 20, 12), "block1": (8, 20, 12), "block2": (10, 10, 6), "class_map": (5, 10, 6)}
+    assert network.smallest_image == 2
+
+
 def test_stages_without_their_blocks_are_refused():
-    with pytest.raises(OptionError, match="3 widths are a stem's and 2 blocks'; the stages have 3"):
+    with pytest.raises(OptionError, match="3 widths are a stem's and 2 blocks'; there are 3"):
         Network("scs", 3, 5, (6, 8, 10), (2, 1), 3, MEAN, STD)
 
 

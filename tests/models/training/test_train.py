@@ -103,7 +103,7 @@ def test_a_training_from_before_there_were_styles_is_a_plain_one(shapes, uninter
     whole, folder = uninterrupted["conv"]
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     result = json.loads((tmp_path / "result.json").read_text())
-    later = {"pooling", "blur", "activation", "lean", "patience"}
+    later = {"opening", "pooling", "blur", "activation", "lean", "patience"}
     result["recipe"] = {key: value for key, value in result["recipe"].items() if key not in later}
     del result["stopped"]
     (tmp_path / "result.json").write_text(json.dumps(result))
@@ -243,6 +243,7 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
             "widths": [8, 12, 16],
             "stages": [1, 1],
             "epochs": 6,
+            "opening": 0,
             "stem_size": 3,
             "batch_size": 30,
             "learning_rate": 0.01,
