@@ -16,6 +16,8 @@ from models.training.recipes import Recipe
 from models.training.runs import ANOTHER_FOLDER, CHECKPOINT, Trainable, check_identity
 from scs.errors import DataError
 
+_BETA1 = 0.9  # where the one-cycle schedule, which moves it against the learning rate, finds it
+
 
 @dataclass(frozen=True)
 class Step:
@@ -125,5 +127,6 @@ def _optimiser(network: Trainable, recipe: Recipe) -> torch.optim.Optimizer:
                 "weight_decay": recipe.weight_decay if is_kernel else 0.0,
             }
             for (is_body, is_kernel), parameters in sorted(groups.items(), key=lambda pair: pair[0], reverse=True)
-        ]
+        ],
+        betas=(_BETA1, recipe.beta2),
     )

@@ -19,10 +19,13 @@ class Recipe:
 
     ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
     the next, ``opening`` the blocks before the first, ``stem_size`` the pixels on each side of the stem's kernels;
-    ``pooling``, ``blur``, ``activation`` and ``lean`` are the network's style (:class:`models.style.Style`); ``shift`` is in pixels; ``learning_rate`` is
-    the highest of the one-cycle schedule; ``weight_decay`` applies to kernels and the head, not to p, q and
-    biases; ``patience`` is how many epochs training goes on without a lower loss on the images held back, 0 to
-    never stop early; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
+    ``pooling``, ``blur``, ``activation`` and ``lean`` are the network's style (:class:`models.style.Style`);
+    ``shift`` is in pixels; ``learning_rate`` is the highest of the one-cycle schedule; ``beta2`` is how much of its mean
+    of squared gradients Adam keeps at a step; ``weight_decay`` applies to kernels and the head, not to p, q and biases;
+    ``patience`` is how many epochs training goes on without a lower loss on the images held back, 0 to never stop
+    early; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
+
+    What was added later has a default that is what trainings did before.
     """
 
     dataset: str
@@ -34,6 +37,7 @@ class Recipe:
     stem_size: int = 3
     batch_size: int = 128
     learning_rate: float = 0.01
+    beta2: float = 0.999
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
     shift: int = 2
@@ -61,6 +65,7 @@ _SIZES: dict[tuple[str, str], dict[str, Any]] = {
         "epochs": 80,
         **_MNIST,
         "learning_rate": 0.03,
+        "beta2": 0.99,
         "weight_decay": 0.0,
         "pooling": "mean",
         "activation": "prelu",

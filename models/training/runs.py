@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from models.networks import Network, add_gains
 from models.style import Style
 from models.training.fine_tuned import FineTuned, Start
+from models.training.recipes import Recipe
 from scs.errors import DataError
 
 Trainable = Network | FineTuned
@@ -91,11 +92,9 @@ def check_identity(folder: Path, found: dict[str, Any], identity: dict[str, Any]
 
 def _fill_in(recipe: dict[str, Any]) -> None:
     """Add what recipes had not, before there was a choice."""
-    for field in fields(Style):
-        recipe.setdefault(field.name, field.default)
-    recipe.setdefault("normalise", "none")
-    recipe.setdefault("opening", 0)
-    recipe.setdefault("patience", 0)
+    for field in fields(Recipe):
+        if field.default is not MISSING:
+            recipe.setdefault(field.name, field.default)
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

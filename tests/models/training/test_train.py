@@ -11,10 +11,10 @@ import torch
 
 from models.training import augmentation
 from models.training import train as training
-from models.training.learner import Step
+from models.training.learner import Learner, Step
 from models.training.recipes import Recipe
 from models.training.runs import load_network
-from models.training.train import split, train
+from models.training.train import build_network, split, train
 from scs.errors import DataError
 
 EPOCHS, BATCHES = 3, 6
@@ -103,7 +103,7 @@ def test_a_training_from_before_there_were_styles_is_a_plain_one(shapes, uninter
     whole, folder = uninterrupted["conv"]
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     result = json.loads((tmp_path / "result.json").read_text())
-    later = {"opening", "pooling", "blur", "activation", "lean", "patience"}
+    later = {"opening", "beta2", "pooling", "blur", "activation", "lean", "patience"}
     result["recipe"] = {key: value for key, value in result["recipe"].items() if key not in later}
     del result["stopped"]
     (tmp_path / "result.json").write_text(json.dumps(result))
@@ -115,6 +115,13 @@ def test_a_training_from_before_there_were_styles_is_a_plain_one(shapes, uninter
     del checkpoint["early_stop"]
     torch.save(checkpoint, tmp_path / "checkpoint.pt")
     assert_same_weights(train(quick("conv"), shapes, tmp_path), whole)
+
+
+def test_squared_gradients_are_kept_as_the_recipe_says(shapes):
+    for beta2 in (0.999, 0.98):
+        recipe = quick("conv", beta2=beta2)
+        learner = Learner.of(build_network(recipe, shapes), recipe, 5, torch.device("cpu"))
+        assert {group["betas"][1] for group in learner.optimiser.param_groups} == {beta2}
 
 
 def test_a_training_from_when_layers_had_a_gain_is_loaded_and_not_gone_on_with(shapes, uninterrupted, tmp_path):
@@ -247,6 +254,7 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
             "stem_size": 3,
             "batch_size": 30,
             "learning_rate": 0.01,
+            "beta2": 0.999,
             "weight_decay": 0.01,
             "label_smoothing": 0.0,
             "shift": 1,
