@@ -20,10 +20,10 @@ class Recipe:
     ``widths`` are the kernels of the stem and of each block, ``stages`` the blocks between one halving of the maps and
     the next, ``opening`` the blocks before the first, ``stem_size`` the pixels on each side of the stem's kernels;
     ``pooling``, ``blur``, ``activation`` and ``lean`` are the network's style (:class:`models.style.Style`);
-    ``shift`` is in pixels; ``learning_rate`` is the highest of the one-cycle schedule; ``beta2`` is how much of its mean
-    of squared gradients Adam keeps at a step; ``weight_decay`` applies to kernels and the head, not to p, q and biases;
-    ``patience`` is how many epochs training goes on without a lower loss on the images held back, 0 to never stop
-    early; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
+    ``shift`` is in pixels; ``learning_rate`` is the highest of the one-cycle schedule; ``beta2`` is how much of its
+    mean of squared gradients Adam keeps at a step; ``weight_decay`` applies to kernels and the head, not to p, q and
+    biases; ``patience`` is how many epochs training goes on without a lower loss on the images held back, 0 to never
+    stop early; ``normalise`` is how each picture is normalised before the network (:mod:`models.normalisation`).
 
     What was added later has a default that is what trainings did before.
     """
