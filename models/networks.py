@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.normalisation import NORMALISE, Normalise, normalised
+from models.slope import Slope
 from models.style import PLAIN, Style
 from scs.errors import OptionError, UnknownNameError
 from scs.nn.layers import MaxAbsPool2d, SharpenedCosineSimilarity2d
@@ -68,7 +69,7 @@ def depthwise_unit(channels: int, style: Style, by_angle: bool) -> nn.Module:
 
 
 def _activation(style: Style) -> nn.Module:
-    return nn.PReLU() if style.activation == "prelu" else nn.ReLU()
+    return Slope() if style.activation == "prelu" else nn.ReLU()
 
 
 def _norm(channels: int, style: Style, scaled: bool) -> nn.Module:

@@ -56,6 +56,7 @@ class Recipe:
 
 
 _MNIST = {"batch_size": 64, "shift": 1, "learning_rate": 0.02}
+_LEAN = {"beta2": 0.99, "weight_decay": 0.0, "pooling": "mean", "activation": "prelu", "lean": True}
 _CIFAR10 = {"stem_size": 5, "label_smoothing": 0.05, "shift": 4, "mirror": True}
 _SIZES: dict[tuple[str, str], dict[str, Any]] = {
     ("mnist", ""): {"widths": (8, 8, 12, 12, 14), "stages": (2, 2), "epochs": 50, **_MNIST},
@@ -64,15 +65,21 @@ _SIZES: dict[tuple[str, str], dict[str, Any]] = {
         "stages": (2, 2),
         "epochs": 80,
         **_MNIST,
+        **_LEAN,
         "learning_rate": 0.03,
-        "beta2": 0.99,
-        "weight_decay": 0.0,
-        "pooling": "mean",
-        "activation": "prelu",
-        "lean": True,
     },
     ("fashion-mnist", ""): {"widths": (12, 20, 24, 28), "stages": (1, 1, 1), "epochs": 60, "mirror": True},
     ("cifar10", ""): {"widths": (40, 48, 56, 64, 72), "stages": (2, 2), "epochs": 30, **_CIFAR10},
+    ("cifar10", "-deep"): {
+        "widths": (24, 24, 40, 48, 64, 72, 80),
+        "opening": 1,
+        "stages": (2, 2, 1),
+        "epochs": 60,
+        **_CIFAR10,
+        **_LEAN,
+        "stem_size": 3,
+        "batch_size": 64,
+    },
     ("cifar10", "-large"): {
         "widths": (96, 128, 128, 192, 192, 256, 256),
         "stages": (2, 2, 2),
