@@ -13,6 +13,7 @@ from models.cards.catalogue import bundled_repository, find
 from models.export.onnx_file import export_onnx
 from models.export.parity import decided
 from models.networks import FAMILIES, Network
+from models.style import Style
 from scs.errors import ExportError
 from scs.nn.layers import SharpenedCosineSimilarity2d
 
@@ -81,6 +82,20 @@ def test_the_op_is_still_there_at_the_end_and_every_call_has_its_function(reposi
     assert {(node.domain, node.op_type, node.overload) for node in called} <= carried
     assert ("ai.scs", 1) in {(opset.domain, opset.version) for opset in model.opset_import}
     assert [node.op_type for node in model.graph.node].count("Conv") == 3, "the depthwise filters and the head"
+
+
+def test_a_network_of_another_style_answers_as_its_file_does(family):
+    torch.manual_seed(0)
+    style = Style(pooling="mean", activation="prelu", lean=True)
+    network = Network(family, 3, 3, (6, 6, 8, 10), (1, 1), 3, [0.5] * 3, [0.25] * 3, style, opening=1)
+    network.train()(torch.from_numpy(draw((8, 16, 16))))  # running statistics other than those of the start
+    network.eval()
+    content, images = export_onnx(network), draw((5, 20, 17))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images))
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"image": images})[0], expected, rtol=1e-3, atol=1e-6)
+    assert "PRelu" in {node.op_type for node in onnx.load_from_string(content).graph.node}
 
 
 def test_a_depthwise_layer_calls_the_overload_for_such():

@@ -29,11 +29,19 @@ def draw(images, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (images, SIDE, SIDE, 3), np.uint8))
 
 
-@pytest.fixture(params=[(family, blur) for family in FAMILIES for blur in (False, True)], ids=str)
+STYLES = {
+    "plain": Style(),
+    "blurred": Style(blur=True),
+    "by the mean": Style(pooling="mean", activation="prelu", lean=True),
+}
+
+
+@pytest.fixture(params=[(family, style) for family in FAMILIES for style in STYLES], ids=str)
 def network(request):
-    family, blur = request.param
+    family, style = request.param
     torch.manual_seed(0)
-    return Network(family, 3, 4, (5, 6, 7, 7, 8), (1, 2, 1), 3, [0.5] * 3, [0.25] * 3, Style(blur=blur)).double().eval()
+    made = Network(family, 3, 4, (5, 6, 7, 7, 8), (1, 2), 3, [0.5] * 3, [0.25] * 3, STYLES[style], opening=1)
+    return made.double().eval()
 
 
 @torch.no_grad()
