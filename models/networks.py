@@ -24,7 +24,7 @@ class Family:
     unit: Callable[[int, int, int, Style], nn.Module]  # channels in, kernels, kernel size
     pool: Callable[[int], nn.Module]  # by the largest value, with a stride; windows are 2x2
     last: Callable[[int, Style], nn.Module]  # between the last maps, of so many channels, and the head
-    signed: bool  # whether feature maps take both signs
+    signed: bool  # whether feature maps take both signs, whatever the activation
     by_angle: bool  # whether what sees the channels of the depthwise filters compares the strengths of channels
 
 
@@ -169,7 +169,7 @@ class Network(nn.Module):
         if normalise not in NORMALISE:
             raise OptionError(f"pictures are normalised by one of {', '.join(NORMALISE)}; '{normalise}' came")
         made_of = FAMILIES[family]
-        self.normalise = normalise
+        self.style, self.normalise = style, normalise
         self.family, self.channels, self.classes, self.widths = family, channels, classes, tuple(widths)
         self.scale: Tensor
         self.shift: Tensor
@@ -191,6 +191,11 @@ class Network(nn.Module):
     def layer_names(self) -> list[str]:
         """Names of the layers that :meth:`layers` gives, first to last."""
         return ["stem", *(f"block{i}" for i in range(1, len(self.blocks) + 1)), CLASS_MAP]
+
+    @property
+    def signed(self) -> bool:
+        """Whether feature maps take both signs; the class map always does."""
+        return FAMILIES[self.family].signed or self.style.activation == "prelu"
 
     @property
     def smallest_image(self) -> int:

@@ -34,7 +34,7 @@ from models.export.onnx_file import export_onnx
 from models.export.parity import check_parity
 from models.export.receptive_field import receptive_fields
 from models.export.torchscript_file import export_torchscript
-from models.networks import CLASS_MAP, FAMILIES, Network
+from models.networks import CLASS_MAP, Network
 from models.normalisation import Normalise
 from models.onnx.compose import composed
 from models.runtime.load import Images, RunnableModel, load_model
@@ -168,7 +168,6 @@ def _card(
     height, width, channels = dataset.test_images.shape[1:]
     fields = receptive_fields(network)
     widths = dict(zip(network.layer_names, [*network.widths, network.classes], strict=True))
-    signed = FAMILIES[network.family].signed
     kind = "Sharpened cosine similarity" if network.family == "scs" else "Convolution"
     sees_all = network.normalise != "none"  # by the statistics of the picture
     return ModelCard(
@@ -192,7 +191,7 @@ def _card(
                 receptive_field=ReceptiveFieldCard(
                     size=field.size, stride=field.stride, offset=field.offset, everywhere=sees_all
                 ),
-                signed=signed or layer == CLASS_MAP,
+                signed=network.signed or layer == CLASS_MAP,
             )
             for layer, field in fields.items()
         ],

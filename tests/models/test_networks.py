@@ -183,6 +183,15 @@ def count(network):
     return sum(p.numel() for p in network.parameters())
 
 
+@pytest.mark.parametrize("activation", ["relu", "prelu"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_feature_maps_take_both_signs_where_the_network_says_so(family, activation):
+    network = make(family, style=Style(activation=activation))
+    maps = network.layers(draw(12, 12))
+    lowest = min(float(maps[name].detach().min()) for name in network.layer_names[:-1])
+    assert (lowest < 0) == network.signed
+
+
 @pytest.mark.parametrize("family, left_out", [("conv", 6 + 6 + 8 + 8 + 10), ("scs", 10)])
 def test_a_lean_network_leaves_out_the_scales_that_change_nothing_it_could_not_learn_otherwise(family, left_out):
     full, lean = make(family), make(family, style=Style(lean=True))

@@ -18,8 +18,11 @@ from models.export.parity import decided
 from models.export.receptive_field import receptive_fields
 from models.export.torchscript_file import export_torchscript
 from models.networks import FAMILIES
+from models.runtime.check import check_model
 from models.runtime.load import load_model
+from models.training.recipes import Recipe
 from models.training.runs import load_network
+from models.training.train import train
 from scs.errors import DataError, ExportError, OptionError
 
 SIZES = [(1, 4, 4), (6, 16, 16), (8, 40, 23)]
@@ -160,6 +163,14 @@ def test_an_export_takes_the_place_of_the_one_before(runs, shapes, tmp_path):
     assert cards[0].sha256 != cards[1].sha256
     assert find(tmp_path, "shapes").card() == cards[1]
     find(tmp_path, "shapes").verified_bytes()
+
+
+def test_the_card_of_another_style_is_true(family, shapes, tmp_path):
+    style = {"pooling": "mean", "activation": "prelu", "lean": True, "opening": 1}
+    recipe = Recipe("shapes", family, (6, 6, 8), (1,), epochs=2, batch_size=90, **style)
+    train(recipe, shapes, tmp_path / "run")
+    card = export_runs("styled", [tmp_path / "run"], shapes, tmp_path / "repository", 1)
+    check_model(load_model(find(tmp_path / "repository", "styled").verified_bytes(), card, "cpu"), card)
 
 
 def test_runs_that_cannot_be_chosen_from_are_refused(runs, shapes, tmp_path):
