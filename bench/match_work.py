@@ -1,9 +1,9 @@
-"""How near the estimated work of a match is to the truth: service/tasks/match/work.py beside the time of find.
+"""How near the estimated work of a match is to the truth: service/tasks/match/cost.py beside the time of find.
 
 The truth is divided by that of a template of 64x64 looked for by ccoeff_normed in a grey scene of 1024x1024, which has
 a unit of work a number. A ratio of 1 is as it should be; above it, more is estimated than is done. The truth is
-processor time, of all threads, medians of interleaved turns. Scenes are not searched from coarse to fine, since what
-that leaves in doubt costs the whole map, and so does a template that is absent.
+processor time, of all threads, medians of interleaved turns. Upright templates are not searched for from coarse to
+fine, and turned ones by the finer scan as well: what is in doubt costs that, and so does a template that is absent.
 
 Prints a table and writes bench/results/match-work.json.
 
@@ -25,6 +25,7 @@ from skimage import data
 from scs.matching.coarse import search
 from scs.matching.finding import Search, find
 from scs.matching.parts import PartsTemplate
+from scs.matching.posing import search as posing
 from service.api.match import MatchOptions
 from service.settings import WORK
 from service.tasks.match.cost import estimated_work
@@ -121,6 +122,7 @@ def cases():
     found["posed: 512x512, 32x32, 12 times as large, widest"] = case(grown, (32, 32), at=(0, 0), **wide)
     for height, width in ((5, 200), (3, 100), (8, 120)):
         found[f"posed: 256x256, {width}x{height}, all angles"] = case(small, (height, width), angles="-180:180")
+    found["posed: 1024x1024, 100x3, all angles"] = case(grey, (3, 100), angles="-180:180")
     for side in (24, 100):
         found[f"parts: 512x512x3, {side}x{side}"] = case(colour, (side, side), method="parts")
         found[f"parts: 512x512x3, {side}x{side} of it"] = case(colour, (side, side), method="parts", reference=True)
@@ -156,7 +158,7 @@ def main():
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--only", default="", help="cases whose names have this in them, and the unit")
     asked = parser.parse_args()
-    search._LEAST_PIXELS = math.inf
+    search._LEAST_PIXELS, posing._CERTAIN = math.inf, math.inf
     found = {name: each for name, each in cases().items() if asked.only in name or name == UNIT}
     times = measured(found, asked.turns)
     unit = times[UNIT], 1024 * 1024

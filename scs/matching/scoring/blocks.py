@@ -15,7 +15,9 @@ _ODD_PARTS = (1, 3, 5, 9, 15, 45, 135, 405, 1215, 3645, 10935)
 _MOST_DOUBLINGS = 6
 _CACHED_PIXELS = 200_000
 _SLOWDOWN_A_DOUBLING = 0.3
-_COST_OF_A_BLOCK = 12_000  # what starting one costs, in units of one pixel's transform
+# What starting a block costs, in units of one pixel's transform, and what waking the threads does that share several.
+_COST_OF_A_BLOCK = 12_000
+_COST_OF_WAKING = 50_000
 
 Size = tuple[int, int]
 
@@ -66,7 +68,8 @@ def _cost(places: tuple[int, int], template: tuple[int, int], size: tuple[int, i
     pixels = math.prod(size)
     slowdown = 1 + _SLOWDOWN_A_DOUBLING * max(0.0, math.log2(pixels / _CACHED_PIXELS))
     one = pixels * math.log2(pixels + 1) * slowdown / 16 + _COST_OF_A_BLOCK
-    return math.ceil(count / threads) * one + 0.02 * count * one
+    waking = _COST_OF_WAKING if min(count, threads) > 1 else 0
+    return waking + math.ceil(count / threads) * one + 0.02 * count * one
 
 
 def _lengths(places: int, template: int, shortest: int) -> list[int]:

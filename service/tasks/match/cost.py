@@ -36,7 +36,7 @@ _DIRECT_BLOCK = 448  # places of a side, of scs.matching.scores
 # A search over poses. Products of its scan in a unit, where one disc serves all angles and where each has its own
 # weights; the alignment of what it finds; a pixel of a posed template, and one of its channels.
 _PRODUCTS, _PRODUCTS_OF_WEIGHTED = 800, 100
-_TRANSFORMED_ANGLE = 12  # of one angle, for each pixel of the scene at the scan's resolution
+_TRANSFORMED_ANGLE = 3  # of one angle, for each pixel of the scene at the scan's resolution
 _GATHERING = 20  # products that fetching a pixel of a window costs
 _ALIGNMENT = 1_500_000
 _POSED_PIXEL, _POSED_CHANNEL = 4, 1.3
