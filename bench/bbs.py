@@ -28,7 +28,7 @@ import numpy as np
 
 from models.cards.catalogue import bundled_repository, find, names
 from models.runtime.load import load_model
-from scs.matching.parts import PartsTemplate, parts_map
+from scs.matching.deformable.parts import PartsTemplate, parts_map
 from service.api.files import MatchUpload, NamedBytes
 from service.api.match import MatchOptions
 from service.cli.local_models import open_model

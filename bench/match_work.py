@@ -23,8 +23,8 @@ import numpy as np
 from skimage import data
 
 from scs.matching.coarse import search
+from scs.matching.deformable.parts import PartsTemplate
 from scs.matching.finding import Search, find
-from scs.matching.parts import PartsTemplate
 from scs.matching.posing import search as posing
 from service.api.match import MatchOptions
 from service.settings import WORK

@@ -2,7 +2,8 @@
 
 Scenes are screens, boards, particles, photographs, pages of text, signals, plans and sheets of icons, drawn by
 bench/scenes with no copy of the template, one, a few, 8, 20, 62 or 300, exact, mild or moderate (scale, blur, light,
-noise, JPEG). The numbers of scs.matching.verdict were chosen on the first kinds, and are reported on the others.
+noise, JPEG). The numbers of scs.matching.presence.verdict were chosen on the first kinds, and are reported on the
+others.
 
 A false alarm is a scene without the template in which some match is present. A miss is a copy that is not found
 present; misses are averaged over scenes, so that those with 300 copies count as much as those with one. A stranger is a

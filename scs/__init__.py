@@ -40,7 +40,7 @@ _PLACES = {
     "heatmap": ("scs.matching.finding", "matching"),
     "score_map": ("scs.matching.scores", "matching"),
     "ScoreMap": ("scs.matching.scoring.maps", "matching"),
-    "PartsTemplate": ("scs.matching.parts", "matching"),
+    "PartsTemplate": ("scs.matching.deformable.parts", "matching"),
     "load_model": ("models.runtime.load", "cpu"),
     "export": ("models.imports.exporting", "train"),
     "Client": ("service.client.client", "client"),

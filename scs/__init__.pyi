@@ -4,12 +4,12 @@ from models.imports.exporting import export as export
 from models.runtime.load import load_model as load_model
 from scs.errors import ProblemError as ProblemError
 from scs.errors import ScsError as ScsError
+from scs.matching.deformable.parts import PartsTemplate as PartsTemplate
 from scs.matching.finding import find as find
 from scs.matching.finding import heatmap as heatmap
 from scs.matching.found import Found as Found
 from scs.matching.found import Match as Match
 from scs.matching.options import Search as Search
-from scs.matching.parts import PartsTemplate as PartsTemplate
 from scs.matching.scores import score_map as score_map
 from scs.matching.scoring.maps import ScoreMap as ScoreMap
 from scs.nn.layers import MaxAbsPool1d as MaxAbsPool1d

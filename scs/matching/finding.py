@@ -13,22 +13,22 @@ from scs.errors import OptionError
 from scs.matching import cut_off
 from scs.matching.arrays import as_picture, check_box, check_masks
 from scs.matching.coarse.search import CoarseSearch, serves
-from scs.matching.explained import Explained, Explainer
+from scs.matching.deformable.parts import PartsTemplate, parts_map
 from scs.matching.found import Found, Match
-from scs.matching.looking import Looking, match_at, sign_at, size_of
 from scs.matching.methods import METHODS
 from scs.matching.nms import suppress_boxes
 from scs.matching.options import FEATURES, METHOD_NAMES, PARTS, PIXELS, Search
 from scs.matching.outline import RIM, one_colour, outlined
-from scs.matching.parts import PartsTemplate, parts_map
 from scs.matching.peaks import Peak, Places, find_peaks, local_maxima
 from scs.matching.posing.goal import PosedMatch
 from scs.matching.posing.poses import Box, pose_template
 from scs.matching.posing.search import find_poses
-from scs.matching.same_pixels import SamePixels
+from scs.matching.presence.explained import Explained, Explainer
+from scs.matching.presence.looking import Looking, match_at, sign_at, size_of
+from scs.matching.presence.same_pixels import SamePixels
+from scs.matching.presence.verdict import Verdict, judge
 from scs.matching.scores import ScoreMap, score_map, score_maps
 from scs.matching.stretched import find_stretched, stretched
-from scs.matching.verdict import Verdict, judge
 
 __all__ = ["METHOD_NAMES", "PARTS", "PIXELS", "Found", "Match", "Search", "find", "heatmap"]
 
@@ -75,7 +75,7 @@ def find(
         raise OptionError("templates come in a list, even a single one; one array came")
     masks = check_masks(masks, len(templates))
     if search.method == FEATURES:
-        raise OptionError(f"'{FEATURES}' needs the feature maps of a network; see scs.matching.in_features")
+        raise OptionError(f"'{FEATURES}' needs the feature maps of a network; see scs.matching.deformable.in_features")
     if search.method == PARTS and any(mask is not None for mask in masks):
         raise OptionError(f"'{PARTS}' takes no mask")
     _check_signs(templates, search)

@@ -25,7 +25,7 @@ class Search:
     Attributes:
         method: one of ``METHOD_NAMES``; see ``score_map`` and ``parts_map``. ``pixels`` finds the very same pixels, but
             for noise, compression and one level of light: a match scores 1 less its largest difference. ``features``
-            is for ``scs.matching.in_features``.
+            is for ``scs.matching.deformable.in_features``.
         p: exponent of the similarities, > 0.
         q: noise floor of the similarities, >= 0.
         angles: that templates may be turned by; see ``Steps``. None is upright.

@@ -10,14 +10,14 @@ import numpy as np
 from scs.errors import OptionError, ShapeError
 from scs.matching.arrays import Array, as_picture, check_template
 from scs.matching.found import Match
-from scs.matching.looking import Looking, match_at, sign_at
 from scs.matching.nms import suppress_boxes
 from scs.matching.options import Search
 from scs.matching.peaks import find_peaks
 from scs.matching.posing.goal import PosedMatch
 from scs.matching.posing.poses import angle_steps, fitting_scales, scale_steps
+from scs.matching.presence.looking import Looking, match_at, sign_at
+from scs.matching.presence.verdict import judge
 from scs.matching.scores import score_map
-from scs.matching.verdict import judge
 
 
 def stretched(motif: Array, scale: float) -> Array:

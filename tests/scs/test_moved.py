@@ -14,6 +14,7 @@ MOVED = [
     ("scs.convolution", "lab.convolution", "correlate"),
     ("scs.kernels", "lab.named_kernels", "separate"),
     ("scs.stacks", "lab.stacks", "factor_kernel"),
+    ("scs.matching.parts", "scs.matching.deformable.parts", "PartsTemplate"),
     ("scs.matching.kernels.fractal", "lab.kernels.fractal", "fractal"),
 ]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.compiled import compiled
-from scs.matching.averaged import average_along
 from scs.matching.coarse.plan import Size, shrunk
+from scs.matching.presence.averaged import average_along
 from scs.matching.threads import available_threads, shared_pool
 
 Array = NDArray[Any]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scs.matching.averaged import averaged
+from scs.matching.presence.averaged import averaged
 from scs.matching.threads import available_threads, shared_pool
 
 Array = NDArray[Any]

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from scs.matching.arrays import as_picture, check_template
 from scs.matching.coarse.candidates import SURE, Candidate, Candidates
 from scs.matching.coarse.plan import Plan, Size, plan_for, shrunk
-from scs.matching.explained import Explained, Noise
 from scs.matching.found import Match
-from scs.matching.looking import Looking, match_at
 from scs.matching.options import Search
 from scs.matching.peaks import Peak
 from scs.matching.posing.goal import PosedMatch
+from scs.matching.presence.explained import Explained, Noise
+from scs.matching.presence.looking import Looking, match_at
+from scs.matching.presence.verdict import Verdict, judge
 from scs.matching.scores import ScoreMap, score_maps
-from scs.matching.verdict import Verdict, judge
 
 Array = NDArray[Any]
 

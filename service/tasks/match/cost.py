@@ -49,8 +49,8 @@ _PARTS = 700_000
 _PARTS_PIXEL, _PARTS_CHANNEL = 26, 3
 _APPEARANCE = 1.5
 _FEATURES_PLACE, _FEATURES_PIXEL = 300, 2
-_FEATURES_PARTS, _FEATURES_PLACES = 100, 2**16  # of scs.matching.features
-_PARTS_AREA, _PARTS_ENLARGED, _PARTS_SCENE = 900, 2.0, 160_000  # of scs.matching.parts
+_FEATURES_PARTS, _FEATURES_PLACES = 100, 2**16  # of scs.matching.deformable.features
+_PARTS_AREA, _PARTS_ENLARGED, _PARTS_SCENE = 900, 2.0, 160_000  # of scs.matching.deformable.parts
 
 
 def estimated_work(shapes: MatchShapes, options: MatchOptions) -> int:

@@ -26,8 +26,8 @@ from service.tasks.timing import milliseconds
 
 # The compiler behind scs.matching takes a while to import: a service starts without it, and so do other commands.
 if TYPE_CHECKING:
+    from scs.matching.deformable.parts import PartsTemplate
     from scs.matching.finding import Found, Match, Search
-    from scs.matching.parts import PartsTemplate
 
 _AT_ONCE = 4  # templates that share the scene's transforms; the time is looked at between such groups
 
@@ -50,7 +50,7 @@ def find_matches(
         OptionError: an option that names nothing or asks for something impossible.
         DeadlineError: the deadline has passed.
     """
-    from scs.matching.looking import size_of
+    from scs.matching.presence.looking import size_of
 
     device = device_for(options, settings.device)
     search = search_for(options, device)
@@ -110,7 +110,7 @@ def _best_map(
 def _wanted(pictures: MatchPictures, options: MatchOptions) -> Sequence[Array | PartsTemplate]:
     if pictures.reference is None or options.box is None:
         return pictures.templates
-    from scs.matching.parts import PartsTemplate
+    from scs.matching.deformable.parts import PartsTemplate
 
     return [PartsTemplate.from_box(pictures.reference, parse_box(options.box))]
 

@@ -32,7 +32,7 @@ from service.tasks.match.work import check_work, naming_setting
 from service.tasks.timing import milliseconds
 
 if TYPE_CHECKING:
-    from scs.matching.features import FeatureMaps, FeatureTemplate
+    from scs.matching.deformable.features import FeatureMaps, FeatureTemplate
     from scs.matching.finding import Match, Search
 
 # A picture is doubled where a template would have fewer units than this on a side, and the picture no more pixels.
@@ -198,7 +198,7 @@ class _Looker:
 
 def _placed(maps: Array, layer: LayerCard, picture: Picture) -> FeatureMaps:
     """A layer's maps, and where their units lie in the picture as it was sent."""
-    from scs.matching.features import FeatureMaps
+    from scs.matching.deformable.features import FeatureMaps
 
     field, region = layer.receptive_field, picture.region
     height, width = picture.pixels.shape[:2]
@@ -222,7 +222,7 @@ class _Wanted:
 
 
 def _wanted(looker: _Looker, upload: MatchUpload, options: MatchOptions) -> Iterator[_Wanted]:
-    from scs.matching.features import FeatureTemplate
+    from scs.matching.deformable.features import FeatureTemplate
 
     if upload.reference is not None:
         assert options.box is not None
@@ -242,7 +242,7 @@ def _wanted(looker: _Looker, upload: MatchUpload, options: MatchOptions) -> Iter
 
 def _find(scene: _Known, wanted: Sequence[_Wanted], search: Search, deadline: float) -> tuple[list[Match], BestMap]:
     """Find one template after the other, and keep the scores of the one that was found best."""
-    from scs.matching.in_features import find_in_features
+    from scs.matching.deformable.in_features import find_in_features
     from scs.matching.scores import ScoreMap
 
     matches: list[Match] = []

@@ -3,9 +3,9 @@ import pytest
 from skimage import data, transform
 
 from scs.errors import OptionError, ShapeError
+from scs.matching.deformable.parts import PartsTemplate
 from scs.matching.finding import METHOD_NAMES, PARTS, Found, Search, find, heatmap
 from scs.matching.methods import METHODS
-from scs.matching.parts import PartsTemplate
 
 SCENE = data.camera()[::2, ::2]
 ROW, COLUMN, HEIGHT, WIDTH = 50, 90, 30, 40

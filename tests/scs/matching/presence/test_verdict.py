@@ -7,11 +7,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from skimage import data
 
 from scs.errors import OptionError
-from scs.matching.explained import Explained
-from scs.matching.looking import Looking
 from scs.matching.peaks import Peak, find_peaks
+from scs.matching.presence.explained import Explained
+from scs.matching.presence.looking import Looking
+from scs.matching.presence.verdict import judge
 from scs.matching.scores import score_map
-from scs.matching.verdict import judge
 
 maps = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.floats(-1, 1, width=32))
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scs.matching.blurred import blurred
+from scs.matching.presence.blurred import blurred
 
 
 @pytest.mark.parametrize("shape", [(3, 40, 50, 1), (2, 30, 5, 3), (1, 1, 40, 1), (2, 3, 2, 4)])

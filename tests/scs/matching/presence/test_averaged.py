@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scs.matching.averaged import averaged
+from scs.matching.presence.averaged import averaged
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])

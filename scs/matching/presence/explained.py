@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.matching.arrays import Array, as_picture, as_weights, magnitude
-from scs.matching.averaged import averaged
-from scs.matching.blurred import blurred
+from scs.matching.presence.averaged import averaged
+from scs.matching.presence.blurred import blurred
 from scs.matching.products import LARGEST
 
 Plane = NDArray[np.float32]  # (h, w, C), or a stack of them (N, h, w, C)

@@ -6,7 +6,7 @@ import pytest
 from skimage import data
 
 from scs.matching.arrays import as_picture
-from scs.matching.explained import NOTHING, Explainer, Noise
+from scs.matching.presence.explained import NOTHING, Explainer, Noise
 
 SCENE = data.camera()[::2, ::2]
 ROW, COLUMN, HEIGHT, WIDTH = 50, 90, 30, 40

@@ -8,9 +8,9 @@ import pytest
 import skimage.data
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.parts import PartsTemplate, parts_map
+from scs.matching.deformable.parts import PartsTemplate, parts_map
 
-BENCH = Path(__file__).parents[3] / "bench" / "bbs.py"
+BENCH = Path(__file__).parents[4] / "bench" / "bbs.py"
 
 
 def peak(scores):
@@ -97,7 +97,7 @@ def test_what_stands_around_the_box_competes():
 
 def test_scores_do_not_depend_on_the_strips_they_are_made_in(scene, monkeypatch):
     whole = parts_map(scene, scene[20:60, 90:130])
-    monkeypatch.setattr("scs.matching.sharing._FLOATS_AT_ONCE", 1)
+    monkeypatch.setattr("scs.matching.deformable.sharing._FLOATS_AT_ONCE", 1)
     np.testing.assert_allclose(parts_map(scene, scene[20:60, 90:130]), whole, atol=1e-5)
 
 

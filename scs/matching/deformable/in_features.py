@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from scs.errors import OptionError
-from scs.matching.appearance import Map, Picture
 from scs.matching.arrays import check_box
-from scs.matching.features import FeatureMaps, FeatureTemplate, evidence, features_map, refined_place
+from scs.matching.deformable.appearance import Map, Picture
+from scs.matching.deformable.features import FeatureMaps, FeatureTemplate, evidence, features_map, refined_place
+from scs.matching.deformable.parts import parts_map
 from scs.matching.found import Match
-from scs.matching.looking import match_at
 from scs.matching.options import FEATURES, PARTS, Search
-from scs.matching.parts import parts_map
 from scs.matching.peaks import find_peaks, local_maxima
 from scs.matching.posing.goal import PosedMatch
-from scs.matching.verdict import judge
+from scs.matching.presence.looking import match_at
+from scs.matching.presence.verdict import judge
 
 # Weight of the parts of pixels beside those of features; chosen on half of the sequences of bench/bbs.py.
 _PIXELS = 0.1

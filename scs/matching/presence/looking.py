@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from scs.matching.arrays import Array, as_picture, magnitude
 from scs.matching.cut_off import visible_part
-from scs.matching.explained import Explained, Explainer, Noise
 from scs.matching.found import Match
 from scs.matching.peaks import Peak
 from scs.matching.posing.goal import PosedMatch
-from scs.matching.verdict import Verdict
+from scs.matching.presence.explained import Explained, Explainer, Noise
+from scs.matching.presence.verdict import Verdict
 
 Signed = NDArray[np.floating[Any]]
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.features import FeatureMaps, FeatureTemplate, features_map, refined_place
+from scs.matching.deformable.features import FeatureMaps, FeatureTemplate, features_map, refined_place
+from scs.matching.deformable.in_features import find_in_features
 from scs.matching.finding import Search, find
-from scs.matching.in_features import find_in_features
 
 STRIDE, CENTRE = 8.0, 3.5  # of a layer whose units look at 8 pixels each, the first centred there
 HEIGHT, WIDTH = 160, 240

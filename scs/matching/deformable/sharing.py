@@ -1,6 +1,6 @@
 """Sharing out: each place of a scene is divided among the parts of a template and their rivals, and windows add up.
 
-``scs.matching.parts`` does so with patches of pixels, ``scs.matching.features`` with the features of a network.
+``parts`` beside it does so with patches of pixels, ``features`` with the features of a network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from scs.matching.appearance import Map
+from scs.matching.deformable.appearance import Map
 from scs.matching.products import product
 from scs.matching.threads import available_threads
 

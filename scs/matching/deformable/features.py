@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError, ShapeError
-from scs.matching.appearance import Map
 from scs.matching.arrays import check_box
-from scs.matching.sharing import Rules, build, drawn, outside, patches_at, score_windows
+from scs.matching.deformable.appearance import Map
+from scs.matching.deformable.sharing import Rules, build, drawn, outside, patches_at, score_windows
 
 # Chosen on half of the sequences of bench/bbs.py.
 _RULES = Rules(side=1, step=1, strayed=(0.8, 0.6), sharpness=7.0, noise_floor=0.15, nobody=1e-4, smoothing=1.2)
@@ -94,7 +94,7 @@ def features_map(scene: Sequence[FeatureMaps], size: tuple[int, int], template: 
         ShapeError: the template is larger than the scene, or layers do not fit each other; the message gives both.
 
     Source:
-        As :func:`scs.matching.parts.parts_map`, which does the same with pixels.
+        As :func:`scs.matching.deformable.parts.parts_map`, which does the same with pixels.
     """
     _check(scene, size, template)
     _, _, width, height = template.box

@@ -1,8 +1,8 @@
 """The verdict on matches: whether what was looked for is there, by what it explains and by what rivals it has.
 
-Two questions are asked. How well does the template explain the pixels of the window (``scs.matching.explained``)? And
-does a gap part it from what is not the template? Copies of the template are told from rivals by the widest gap below
-them, wherever in the ranking that is, so that neither many copies nor many equal rivals hide each other.
+Two questions are asked. How well does the template explain the pixels of the window (see ``explained``)? And does
+a gap part it from what is not the template? Copies of the template are told from rivals by the widest gap below them,
+wherever in the ranking that is, so that neither many copies nor many equal rivals hide each other.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
-from scs.matching.explained import Explained
 from scs.matching.peaks import Field, Peak, Places, Scores
+from scs.matching.presence.explained import Explained
 
 Vector = NDArray[np.float64]
 
