@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from skimage import data
 
-from scs.matching import finding
+from scs.matching import upright
 from scs.matching.coarse import plan, search
 from scs.matching.finding import Search
 
@@ -90,7 +90,7 @@ def case(pictures, rng):
 
 def whole(scene, template, asked):
     """The matches of the whole map."""
-    return finding._find_in_maps(scene, [template], [None], asked)[0][0]
+    return upright.find_in_maps(scene, [template], [None], asked)[0][0]
 
 
 def compared(scene, template, kind, asked):

@@ -18,7 +18,8 @@ import cv2
 from match import cut, mosaic, opencv
 from timing import show, summary
 
-from scs.matching.finding import Search, _find_in_maps, find
+from scs.matching.finding import Search, find
+from scs.matching.upright import find_in_maps
 
 RESULTS = Path(__file__).parent / "results" / "find.json"
 SIZES = {"1920x1080": (1080, 1920), "3840x2160": (2160, 3840), "4000x3000": (3000, 4000), "8192x6144": (6144, 8192)}
@@ -60,7 +61,7 @@ def compare(size, side, turns):
     ways = {
         "find": lambda: find(scene, [template]),
         "pyramid": lambda: pyramid(scene, template),
-        "whole map": lambda: _find_in_maps(scene, [template], [None], Search()),
+        "whole map": lambda: find_in_maps(scene, [template], [None], Search()),
         "matchTemplate": lambda: cv2.minMaxLoc(opencv(scene, template)),
     }
     return measured(f"{size}, {side}x{side}", ways, turns)

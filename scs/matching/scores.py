@@ -10,10 +10,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scs.errors import MissingPackageError, OptionError
-from scs.matching.arrays import as_picture, as_weights, check_masks, check_options, check_template, magnitude
+from scs.matching.arrays import Array, as_picture, as_weights, check_masks, check_options, check_template, magnitude
 from scs.matching.methods import Method, method_named
 from scs.matching.scoring.blocks import Block, Size, cut, plan_blocks
 from scs.matching.scoring.correlation import make_correlator, sampled_error
@@ -28,7 +27,6 @@ from scs.matching.threads import check_threads, shared_pool
 
 __all__ = ["DIRECT_PIXELS", "ScoreMap", "check_device", "score_map", "score_maps"]
 
-Array = NDArray[Any]
 
 # Kernels of at most so many pixels are correlated directly, in blocks of this size; measured by bench/match.py.
 DIRECT_PIXELS = 36

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scs.matching.arrays import Array
 from scs.matching.coarse.follow import Follower
 from scs.matching.coarse.plan import Plan, Size
 from scs.matching.nms import suppress_windows
@@ -16,7 +17,6 @@ from scs.matching.options import Search
 from scs.matching.peaks import Peak, local_maxima, refined
 from scs.matching.scores import score_map
 
-Array = NDArray[Any]
 Places = NDArray[np.intp]
 Scores = NDArray[np.float32]
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scs.compiled import compiled
+from scs.matching.arrays import Array
 from scs.matching.coarse.plan import Size, shrunk
 from scs.matching.presence.averaged import average_along
 from scs.matching.threads import available_threads, shared_pool
 
-Array = NDArray[Any]
 Places = NDArray[np.intp]
 
 # Numbers of a template that are compared at a level, and at the last one: of more, rows are left out.

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scs.matching.arrays import Array
 from scs.matching.presence.averaged import averaged
 from scs.matching.threads import available_threads, shared_pool
 
-Array = NDArray[Any]
 Size = tuple[int, int]
 
 # Pixels on the shorter side of a shrunk template, at least; fewer hold too little to tell places apart.

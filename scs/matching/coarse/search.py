@@ -7,12 +7,10 @@ the whole map.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scs.matching.arrays import as_picture, check_template
+from scs.matching.arrays import Array, as_picture, check_template
 from scs.matching.coarse.candidates import SURE, Candidate, Candidates
 from scs.matching.coarse.plan import Plan, Size, plan_for, shrunk
 from scs.matching.found import Match
@@ -23,8 +21,6 @@ from scs.matching.presence.explained import Explained, Noise
 from scs.matching.presence.looking import Looking, match_at
 from scs.matching.presence.verdict import Verdict, judge
 from scs.matching.scores import ScoreMap, score_maps
-
-Array = NDArray[Any]
 
 _DOUBTFUL = 1.0  # evidence on either side of 0 at which the whole map is asked
 _LEAST_PIXELS = 2**19  # of a scene: the whole map of a smaller one is quickly made,

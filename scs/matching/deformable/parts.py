@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.errors import OptionError
-from scs.matching.arrays import check_box, check_template
+from scs.matching.arrays import Array, check_box, check_template
 from scs.matching.deformable.appearance import Map, Picture, appearance, check_picture, white_level
 from scs.matching.deformable.sharing import Rules, build, drawn, outside, patches_at, score_windows
 
@@ -63,6 +63,11 @@ class PartsTemplate:
         check_box(box, "reference", width=reference.shape[1], height=reference.shape[0])
         x, y, width, height = box
         return cls(reference[y : y + height, x : x + width], reference, (x, y))
+
+
+def pixels_of(template: Array | PartsTemplate) -> Array:
+    """Return the pixels of a template, whichever way it was given."""
+    return template.pixels if isinstance(template, PartsTemplate) else np.asarray(template)
 
 
 def parts_map(scene: Picture, template: PartsTemplate | Picture) -> Map:

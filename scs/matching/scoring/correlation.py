@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.compiled import compiled
+from scs.matching.arrays import Array
 from scs.matching.scoring.region import Region
 from scs.matching.scoring.scratch import Scratch
 from scs.matching.scoring.spectra import inverse, multiply, transform
-
-Array = NDArray[Any]
 
 _SAMPLES = 4  # along each side of a block
 _EPSILON = float(np.finfo(np.float32).eps) / 2

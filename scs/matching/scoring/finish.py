@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scs.compiled import compiled
+from scs.matching.arrays import Array
 from scs.matching.methods import Method
 from scs.matching.scoring.kernel import Kernel
 from scs.matching.scoring.norms import Energies, PatchNorms
 
-Array = NDArray[Any]
 Scores = NDArray[np.float32]
 
 _LARGEST = float(np.finfo(np.float32).max)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scs.matching.arrays import Array
 from scs.matching.methods import Method
 
-Array = NDArray[Any]
 Scores = NDArray[np.float32]
 Weights = NDArray[np.float64]
 

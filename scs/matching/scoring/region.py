@@ -7,12 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from scs.matching.arrays import Array
 from scs.matching.scoring.blocks import Block, Size
 from scs.matching.scoring.scratch import Scratch
-
-Array = NDArray[Any]
 
 _SPLIT = 4  # channels up to which OpenCV takes pixels apart fastest
 

@@ -12,19 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from scs.errors import DeviceError
-from scs.matching.arrays import magnitude
+from scs.matching.arrays import Array, magnitude
 from scs.matching.methods import Method
 from scs.matching.scoring.blocks import Size, cut, plan_blocks
 from scs.matching.scoring.correlation import SpectralCorrelator
 from scs.matching.scoring.kernel import Kernel, prepare_kernel
 from scs.matching.scoring.maps import ScoreMap, Scores, Weights, allowed_error, in_units, runs_alike
 from scs.matching.scoring.norms import flat_limit
-
-Array = NDArray[Any]
 
 # Kernels of at most so many pixels are convolved, larger ones go through spectra. The number is the CPU's;
 # bench/gpu.py measures both ways on a GPU.

@@ -6,7 +6,7 @@ import pytest
 from skimage import data
 
 from scs.errors import ShapeError
-from scs.matching import finding
+from scs.matching import upright
 from scs.matching.coarse import plan, search
 from scs.matching.coarse.search import CoarseSearch, serves
 from scs.matching.finding import Search, find
@@ -24,7 +24,7 @@ def any_size(monkeypatch):
 
 
 def whole(scene, template, asked):
-    return finding._find_in_maps(scene, [template], [None], asked)[0][0]
+    return upright.find_in_maps(scene, [template], [None], asked)[0][0]
 
 
 def quick(scene, template, asked=None):
