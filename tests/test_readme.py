@@ -87,7 +87,7 @@ def test_the_commands_without_a_server_work_as_pasted(tmp_path):
 def test_the_models_table_is_that_of_the_cards():
     rows = re.findall(r"^\| `([\w-]+)` \| ([\d,]+) \| ([\d.]+)% \| ([\d.]+) to ([\d.]+)% \|", README, re.MULTILINE)
     cards = [entry.card() for entry in catalogue.entries(catalogue.bundled_repository())]
-    assert len(rows) == len(cards) == 4
+    assert len(rows) == len(cards) == 6
     for card, (name, parameters, *figures) in zip(cards, rows, strict=True):
         assert (card.name, f"{card.parameters:,}") == (name, parameters)
         measured = card.accuracy

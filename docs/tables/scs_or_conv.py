@@ -43,12 +43,17 @@ def sided(found):
 def best_pooling():
     """Each family with the pooling that is best for it, by its mean over seeds, among those that were measured."""
     rows = []
-    measured = read("seeds", "blurred")
-    for name in (name for name in read("seeds", "twins") if f"{name}-scs" in measured):
+    for name in blurred_twins():
         best = [best_of(f"{name}-{family}") for family in ("scs", "conv")]
         cells = [f"{percent(one[0], 2)} ± {100 * one[1]:.2f}, {words}" for words, one in best]
         rows.append([f"{name}, {best[0][1][2]} seeds", *cells, over_seeds_apart([one for _, one in best], 2)])
     return table(["", "SCS", "convolution", apart_head()], rows)
+
+
+def blurred_twins():
+    """The twins that were trained with a blur as well."""
+    measured = read("seeds", "blurred")
+    return [name for name in read("seeds", "twins") if f"{name}-scs" in measured]
 
 
 def best_of(name):
@@ -84,7 +89,8 @@ def count():
     attacked_ones = sum(1 + 2 * 2 * len(found["attacks"]["budgets_of_255"]) for found in datasets)
     sure_ones = 3 * len(datasets)
     normalised_ones = sum(len(ways) for found in baselines_of().values() for ways in found.values())
-    return 2 * len(read("seeds", "twins")) + spoilt_ones + attacked_ones + sure_ones + normalised_ones
+    accuracies = len(read("seeds", "twins")) + len(blurred_twins())
+    return accuracies + spoilt_ones + attacked_ones + sure_ones + normalised_ones
 
 
 def baselines_of():

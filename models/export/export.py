@@ -6,6 +6,7 @@ Agreement with the network is part of exporting: a file whose logits differ is n
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,8 +62,8 @@ def export_runs(
 ) -> ModelCard:
     """Export the best of several trainings that differ in their seed, measure the file and write it with its card.
 
-    The best is the one with the highest accuracy on the images held back from training; the test images are only
-    measured.
+    The best is the one with the highest accuracy on the images held back from training, and of several such with the
+    lowest loss on them; the test images are only measured.
 
     Args:
         name: of the model in the repository.
@@ -89,7 +90,7 @@ def export_runs(
     finished = sorted((load_network(run) for run in runs), key=lambda pair: int(pair[1]["seed"]))
     if any(result["recipe"] != finished[0][1]["recipe"] for _, result in finished):
         raise OptionError("runs to choose from need the same recipe; these have different ones")
-    network, best = max(finished, key=lambda pair: float(pair[1]["validation_accuracy"]))
+    network, best = max(finished, key=lambda pair: _held_back(pair[1]))
     if any(result.get("data", dataset.sha256) != dataset.sha256 for _, result in finished):
         raise DataError(f"an export measures on the data of its training; {dataset.name} has others than then")
 
@@ -143,6 +144,11 @@ def _input_card(dataset: Dataset, base: InputCard) -> InputCard:
 
 def _real(dataset: Dataset) -> Images:
     return np.ascontiguousarray(evenly(dataset.test_images, affordable(_REAL_IMAGES, dataset.test_images)))
+
+
+def _held_back(result: dict[str, Any]) -> tuple[float, float]:
+    """How a training did on the images held back, more is better; the first trainings did not tell their loss."""
+    return float(result["validation_accuracy"]), -float(result.get("validation_loss", math.inf))
 
 
 def _training_card(best: dict[str, Any], tried: list[dict[str, Any]]) -> TrainingCard:

@@ -28,6 +28,7 @@ _KNOWN = (
     "Where",
     "GreaterOrEqual",
     "Relu",
+    "PRelu",
     "Neg",
     "Add",
     "Mul",

@@ -186,12 +186,14 @@ def _finish(
     network: Trainable, folder: Path, begun: dict[str, Any], dataset: Dataset, parts: Split, device: torch.device
 ) -> None:
     """Measure a trained network, and write its weights and the result, the result last."""
+    validation_accuracy, validation_loss = judge(network, *parts.validation, device)
     result = {
         **begun,
         "own": _own_figures(dataset, parts),
         "classes": list(dataset.classes),
         "channels": network.channels,
-        "validation_accuracy": judge(network, *parts.validation, device)[0],
+        "validation_accuracy": validation_accuracy,
+        "validation_loss": validation_loss,
         "test_accuracy": judge(network, *parts.test, device)[0],
         "git_commit": _git_commit(),
         "torch": torch.__version__,

@@ -102,14 +102,17 @@ def test_a_file_that_does_not_agree_is_not_written(file_format, exporter, runs, 
 
 
 @pytest.mark.parametrize("best", [0, 1])
-def test_the_seed_with_the_best_validation_accuracy_is_exported_whatever_the_test_images_say(
-    best, runs, shapes, tmp_path
+@pytest.mark.parametrize("other", [{"validation_accuracy": 0.8}, {"validation_loss": 0.6}], ids=["accuracy", "loss"])
+def test_the_seed_that_is_best_on_what_is_held_back_is_exported_whatever_the_test_images_say(
+    best, other, runs, shapes, tmp_path
 ):
     copies = []
     for seed, run in enumerate(runs["conv"]):
         copies.append(shutil.copytree(run, tmp_path / str(seed)))
         result = json.loads((run / "result.json").read_text())
-        result |= {"validation_accuracy": 0.9 if seed == best else 0.8, "test_accuracy": 0.1 if seed == best else 0.99}
+        result |= {"validation_accuracy": 0.9, "validation_loss": 0.5, "test_accuracy": 0.1}
+        if seed != best:
+            result |= {**other, "test_accuracy": 0.99}
         (copies[-1] / "result.json").write_text(json.dumps(result))
     card = export_runs("shapes", copies[::-1], shapes, tmp_path / "repository", 1, "torchscript")
     assert card.training.seed == best

@@ -104,6 +104,7 @@ def test_a_bundled_network_is_a_line_of_its_layers_with_the_shapes_of_a_run(entr
     size = card.input.height, card.input.width, card.input.channels
     maps = load_model(content, card, "cpu").layers(np.zeros((1, *size), np.uint8), names)
     held = sum(count_parameters(model.graph, found.tensors[1:]).values())
-    assert 0.9 * card.parameters < held <= card.parameters
+    # Some scales are folded into others, and there are numbers that nobody learned: a mean and a deviation, say.
+    assert 0.9 * card.parameters < held < 1.01 * card.parameters
     shapes = infer_shapes(model, "image", size)
     assert {name: shapes[name] for name in maps} == {name: values.shape[1:] for name, values in maps.items()}

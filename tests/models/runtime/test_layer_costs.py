@@ -59,8 +59,8 @@ def test_shapes_are_those_of_the_maps_and_all_time_is_some_layers(entry):
     maps = load_model(entry.verified_bytes(), card, "cpu").layers(blank, [layer.name for layer in card.layers])
     assert [each.shape for each in costs] == [maps[each.name].shape[1:] for each in costs]
     assert all(each.milliseconds > 0 for each in costs)
-    # An export folds normalisation into convolutions: a few numbers of the network are gone.
-    assert 0.9 * card.parameters < sum(each.parameters for each in costs) <= card.parameters
+    # Some scales are folded into others, and there are numbers that nobody learned: a mean and a deviation, say.
+    assert 0.9 * card.parameters < sum(each.parameters for each in costs) < 1.01 * card.parameters
 
 
 def test_what_two_layers_share_is_the_first_ones(tmp_path):

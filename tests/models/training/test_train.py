@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from models.training import augmentation
 from models.training import train as training
@@ -242,6 +243,8 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
         name: (network(images).argmax(1) == labels).double().mean().item()
         for name, (images, labels) in {"validation": parts.validation, "test": parts.test}.items()
     }
+    images, labels = parts.validation
+    held_back_loss = F.cross_entropy(network(images), labels).item()
     assert re.fullmatch("[0-9a-f]{40}", result.pop("git_commit") or "0" * 40)
     assert result == {
         "recipe": {
@@ -274,6 +277,7 @@ def test_the_result_says_what_was_trained_and_how_well(shapes, runs):
         "classes": ["disc", "bar", "cross"],
         "channels": 3,
         "validation_accuracy": pytest.approx(counted["validation"]),
+        "validation_loss": pytest.approx(held_back_loss),
         "test_accuracy": pytest.approx(counted["test"]),
         "torch": torch.__version__,
     }
