@@ -422,8 +422,8 @@ def test_a_map_is_taken_away_as_png_as_numbers_and_as_svg(page, address, cat):
 
 def test_every_model_is_listed_with_its_accuracy_and_opened(page, address):
     rows = page.locator("scs-models tbody tr")
-    expect(rows).to_have_count(4)
-    expect(rows.filter(has_text="mnist-conv")).to_contain_text("98.98% of 10,000, mnist98.76% to 99.16%")
+    expect(rows).to_have_count(6)
+    expect(rows.filter(has_text="mnist-conv 2")).to_contain_text("98.98% of 10,000, mnist98.76% to 99.16%")
     open_cat(page)
     page.get_by_role("button", name="Open mnist-scs 2").click()
     expect(page.locator(".answer h3")).to_have_text("mnist-scs")

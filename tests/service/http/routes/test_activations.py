@@ -345,9 +345,15 @@ def test_a_template_cut_from_the_picture_is_found_where_it_was_cut(client, photo
     x, y = corner
     template = encode(photograph[y : y + 50, x : x + 60])
     layers = layers_of(client, png, template, model=model)
+    scores = numbers(client, png, template, model=model)
     for name in ("stem", "block1"):
         best = layers[name]["match"]["peaks"][0]
-        assert [best["x"], best["y"]] == pytest.approx([x, y], abs=STRIDES[name] + 2), name
+        stride, near = STRIDES[name], STRIDES[name] + 2
+        rows, columns = (slice(max(0, (at - near) // stride), (at + near) // stride + 1) for at in (y, x))
+        # Where a network sees nothing, other places are as good.
+        tied = np.partition(scores[f"{name}.match"], -2, axis=None)[-2] > best["score"] - 1e-6
+        assert tied or [best["x"], best["y"]] == pytest.approx([x, y], abs=near), name
+        assert scores[f"{name}.match"][rows, columns].max() == pytest.approx(best["score"], abs=2e-4), name
         assert [best["width"], best["height"]] == [60, 50]
     assert layers["stem"]["match"]["peaks"][0]["score"] == pytest.approx(1, abs=1e-4)
 
