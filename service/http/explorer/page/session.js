@@ -78,8 +78,11 @@ class Session extends EventTarget {
   }
 
   #writing = 0;
+  /** What is behind `#` as it was read or written last. */
+  #address = location.hash;
 
   #writeNow() {
+    if (location.hash !== this.#address) return; // a link has been followed, and is about to be read
     const { picture, card } = this;
     const digests = {
       picture: picture?.digest ?? this.linked.picture ?? "",
@@ -87,11 +90,13 @@ class Session extends EventTarget {
       file: card?.sha256.slice(0, 12) ?? this.linked.file ?? "",
     };
     history.replaceState(null, "", `${location.pathname}${location.search}#${writeAddress(this.view, digests)}`);
+    this.#address = location.hash;
   }
 
   /** Take the view from the address, and its picture where that comes with the page. */
   async readAddress() {
-    const { view, digests } = readAddress(location.hash);
+    this.#address = location.hash;
+    const { view, digests } = readAddress(this.#address);
     this.linked = digests;
     this.show(view);
     if (this.card?.name === view.model) this.#compareFile();

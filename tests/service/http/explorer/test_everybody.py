@@ -178,6 +178,22 @@ def test_a_link_to_a_version_that_is_gone_says_once_which_there_are(page, addres
     expect(page.locator("[data-notice]")).to_have_count(0)
 
 
+def test_a_link_that_is_followed_while_the_address_is_about_to_be_written_is_read(page, address):
+    page.goto(f"{address}/#model=cifar10-scs")
+    expect(page.locator("#pick-model")).to_have_value("cifar10-scs")
+    # All are due at once, in this order: the address changes, the view that was shown is written, the address is read.
+    page.evaluate(
+        """async () => {
+            const { session } = await import(new URL("explorer/session.js", location.href));
+            setTimeout(() => (location.hash = "#model=mnist-conv"), 100);
+            session.show({ opacity: 50 });
+            for (const start = performance.now(); performance.now() - start < 400; );
+        }"""
+    )
+    expect(page.locator("#pick-model")).to_have_value("mnist-conv")
+    assert page.evaluate("location.hash").startswith("#model=mnist-conv")
+
+
 def test_nothing_moves_for_those_who_want_it_still(browser, address):
     page = browser.new_page(reduced_motion="reduce")
     page.goto(f"{address}/")
