@@ -6,14 +6,19 @@ import json
 import sys
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
 from scs.printable import is_obeyed, printable
 
+_NAME = 32  # letters of a first cell, a name mostly, that stay on one line where a terminal is narrow
+
 
 class PlainTable(Table):
     """A table whose cells, headings and title are text: their markup, emoji codes and escape codes are shown.
+
+    Where it is wider than the terminal cells are folded, none is cut, and short names in front stay whole.
 
     Args:
         headings: of its columns.
@@ -24,13 +29,18 @@ class PlainTable(Table):
     def __init__(self, *headings: str, title: str | None = None, **options: Any) -> None:
         shown = None if title is None else printable(title)
         super().__init__(*map(printable, headings), title=shown, title_justify="left", **options)
+        for column in self.columns:
+            column.overflow = "fold"
+        self._names: list[str] = []
 
     def add_row(self, *cells: object, **options: Any) -> None:
         """Add a row."""
         super().add_row(*map(printable, cells), **options)
+        self._names.append(printable(cells[0]))
 
     def show(self) -> None:
         """Print the table on stdout."""
+        self.columns[0].no_wrap = max(map(cell_len, self._names), default=0) <= _NAME
         plain_console().print(self)
 
 
